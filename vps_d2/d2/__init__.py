@@ -1,0 +1,60 @@
+"""The one door to Detectron2: its names, from Detectron2 itself or from the embedded engine.
+
+Each module below re-exports the names that this project uses under the paths that Detectron2's
+users know. They are Detectron2's own where it can be imported; elsewhere they come from
+:mod:`vps_d2.d2.embedded`, a small implementation of just these names. The environment variable
+``VPS_D2_ENGINE`` (``detectron2`` or ``embedded``) forces one.
+"""
+
+import importlib
+import importlib.util
+import os
+
+from vps_d2.errors import UserError
+
+__all__ = ["ENGINE"]
+
+_VARIABLE = "VPS_D2_ENGINE"
+_CHOICES = ("detectron2", "embedded")
+
+
+def _detectron2_is_present() -> bool:
+    # A namespace package is no Detectron2: it is what a bare clone in the working folder looks
+    # like to Python, because the repository and the package inside it share their name.
+    spec = importlib.util.find_spec("detectron2")
+    return spec is not None and spec.origin is not None
+
+
+def _choose_engine(forced: str) -> str:
+    """Return the engine's name.
+
+    Args:
+        forced: the wish of the environment, or "" for Detectron2 where there is one.
+
+    Raises:
+        UserError: if the wish is unknown, or Detectron2 is wanted but cannot be imported.
+    """
+    if forced and forced not in _CHOICES:
+        raise UserError(
+            f"{_VARIABLE}={forced} names no engine; set it to one of {', '.join(_CHOICES)}, "
+            "or unset it."
+        )
+    if forced == "embedded" or (not forced and not _detectron2_is_present()):
+        return "embedded"
+    if not _detectron2_is_present():
+        raise UserError(
+            f"{_VARIABLE}=detectron2 asks for Detectron2, which is not installed; put it on "
+            f"PYTHONPATH, or unset {_VARIABLE} to run on the embedded engine."
+        )
+    try:
+        importlib.import_module("detectron2.config")
+    except ImportError as error:
+        raise UserError(
+            f"Detectron2 is installed but cannot be imported ({error}); install what it needs, "
+            f"or set {_VARIABLE}=embedded to run without it."
+        ) from error
+    return "detectron2"
+
+
+ENGINE: str = _choose_engine(os.environ.get(_VARIABLE, ""))
+"""Name of the engine in use: "detectron2" or "embedded"."""

@@ -1,0 +1,5 @@
+"""The embedded engine: Detectron2's names for where Detectron2 is missing.
+
+It covers what this project uses and no more, with Detectron2's signatures and meaning, on the
+libraries that Detectron2 itself stands on. Import the names from :mod:`vps_d2.d2`, not from here.
+"""

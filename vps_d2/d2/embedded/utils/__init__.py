@@ -1,0 +1,1 @@
+"""Processes, seeds, paths, logging and events."""
