@@ -1,0 +1,89 @@
+"""Masks of the objects of one image.
+
+Shapes: N objects, H rows, W columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.ops import masks_to_boxes, roi_align
+
+from vps_d2.d2.embedded.structures.boxes import Boxes, Index
+
+__all__ = ["BitMasks"]
+
+
+class BitMasks:
+    """N masks as bitmaps.
+
+    Attributes:
+        tensor: bool (N, H, W).
+        image_size: H and W.
+    """
+
+    def __init__(self, tensor: torch.Tensor | np.ndarray):
+        tensor = torch.as_tensor(tensor, dtype=torch.bool)
+        assert tensor.ndim == 3, f"masks of shape {tuple(tensor.shape)}"
+        self.image_size = tensor.shape[1:]
+        self.tensor = tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the masks are kept."""
+        return self.tensor.device
+
+    def to(self, *args: Any, **kwargs: Any) -> "BitMasks":
+        """Return the masks on another device."""
+        return BitMasks(self.tensor.to(*args, **kwargs))
+
+    def nonempty(self) -> torch.Tensor:
+        """Return which masks have a pixel, bool (N,)."""
+        return self.tensor.flatten(1).any(dim=1)
+
+    def get_bounding_boxes(self) -> Boxes:
+        """Return the tight boxes, right and bottom exclusive; an empty mask's is all zero."""
+        boxes = torch.zeros(len(self), 4, device=self.device)
+        filled = self.nonempty()
+        if filled.any():
+            # torchvision names the last pixel, Detectron2 the edge behind it.
+            beyond = torch.tensor([0.0, 0.0, 1.0, 1.0], device=self.device)
+            boxes[filled] = masks_to_boxes(self.tensor[filled]) + beyond
+        return Boxes(boxes)
+
+    def crop_and_resize(self, boxes: torch.Tensor, mask_size: int) -> torch.Tensor:
+        """Cut each mask out by its box and resize it: the targets of Mask R-CNN's mask head.
+
+        Args:
+            boxes: (N, 4), left, top, right, bottom.
+            mask_size: side of the result in pixels.
+
+        Returns:
+            bool (N, mask_size, mask_size).
+        """
+        assert len(boxes) == len(self), f"{len(boxes)} boxes for {len(self)} masks"
+        index = torch.arange(len(self), device=self.device, dtype=torch.float32)[:, None]
+        regions = torch.cat([index, boxes.to(index)], dim=1)
+        masks = self.tensor[:, None].float()
+        # sampling_ratio 0: as many samples in a bin as it has pixels.
+        sampled = roi_align(masks, regions, mask_size, sampling_ratio=0, aligned=True)
+        return sampled[:, 0] >= 0.5
+
+    @staticmethod
+    def cat(bitmasks_list: Sequence["BitMasks"]) -> "BitMasks":
+        """Join masks of one size, in order."""
+        return BitMasks(torch.cat([masks.tensor for masks in bitmasks_list]))
+
+    def __getitem__(self, item: Index) -> "BitMasks":
+        chosen = self.tensor[item]
+        return BitMasks(chosen[None] if isinstance(item, int) else chosen)
+
+    def __len__(self) -> int:
+        return self.tensor.shape[0]
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        yield from self.tensor
+
+    def __repr__(self) -> str:
+        return f"BitMasks(num_instances={len(self)})"

@@ -1,0 +1,34 @@
+"""Communication between processes: Detectron2's ``detectron2.utils.comm``."""
+
+from vps_d2.d2 import ENGINE
+
+if ENGINE == "detectron2":
+    from detectron2.utils.comm import (
+        all_gather,
+        gather,
+        get_rank,
+        get_world_size,
+        is_main_process,
+        reduce_dict,
+        synchronize,
+    )
+else:
+    from vps_d2.d2.embedded.utils.comm import (
+        all_gather,
+        gather,
+        get_rank,
+        get_world_size,
+        is_main_process,
+        reduce_dict,
+        synchronize,
+    )
+
+__all__ = [
+    "all_gather",
+    "gather",
+    "get_rank",
+    "get_world_size",
+    "is_main_process",
+    "reduce_dict",
+    "synchronize",
+]
