@@ -1,0 +1,10 @@
+"""Order of the samples: Detectron2's ``detectron2.data.samplers``."""
+
+from vps_d2.d2 import ENGINE
+
+if ENGINE == "detectron2":
+    from detectron2.data.samplers import InferenceSampler, TrainingSampler
+else:
+    from vps_d2.d2.embedded.data.samplers import InferenceSampler, TrainingSampler
+
+__all__ = ["InferenceSampler", "TrainingSampler"]

@@ -1,0 +1,135 @@
+"""Data sets made of other things: of a list, of a mapped data set, of grouped samples."""
+
+import copy
+import logging
+import pickle
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.data as torchdata
+
+__all__ = ["AspectRatioGroupedDataset", "DatasetFromList", "MapDataset"]
+
+_logger = logging.getLogger(__name__)
+
+
+class _PackedList:
+    """A read-only list whose items lie pickled in one tensor.
+
+    The workers of a loader share its memory. Python objects they would come to copy one by one,
+    because reading an object writes its reference count.
+    """
+
+    def __init__(self, items: list):
+        pickled = [pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL) for item in items]
+        self._ends = torch.tensor([len(item) for item in pickled]).cumsum(0)
+        self._bytes = torch.frombuffer(bytearray(b"".join(pickled) or b"\0"), dtype=torch.uint8)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> Any:
+        index = range(len(self))[index]
+        start = int(self._ends[index - 1]) if index else 0
+        return pickle.loads(self._bytes[start : int(self._ends[index])].numpy().data)
+
+
+class DatasetFromList(torchdata.Dataset):
+    """A list as a data set.
+
+    Args:
+        lst: the items.
+        copy: hand out copies, so that the reader can change what it gets.
+        serialize: keep the items pickled in memory that worker processes share; what is handed
+            out is then always a copy.
+    """
+
+    def __init__(self, lst: list, copy: bool = True, serialize: bool = True):
+        self._items = _PackedList(lst) if serialize else lst
+        self._copy = copy and not serialize
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, idx: int) -> Any:
+        item = self._items[idx]
+        return copy.deepcopy(item) if self._copy else item
+
+
+class _MapIterableDataset(torchdata.IterableDataset):
+    def __init__(self, dataset: torchdata.IterableDataset, map_func: Callable[[Any], Any]):
+        self._dataset = dataset
+        self._map_func = map_func
+
+    def __iter__(self) -> Iterator[Any]:
+        mapped = map(self._map_func, self._dataset)
+        return (sample for sample in mapped if sample is not None)
+
+
+class MapDataset(torchdata.Dataset):
+    """A data set with a function applied to each sample.
+
+    The function may return None for a sample that cannot be used: a map-style data set then gives
+    another one, drawn at random, and an iterable one goes on to the next.
+
+    Args:
+        dataset: map-style or iterable; the result is of the same kind.
+        map_func: the function.
+    """
+
+    def __new__(cls, dataset: torchdata.Dataset, map_func: Callable[[Any], Any]) -> Any:
+        """Return an iterable data set for an iterable one."""
+        if isinstance(dataset, torchdata.IterableDataset):
+            return _MapIterableDataset(dataset, map_func)
+        return super().__new__(cls)
+
+    def __getnewargs__(self) -> tuple[torchdata.Dataset, Callable[[Any], Any]]:
+        """Make unpickling, as in a spawned worker of a loader, go through ``__new__``."""
+        return self._dataset, self._map_func
+
+    def __init__(self, dataset: torchdata.Dataset, map_func: Callable[[Any], Any]):
+        self._dataset = dataset
+        self._map_func = map_func
+        self._random = random.Random(42)
+        self._unusable: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, idx: int) -> Any:
+        index = int(idx)
+        while True:
+            sample = self._map_func(self._dataset[index])
+            if sample is not None:
+                return sample
+            self._unusable.add(index)
+            candidates = [i for i in range(len(self)) if i not in self._unusable]
+            if not candidates:
+                raise RuntimeError("the mapper returned None for every sample of the data set")
+            _logger.warning("The mapper returned None for sample %d; taking another", index)
+            index = self._random.choice(candidates)
+
+
+class AspectRatioGroupedDataset(torchdata.IterableDataset):
+    """Batches of samples that are all wider than high, or all not, to pad less.
+
+    Args:
+        dataset: gives dicts with "width" and "height".
+        batch_size: samples in a batch; incomplete ones are never given.
+    """
+
+    def __init__(self, dataset: Iterable[dict[str, Any]], batch_size: int):
+        self.dataset = dataset
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+        for sample in self.dataset:
+            is_wide = bool(np.greater(sample["width"], sample["height"]))
+            groups[is_wide].append(sample)
+            if len(groups[is_wide]) == self.batch_size:
+                batch, groups[is_wide] = groups[is_wide], []
+                yield batch
