@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 import torch.utils.data as torchdata
 
@@ -128,7 +127,7 @@ class AspectRatioGroupedDataset(torchdata.IterableDataset):
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
         for sample in self.dataset:
-            is_wide = bool(np.greater(sample["width"], sample["height"]))
+            is_wide = sample["width"] > sample["height"]
             groups[is_wide].append(sample)
             if len(groups[is_wide]) == self.batch_size:
                 batch, groups[is_wide] = groups[is_wide], []
