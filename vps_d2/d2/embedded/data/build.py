@@ -220,5 +220,5 @@ def _keep(samples: Any) -> Any:
 
 
 def _seed_worker(worker_id: int) -> None:
-    # PyTorch seeds its own generator in a worker; mappers also draw from NumPy's and Python's.
-    seed_all_rng((torch.initial_seed() + worker_id) % 2**32)
+    # PyTorch gives each worker its own seed; mappers also draw from NumPy's and Python's.
+    seed_all_rng(torch.initial_seed() % 2**32)
