@@ -68,7 +68,8 @@ def test_launch_of_two_processes(tmp_path: Path) -> None:
 def test_launch_of_one_process_stays_here() -> None:
     called: list[Any] = []
     launch(called.append, 1, args=("here",))
-    assert called == ["here"]
+    launch(called.append, 0, args=("on the CPU",))
+    assert called == ["here", "on the CPU"]
 
 
 def test_seed() -> None:

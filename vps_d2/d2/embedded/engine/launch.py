@@ -44,7 +44,7 @@ def launch(
         ValueError: if ``dist_url`` is missing, or "auto" for several machines.
     """
     world_size = num_machines * num_gpus_per_machine
-    if world_size == 1:
+    if world_size <= 1:  # 0 GPUs is one process on the CPU
         main_func(*args)
         return
     if dist_url is None or (dist_url == "auto" and num_machines > 1):
