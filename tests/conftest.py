@@ -1,0 +1,55 @@
+"""A tiny made-up data set that all tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, write_video
+
+HEIGHT, WIDTH = 32, 48
+SPLITS = ("train", "val", "unlabeled", "hidden")
+
+
+def make_video(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames ``(22, 32, 48, 3)`` and masks of one or two squares that slide sideways.
+
+    Video 0 of every split has one object, video 1 two.
+    """
+    rng = np.random.default_rng(number)
+    frames = np.full((NUM_FRAMES, HEIGHT, WIDTH, 3), 120, np.uint8)
+    frames += rng.integers(0, 8, frames.shape, dtype=np.uint8)
+    masks = np.zeros((NUM_FRAMES, HEIGHT, WIDTH), np.uint8)
+    for number_of_object in range(1 + number % 2):
+        class_id = 1 + (7 * number + 13 * number_of_object) % 48
+        top = 4 + 14 * number_of_object
+        for index in range(NUM_FRAMES):
+            rows, columns = slice(top, top + 10), slice(2 + index, 14 + index)
+            frames[index, rows, columns] = (5 * class_id, 250 - 5 * class_id, 60)
+            masks[index, rows, columns] = class_id
+    return frames, masks
+
+
+def write_tiny_videos(root: Path) -> Path:
+    """Write the data set of :func:`tiny_videos` to ``root``, for a test that changes it."""
+    truth = []
+    for number in range(2 * len(SPLITS)):
+        split = SPLITS[number // 2]
+        frames, masks = make_video(number)
+        folder = root / split / f"video_{number:05d}"
+        if split == "hidden":
+            write_video(folder, frames[:NUM_INPUT_FRAMES])
+            truth.append(masks[-1])
+        else:
+            write_video(folder, frames, None if split == "unlabeled" else masks)
+    np.save(root / "hidden_truth.npy", np.stack(truth))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with train, val, unlabeled and hidden: two 32x48 videos each; do not change it.
+
+    Videos are numbered on across the splits (train 0-1, val 2-3, unlabeled 4-5, hidden 6-7).
+    """
+    return write_tiny_videos(tmp_path_factory.mktemp("tiny_videos"))

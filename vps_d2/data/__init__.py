@@ -1,0 +1,26 @@
+"""Videos in folders, and their way to the input of a model.
+
+Importing this package imports no PyTorch: a worker process that only reads or writes videos
+(:mod:`vps_d2.data.video`) starts in a moment. The names below are looked up when first used.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "register_videos": "vps_d2.data.datasets",
+    "register_frames": "vps_d2.data.datasets",
+    "register_generated_frames": "vps_d2.data.datasets",
+    "DATASET_MAPPER_REGISTRY": "vps_d2.data.mappers",
+    "build_mapper": "vps_d2.data.mappers",
+    "build_train_loader": "vps_d2.data.loader",
+    "build_test_loader": "vps_d2.data.loader",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

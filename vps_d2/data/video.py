@@ -1,0 +1,350 @@
+"""Videos on disk: the one reader and the one writer of frames and masks.
+
+A video is a folder ``video_<n>`` with ``image_0.png`` ... ``image_21.png`` and, where labelled,
+``mask.npy``. A hidden video has the first 11 frames and no mask.
+
+Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB ``(T, H, W, 3)``; masks are
+uint8 ``(T, H, W)`` with class numbers 0-48. Frames are counted from 0.
+
+This module imports no PyTorch, so that worker processes start fast.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.errors import UserError
+
+NUM_FRAMES = 22
+"""Frames in a whole video."""
+NUM_INPUT_FRAMES = 11
+"""Frames that a prediction starts from; a hidden video has no more."""
+NUM_TARGET_FRAMES = 11
+"""Frames to predict."""
+MASK_FILE = "mask.npy"
+"""Name of the file of masks in the folder of a labelled video."""
+
+_FOLDER = re.compile(r"video_([0-9]+)")
+_FRAME = re.compile(r"image_(0|[1-9][0-9]*)\.png")
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+# Frames compress about as well with run lengths as with a search, in less time.
+_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 3]
+
+
+class FaultError(UserError):
+    """A fault of the data: what :mod:`vps_d2.data.faults` lists and a reader stops at.
+
+    Args:
+        path: the file or folder at fault.
+        reason: what is wrong with it.
+        advice: what to do about it.
+    """
+
+    def __init__(self, path: str | Path, reason: str, advice: str = "replace it") -> None:
+        super().__init__(f"{path}: {reason}; {advice}.")
+        self.path = Path(path)
+        self.reason = reason
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return FaultError, (str(self.path), self.reason, self.advice)
+
+
+def video_number(folder: str | Path) -> int:
+    """Return the number in a video's folder name: 7 for ``video_7`` and for ``video_00007``.
+
+    Raises:
+        UserError: if the name is not ``video_`` and a number.
+    """
+    match = _FOLDER.fullmatch(Path(folder).name)
+    if match is None:
+        raise UserError(f"{folder} is no video: its name is not video_<number>; rename it.")
+    return int(match[1])
+
+
+def group_videos(root: str | Path) -> dict[int, list[Path]]:
+    """Return the folders in ``root`` that are named as videos, by number, in order of the number.
+
+    More than one folder for a number is a fault of the data set that the caller must handle.
+
+    Raises:
+        FaultError: if ``root`` is not a folder.
+    """
+    if not os.path.isdir(root):
+        raise FaultError(root, "not a folder", "give the folder that holds the video_<n> ones")
+    groups: dict[int, list[Path]] = {}
+    with os.scandir(root) as entries:
+        for entry in entries:
+            match = _FOLDER.fullmatch(entry.name)
+            if match is not None and entry.is_dir():
+                groups.setdefault(int(match[1]), []).append(Path(root, entry.name))
+    return {number: sorted(groups[number]) for number in sorted(groups)}
+
+
+def find_videos(root: str | Path) -> list[Path]:
+    """Return the video folders in ``root``, in order of the video number.
+
+    Raises:
+        FaultError: if ``root`` is not a folder or holds no video, or if two folders have the same
+            number.
+    """
+    folders = []
+    for number, group in group_videos(root).items():
+        if len(group) > 1:
+            raise FaultError(group[0], duplicate_reason(number, group), "remove one")
+        folders += group
+    if not folders:
+        raise FaultError(root, "no video in it", "give the folder that holds the video_<n> ones")
+    return folders
+
+
+def duplicate_reason(number: int, group: Iterable[Path]) -> str:
+    """Say that several folders claim one video number, in the words used everywhere."""
+    names = " and ".join(folder.name for folder in group)
+    return f"two folders for video {number} ({names})"
+
+
+def frame_path(folder: str | Path, frame_index: int) -> Path:
+    """Return the path of one frame of a video."""
+    return Path(folder, f"image_{frame_index}.png")
+
+
+def frame_indices(folder: str | Path) -> list[int]:
+    """Return the indices of the frames that a video folder holds, in order.
+
+    Raises:
+        FaultError: if ``folder`` is not a folder.
+    """
+    if not os.path.isdir(folder):
+        raise FaultError(folder, "not a folder", "give the folder of a video")
+    matches = (_FRAME.fullmatch(name) for name in os.listdir(folder))
+    return sorted(int(match[1]) for match in matches if match is not None)
+
+
+def read_frame(path: str | Path) -> np.ndarray:
+    """Read one PNG.
+
+    Returns:
+        uint8 RGB ``(H, W, 3)``.
+
+    Raises:
+        FaultError: if the file is missing or is not a readable picture.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise _frame_fault(path, error) from error
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = cv2.imdecode(data, flags) if data.size else None
+    if picture is None:
+        raise FaultError(path, "unreadable PNG")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def read_frame_size(path: str | Path) -> tuple[int, int]:
+    """Read the size of a PNG from its first bytes, and look whether its last ones are there.
+
+    Returns:
+        height and width in pixels.
+
+    Raises:
+        FaultError: if the file is missing, no PNG, or cut off.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(24)
+            file.seek(-min(len(_PNG_END), len(start)), os.SEEK_END)
+            end = file.read()
+    except OSError as error:
+        raise _frame_fault(path, error) from error
+    if not start.startswith(_PNG_START) or len(start) < 24 or end != _PNG_END:
+        raise FaultError(path, "unreadable PNG")
+    return int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big")
+
+
+def _frame_fault(path: str | Path, error: OSError) -> FaultError:
+    if isinstance(error, FileNotFoundError):
+        return FaultError(path, "missing frame", "complete the video or remove it")
+    return FaultError(path, f"unreadable PNG ({error.strerror})")
+
+
+def read_frames(folder: str | Path, indices: Iterable[int]) -> np.ndarray:
+    """Read some frames of a video; no other file of it is opened.
+
+    Args:
+        folder: the video.
+        indices: which frames, counted from 0, in the order wanted.
+
+    Returns:
+        uint8 RGB ``(T, H, W, 3)``.
+
+    Raises:
+        FaultError: if a frame is missing or unreadable, or if the frames differ in size.
+    """
+    frames: list[np.ndarray] = []
+    for index in indices:
+        frame = read_frame(frame_path(folder, index))
+        if frames and frame.shape != frames[0].shape:
+            reason = frame_size_reason(frame.shape[:2], frames[0].shape[:2])
+            raise FaultError(frame_path(folder, index), reason)
+        frames.append(frame)
+    if not frames:
+        raise UserError(f"{folder}: no frame was asked for; ask for one or more.")
+    return np.stack(frames)
+
+
+def frame_size_reason(size: Sequence[int], others: Sequence[int]) -> str:
+    """Say that a frame's size, height and width, is not that of the others."""
+    return (
+        f"frames of different sizes (this one is {size[1]}x{size[0]}, "
+        f"others are {others[1]}x{others[0]})"
+    )
+
+
+def open_masks(path: str | Path) -> np.ndarray:
+    """Map an ``.npy`` file of masks into memory and check its form, reading none of its pixels.
+
+    Returns:
+        uint8 ``(T, H, W)`` or ``(H, W)``, read-only.
+
+    Raises:
+        FaultError: if the file is missing, is not an ``.npy`` file or not uint8.
+    """
+    try:
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FaultError(path, "missing mask", "put it there or remove the video") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise FaultError(path, "unreadable mask") from error
+    if not isinstance(masks, np.ndarray) or masks.dtype != np.uint8:
+        dtype = getattr(masks, "dtype", "an archive")
+        raise FaultError(path, f"mask of the wrong dtype ({dtype}, not uint8)", "convert it")
+    if masks.ndim not in (2, 3):
+        raise FaultError(path, f"mask of the wrong shape {masks.shape}")
+    return masks
+
+
+def read_mask(path: str | Path, index: int | None = None) -> np.ndarray:
+    """Read one mask.
+
+    Args:
+        path: an ``.npy`` file.
+        index: which of the masks of a ``(T, H, W)`` file; None for a file of one ``(H, W)`` mask.
+
+    Returns:
+        uint8 ``(H, W)``.
+
+    Raises:
+        FaultError: if the file is missing, unreadable, or has the wrong shape, dtype or class
+            number.
+    """
+    masks = open_masks(path)
+    if masks.ndim != (2 if index is None else 3):
+        raise FaultError(path, f"mask of the wrong shape {masks.shape}")
+    if index is None:
+        mask = np.array(masks)
+    elif index < len(masks):
+        mask = np.array(masks[index])
+    else:
+        raise FaultError(path, f"mask of {len(masks)} frames, frame {index + 1} is missing")
+    check_classes(path, mask)
+    return mask
+
+
+def read_masks(folder: str | Path) -> np.ndarray:
+    """Read the masks of a labelled video.
+
+    Returns:
+        uint8 ``(T, H, W)`` with T = 22.
+
+    Raises:
+        FaultError: if the file is missing, unreadable, or has the wrong shape, dtype or class
+            number.
+    """
+    path = Path(folder, MASK_FILE)
+    masks = np.array(open_masks(path))
+    if masks.ndim != 3 or len(masks) != NUM_FRAMES:
+        raise FaultError(path, mask_shape_reason(masks.shape))
+    check_classes(path, masks)
+    return masks
+
+
+def mask_shape_reason(shape: tuple[int, ...]) -> str:
+    """Say what is wrong with a video's mask of this shape, in the words used everywhere."""
+    if len(shape) == 3 and shape[0] != NUM_FRAMES:
+        return f"mask of {shape[0]} frames, not {NUM_FRAMES}"
+    return f"mask of the wrong shape {tuple(shape)}"
+
+
+def check_classes(path: str | Path, masks: np.ndarray) -> None:
+    """Check the class numbers of masks, uint8 of any shape, that ``path`` holds.
+
+    Raises:
+        FaultError: if a number is above the highest class.
+    """
+    if masks.size and (highest := int(masks.max())) >= NUM_CLASSES:
+        reason = f"mask with class number {highest}, the highest is {NUM_CLASSES - 1}"
+        raise FaultError(path, reason, "correct it")
+
+
+def write_video(
+    folder: str | Path,
+    frames: np.ndarray,
+    masks: np.ndarray | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> None:
+    """Write a video so that its folder is whole or absent, whatever interrupts this.
+
+    A video that is there already is replaced.
+
+    Args:
+        folder: where to, ``.../video_<n>``.
+        frames: uint8 RGB ``(T, H, W, 3)``.
+        masks: uint8 ``(T, H, W)``, for a labelled video.
+        extra: JSON files to write beside the frames: file name -> content.
+
+    Raises:
+        UserError: if the frames or masks have another shape or dtype, or the disk refuses.
+    """
+    folder = Path(folder)
+    video_number(folder)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
+        raise UserError(
+            f"{folder}: frames must be uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}."
+        )
+    if masks is not None:
+        if masks.dtype != np.uint8 or masks.ndim != 3 or masks.shape[1:] != frames.shape[1:3]:
+            raise UserError(
+                f"{folder}: masks must be uint8 (T, H, W) of the size of the frames, not "
+                f"{masks.dtype} {masks.shape}."
+            )
+        check_classes(folder / MASK_FILE, masks)
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
+        partial.mkdir(parents=True)
+        for index, frame in enumerate(frames):
+            encode_frame(frame).tofile(frame_path(partial, index))
+        if masks is not None:
+            np.save(partial / MASK_FILE, masks)
+        for name, content in (extra or {}).items():
+            (partial / name).write_text(json.dumps(content) + "\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}); make room.") from error
+
+
+def encode_frame(frame: np.ndarray) -> np.ndarray:
+    """Return the bytes of a PNG, uint8 ``(bytes,)``, of a uint8 RGB ``(H, W, 3)`` frame."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _PNG_OPTIONS)
+    return data
