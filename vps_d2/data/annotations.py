@@ -1,0 +1,133 @@
+"""Instance and semantic annotations, made from masks when they are asked for.
+
+In one video every object is of a different class, so in one mask a class is an instance.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from vps_d2.d2.data import MetadataCatalog
+from vps_d2.d2.structures import BoxMode
+from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.data.datasets import Record, load_records
+from vps_d2.data.video import read_mask
+
+
+def split_mask(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take a mask apart into its objects.
+
+    Args:
+        mask: uint8 ``(H, W)``, class numbers 0-48.
+
+    Returns:
+        class numbers int64 ``(K,)`` in ascending order, bit masks bool ``(K, H, W)``, and boxes
+        float32 ``(K, 4)`` as x0, y0, x1, y1 in pixels, the far edges exclusive. K is 0 for a mask
+        that is all background.
+    """
+    classes = np.flatnonzero(np.bincount(mask.ravel(), minlength=NUM_CLASSES)[1:]) + 1
+    bits = mask[None] == classes[:, None, None].astype(np.uint8)
+    boxes = np.zeros((len(classes), 4), np.float32)
+    for box, columns, rows in zip(boxes, bits.any(1), bits.any(2), strict=True):
+        x, y = np.flatnonzero(columns), np.flatnonzero(rows)
+        box[:] = x[0], y[0], x[-1] + 1, y[-1] + 1
+    return classes, bits, boxes
+
+
+def annotate(record: Record) -> Record:
+    """Return a copy of a frame record with Detectron2's ``"annotations"``.
+
+    Args:
+        record: of a data set of frames.
+
+    Returns:
+        the record; each annotation has ``bbox`` (XYXY_ABS, pixels), ``category_id`` (0-47: class
+        number minus one), ``segmentation`` (compressed RLE) and ``iscrowd`` 0.
+
+    Raises:
+        UserError: if the mask cannot be read.
+    """
+    classes, bits, boxes = split_mask(read_mask(record["mask_file_name"], record["mask_index"]))
+    annotations = [
+        {
+            "bbox": box.tolist(),
+            "bbox_mode": BoxMode.XYXY_ABS,
+            "category_id": int(class_number) - 1,
+            "segmentation": mask_utils.encode(np.asfortranarray(bit, dtype=np.uint8)),
+            "iscrowd": 0,
+        }
+        for class_number, bit, box in zip(classes, bits, boxes, strict=True)
+    ]
+    return {**record, "annotations": annotations}
+
+
+def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
+    """Load the mask that a ``sem_seg_file_name`` names: SemSegEvaluator's ``sem_seg_loading_fn``.
+
+    Args:
+        uri: ``<file>.npy#<index>`` for one mask of a video, or ``<file>.npy``.
+        dtype: of the result.
+
+    Returns:
+        ``(H, W)`` class numbers 0-48.
+
+    Raises:
+        UserError: if the mask cannot be read.
+    """
+    path, mark, index = uri.rpartition("#")
+    if mark and index.isdigit():
+        return read_mask(path, int(index)).astype(dtype)
+    return read_mask(uri).astype(dtype)
+
+
+def coco_json(name: str, path: str | Path) -> Path:
+    """Write a data set of frames as a COCO file, for COCOEvaluator.
+
+    Category ids are 0-47, as in the model's output, so they need no mapping.
+
+    Args:
+        name: of the data set.
+        path: the file to write; it is whole or absent.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: if a mask cannot be read.
+    """
+    path = Path(path)
+    images: list[Record] = []
+    annotations: list[Record] = []
+    for record in load_records(name):
+        image = {"id": record["image_id"], "file_name": record["file_name"]}
+        images.append({**image, "height": record["height"], "width": record["width"]})
+        for annotation in annotate(record)["annotations"]:
+            x0, y0, x1, y1 = annotation["bbox"]
+            rle = annotation["segmentation"]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,  # COCO's matching takes 0 for no match
+                    "image_id": record["image_id"],
+                    "category_id": annotation["category_id"],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": float(mask_utils.area(rle)),
+                    "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                    "iscrowd": 0,
+                }
+            )
+    things = MetadataCatalog.get(name).thing_classes
+    content = {
+        "info": {"description": name},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": index, "name": thing} for index, thing in enumerate(things)],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content))
+    partial.rename(path)
+    return path

@@ -1,0 +1,205 @@
+"""Data sets: folders of videos as Detectron2's dataset dicts.
+
+A data set is read when it is first asked for, not when it is registered. The built-in ones live
+under ``$DETECTRON2_DATASETS/vps`` (default ``datasets/vps``); the variable is read then, too.
+
+A video record is ``{"video_id", "video_name", "folder", "height", "width", "num_frames"}``, with
+``"mask_file_name"`` where there are masks. A frame record is ``{"file_name", "image_id",
+"video_id", "frame_index", "height", "width", "mask_file_name", "mask_index",
+"sem_seg_file_name"}``; its annotations are made on demand by
+:func:`vps_d2.data.annotations.annotate`.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
+from vps_d2.data.classes import CLASS_COLORS, CLASS_NAMES, THING_NAMES
+from vps_d2.data.faults import Fault, scan_split, stop_or_log
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    FaultError,
+    frame_path,
+    open_masks,
+    read_frame_size,
+    video_number,
+)
+
+Record = dict[str, Any]
+"""A dataset dict; its keys are at the top of this module."""
+
+Root = Callable[[], Path]
+"""Gives the folder of a data set when the data set is asked for."""
+
+IGNORE_LABEL = 255
+"""Label of pixels that no evaluator counts; masks of this project have none."""
+
+_GENERATED = re.compile(r"video_([0-9]+)_frame_([0-9]+)\.png")
+# From SKIP_FAULTY to the records, for the data sets registered here.
+_SOURCES: dict[str, Callable[[bool], list[Record]]] = {}
+
+
+def register_videos(name: str, root: str | Path, kind: str | None = None) -> None:
+    """Register a folder of videos as a data set of videos.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        root: folder that holds ``video_<n>`` folders.
+        kind: "labelled", "unlabelled" or "hidden"; None to tell it from the folder.
+    """
+    _register(name, partial(_video_records, name, partial(Path, root), kind))
+
+
+def register_frames(name: str, root: str | Path) -> None:
+    """Register a folder of labelled videos as a data set of single frames.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        root: folder that holds ``video_<n>`` folders with masks.
+    """
+    _register(name, partial(_frame_records, name, partial(Path, root)))
+
+
+def register_generated_frames(name: str, root: str | Path) -> None:
+    """Register the frames that ``tools/generate_frames.py`` wrote, with their true masks.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        root: folder of ``video_<v>_frame_<f>.png`` and ``mask_video_<v>_frame_<f>.npy``, where
+            ``f`` is the index of the frame, counted from 0.
+    """
+    _register(name, partial(_generated_records, name, partial(Path, root)))
+
+
+def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
+    """Return the records of a registered data set.
+
+    Args:
+        name: of the data set; one that another project registered will do.
+        skip_faulty: leave faulty videos out, and log them, instead of stopping.
+
+    Raises:
+        UserError: if the data has faults and ``skip_faulty`` is False, or nothing is left.
+        KeyError: if no data set has the name.
+    """
+    if name in _SOURCES:
+        return _SOURCES[name](skip_faulty)
+    return list(DatasetCatalog.get(name))
+
+
+def _register(name: str, source: Callable[[bool], list[Record]]) -> None:
+    DatasetCatalog.register(name, lambda: source(False))
+    _SOURCES[name] = source
+    MetadataCatalog.get(name).set(
+        thing_classes=list(THING_NAMES),
+        thing_colors=[tuple(color) for color in CLASS_COLORS[1:]],
+        stuff_classes=list(CLASS_NAMES),
+        stuff_colors=[tuple(color) for color in CLASS_COLORS],
+        ignore_label=IGNORE_LABEL,
+        evaluator_type="vps",
+    )
+
+
+def _log(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
+
+
+def _video_records(name: str, root: Root, kind: str | None, skip_faulty: bool) -> list[Record]:
+    scans, faults = scan_split(root(), kind, progress=True)
+    stop_or_log(name, faults, skip_faulty and bool(scans), _log)
+    records = []
+    for scan in scans:
+        assert scan.size is not None  # a video without a readable frame is faulty
+        record: Record = {
+            "video_id": video_number(scan.folder),
+            "video_name": scan.folder.name,
+            "folder": str(scan.folder),
+            "height": scan.size[0],
+            "width": scan.size[1],
+            "num_frames": scan.num_frames,
+        }
+        if scan.has_masks:
+            record["mask_file_name"] = str(scan.folder / MASK_FILE)
+        records.append(record)
+    return records
+
+
+def _frame_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
+    return [
+        {
+            "file_name": str(frame_path(video["folder"], index)),
+            "image_id": video["video_id"] * NUM_FRAMES + index,
+            "video_id": video["video_id"],
+            "frame_index": index,
+            "height": video["height"],
+            "width": video["width"],
+            "mask_file_name": video["mask_file_name"],
+            "mask_index": index,
+            "sem_seg_file_name": f"{video['mask_file_name']}#{index}",
+        }
+        for video in _video_records(name, root, "labelled", skip_faulty)
+        for index in range(NUM_FRAMES)
+    ]
+
+
+def _generated_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
+    folder = root()
+    records: list[Record] = []
+    faults: list[Fault] = []
+    if not folder.is_dir():
+        faults.append(Fault(folder, "not a folder"))
+    else:
+        for file in sorted(os.listdir(folder)):
+            if (match := _GENERATED.fullmatch(file)) is None:
+                continue
+            try:
+                records.append(_generated_record(folder / file, int(match[1]), int(match[2])))
+            except FaultError as error:
+                faults.append(Fault(error.path, error.reason))
+        if not records and not faults:
+            faults.append(Fault(folder, "no frame in it"))
+    stop_or_log(name, faults, skip_faulty and bool(records), _log)
+    return sorted(records, key=lambda record: record["image_id"])
+
+
+def _generated_record(path: Path, video_id: int, frame_index: int) -> Record:
+    height, width = read_frame_size(path)
+    mask_path = path.with_name(f"mask_{path.stem}.npy")
+    shape = open_masks(mask_path).shape
+    if shape != (height, width):
+        raise FaultError(mask_path, f"mask of the wrong shape {shape}, frame {width}x{height}")
+    return {
+        "file_name": str(path),
+        "image_id": video_id * NUM_FRAMES + frame_index,
+        "video_id": video_id,
+        "frame_index": frame_index,
+        "height": height,
+        "width": width,
+        "mask_file_name": str(mask_path),
+        "mask_index": None,
+        "sem_seg_file_name": str(mask_path),
+    }
+
+
+def _builtin_root(folder: str) -> Path:
+    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"), "vps", folder)
+
+
+def _register_builtin() -> None:
+    for split in ("train", "val", "unlabeled", "hidden"):
+        name = f"vps_{split}"
+        _register(name, partial(_video_records, name, partial(_builtin_root, split), None))
+    for split in ("train", "val"):
+        name = f"vps_frames_{split}"
+        _register(name, partial(_frame_records, name, partial(_builtin_root, split)))
+    name = "vps_generated_train"
+    _register(name, partial(_generated_records, name, partial(_builtin_root, "generated_train")))
+
+
+_register_builtin()

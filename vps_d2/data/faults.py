@@ -1,0 +1,252 @@
+"""Every fault of a data set, found in one pass.
+
+A scan reads the first and last bytes of every frame and all of every mask: it finds all faults
+but pixels spoilt in the middle of a file, at about a thousand videos in some seconds. It runs
+whenever a data set is loaded. With ``decode`` it also decodes every frame, as
+``tools/check_dataset.py`` does; a training run meets such a frame when it reads it, and stops with
+the same words.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    FaultError,
+    check_classes,
+    duplicate_reason,
+    frame_indices,
+    frame_path,
+    frame_size_reason,
+    group_videos,
+    mask_shape_reason,
+    open_masks,
+    read_frame,
+    read_frame_size,
+)
+from vps_d2.errors import UserError
+
+KINDS = ("labelled", "unlabelled", "hidden")
+"""What a video must hold: 22 frames and masks; 22 frames; 11 frames or more."""
+
+_THREADS = 4
+_SHOWN = 10  # faults that one sentence names before it counts the rest
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a data set.
+
+    Args:
+        path: the file or folder at fault.
+        reason: what is wrong with it.
+    """
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass
+class Scan:
+    """What a scan saw of one video.
+
+    Args:
+        folder: the video.
+        size: height and width of its frames in pixels; None if no frame can be read.
+        num_frames: frames in it.
+        has_masks: whether it was scanned as a labelled video.
+        faults: what is wrong with it.
+    """
+
+    folder: Path
+    size: tuple[int, int] | None = None
+    num_frames: int = 0
+    has_masks: bool = False
+    faults: list[Fault] = field(default_factory=list)
+
+
+def split_kind(root: str | Path) -> str:
+    """Tell from a folder of videos which of :data:`KINDS` its videos are meant to be.
+
+    A folder named ``hidden`` holds hidden videos. Any other holds labelled ones if one video has
+    a mask. Without masks, ``train``, ``val`` and ``unlabeled`` hold videos of 22 frames, and a
+    folder of another name may hold shorter ones, as ``hidden`` does.
+    """
+    name = Path(root).name
+    if name == "hidden":
+        return "hidden"
+    folders = [folder for group in group_videos(root).values() for folder in group]
+    if any((folder / MASK_FILE).exists() for folder in folders):
+        return "labelled"
+    return "unlabelled" if name in ("train", "val", "unlabeled") else "hidden"
+
+
+def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
+    """Look one video over.
+
+    Args:
+        folder: the video.
+        kind: one of :data:`KINDS`.
+        decode: decode every frame, instead of looking at both ends of its file.
+
+    Returns:
+        what was seen, faults included.
+    """
+    scan = Scan(folder)
+    present = frame_indices(folder)
+    scan.num_frames = len(present)
+    expected = range(NUM_INPUT_FRAMES if kind == "hidden" else NUM_FRAMES)
+    for index in sorted(set(expected) - set(present)):
+        scan.faults.append(Fault(frame_path(folder, index), "missing frame"))
+    if kind != "hidden":
+        for index in (index for index in present if index >= NUM_FRAMES):
+            scan.faults.append(Fault(frame_path(folder, index), "extra frame"))
+    for index in present:
+        path = frame_path(folder, index)
+        try:
+            size = read_frame_size(path)
+            if decode:
+                read_frame(path)
+        except FaultError as error:
+            scan.faults.append(Fault(error.path, error.reason))
+            continue
+        scan.size = scan.size or size
+        if size != scan.size:
+            scan.faults.append(Fault(path, frame_size_reason(size, scan.size)))
+    if kind == "labelled":
+        scan.has_masks = True
+        scan.faults += _scan_masks(folder / MASK_FILE, scan.size)
+    return scan
+
+
+def _scan_masks(path: Path, size: tuple[int, int] | None) -> list[Fault]:
+    try:
+        masks = open_masks(path)
+        if masks.ndim != 3 or len(masks) != NUM_FRAMES:
+            return [Fault(path, mask_shape_reason(masks.shape))]
+        if size is not None and masks.shape[1:] != size:
+            reason = f"mask of {masks.shape[2]}x{masks.shape[1]}, frames of {size[1]}x{size[0]}"
+            return [Fault(path, f"mask of the wrong shape ({reason})")]
+        check_classes(path, np.asarray(masks))
+    except FaultError as error:
+        return [Fault(error.path, error.reason)]
+    return []
+
+
+def scan_split(
+    root: str | Path, kind: str | None = None, decode: bool = False, progress: bool = False
+) -> tuple[list[Scan], list[Fault]]:
+    """Look over all videos in one folder.
+
+    Args:
+        root: folder that holds ``video_<n>`` folders.
+        kind: one of :data:`KINDS`; None to tell it from the folder (:func:`split_kind`).
+        decode: decode every frame.
+        progress: show a progress bar if there are many videos.
+
+    Returns:
+        the faultless videos in order of their number, and every fault of the others.
+    """
+    try:
+        groups = group_videos(root)
+    except FaultError as error:
+        return [], [Fault(error.path, error.reason)]
+    if not groups:
+        return [], [Fault(Path(root), "no video in it")]
+    kind = kind or split_kind(root)
+    folders = [folder for group in groups.values() for folder in group]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        results = pool.map(lambda folder: scan_video(folder, kind, decode), folders)
+        bar = tqdm(
+            results,
+            desc=f"checking {root}",
+            total=len(folders),
+            unit="video",
+            disable=None if progress and len(folders) > 100 else True,
+        )
+        scans = {scan.folder: scan for scan in bar}
+    for number, group in groups.items():
+        if len(group) > 1:
+            for folder in group:
+                scans[folder].faults.insert(0, Fault(folder, duplicate_reason(number, group)))
+    _compare_sizes(list(scans.values()))
+    faults = [fault for scan in scans.values() for fault in scan.faults]
+    return [scan for scan in scans.values() if not scan.faults], faults
+
+
+def _compare_sizes(scans: list[Scan]) -> None:
+    """Blame the videos whose size is not that of most: a batch holds frames of one size."""
+    sizes = Counter(scan.size for scan in scans if scan.size is not None)
+    if len(sizes) < 2:
+        return
+    usual = sizes.most_common(1)[0][0]
+    for scan in scans:
+        if scan.size is not None and scan.size != usual:
+            scan.faults.append(Fault(scan.folder, frame_size_reason(scan.size, usual)))
+
+
+def check_dataset(folder: str | Path, progress: bool = False) -> tuple[int, list[Fault]]:
+    """Find every fault of a data set, decoding every frame.
+
+    Args:
+        folder: a folder of videos, or a folder of such folders (train, val, ...).
+        progress: show progress bars.
+
+    Returns:
+        the number of faultless videos, and the faults.
+    """
+    folder = Path(folder)
+    splits = [folder]
+    if folder.is_dir() and not group_videos(folder):
+        names = ("train", "val", "unlabeled", "hidden")
+        inner = sorted(path for path in folder.iterdir() if path.is_dir())
+        splits = [path for path in inner if path.name in names or group_videos(path)] or splits
+    good, faults = 0, []
+    for split in splits:
+        scans, found = scan_split(split, decode=True, progress=progress)
+        good += len(scans)
+        faults += found
+    return good, faults
+
+
+def describe_faults(name: str, faults: Sequence[Fault]) -> str:
+    """Say in one clause what is wrong with a data set."""
+    shown = "; ".join(str(fault) for fault in faults[:_SHOWN])
+    rest = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return f"data set {name} has {len(faults)} fault{'s' * (len(faults) > 1)}: {shown}{rest}"
+
+
+def stop_or_log(
+    name: str, faults: Sequence[Fault], skip_faulty: bool, log: Callable[[str], None]
+) -> None:
+    """Handle the faults of a data set that is about to be used.
+
+    Args:
+        name: of the data set.
+        faults: what is wrong with it; nothing happens if it is empty.
+        skip_faulty: go on without the faulty part (``DATASETS.SKIP_FAULTY``).
+        log: called with each line about what is left out.
+
+    Raises:
+        UserError: if there are faults and ``skip_faulty`` is False.
+    """
+    if not faults:
+        return
+    if not skip_faulty:
+        raise UserError(
+            f"{describe_faults(name, faults)}; put this right (tools/check_dataset.py lists all), "
+            "or set DATASETS.SKIP_FAULTY True to use the rest."
+        )
+    for fault in faults:
+        log(f"left out of {name}: {fault}")

@@ -1,0 +1,201 @@
+"""Loaders whose samples depend on nothing but the seed and the place in the stream.
+
+The training stream is endless: its sample ``p`` is record ``perm_e[p % n]`` of ``n``, where
+``perm_e`` is the permutation of epoch ``e = p // n``. What a mapper draws at random depends on the
+seed and ``p``. So a run resumed at iteration ``i`` reads what an unbroken one would have read,
+with any number of worker processes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch.utils.data as torchdata
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.data import (
+    DatasetFromList,
+    build_detection_test_loader,
+    build_detection_train_loader,
+)
+from vps_d2.d2.data.samplers import InferenceSampler
+from vps_d2.d2.utils import comm
+from vps_d2.data.datasets import Record, load_records
+from vps_d2.data.mappers import Mapper, build_mapper
+from vps_d2.errors import UserError
+
+
+class SampleStream(torchdata.Dataset):
+    """The endless stream of training samples, by position.
+
+    Args:
+        records: of the data sets.
+        seed: of the order.
+    """
+
+    def __init__(self, records: Sequence[Record], seed: int) -> None:
+        self.records = DatasetFromList(list(records), copy=False)
+        self.seed = seed
+        self._epoch = -1
+        self._order = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, position: int) -> Record:
+        epoch, place = divmod(int(position), len(self.records))
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            self._order, self._epoch = rng.permutation(len(self.records)), epoch
+        return {**self.records[int(self._order[place])], "stream_position": int(position)}
+
+
+class StreamSampler(torchdata.Sampler):
+    """The positions of the training stream that one process reads, without end.
+
+    Args:
+        start: position to begin at.
+        rank: number of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, start: int = 0, rank: int = 0, world_size: int = 1) -> None:
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[int]:
+        position = self.start + self.rank
+        while True:
+            yield position
+            position += self.world_size
+
+
+class _SafeMapper:
+    """Call a mapper with a seed of its own for every sample, and carry its user errors over.
+
+    An error that crosses the border of a worker process arrives with a traceback in its message;
+    as a value it arrives as it was.
+    """
+
+    def __init__(self, mapper: Mapper, seed: int | None) -> None:
+        self.mapper = mapper
+        self.seed = seed
+
+    def __call__(self, record: Record) -> dict[str, Any] | UserError:
+        if torchdata.get_worker_info() is not None:
+            cv2.setNumThreads(0)  # the workers are the threads
+        state = np.random.get_state()
+        try:
+            if self.seed is not None:
+                sequence = np.random.SeedSequence([self.seed, record["stream_position"]])
+                np.random.seed(sequence.generate_state(4))
+            return self.mapper(record)
+        except UserError as error:
+            return error
+        finally:
+            np.random.set_state(state)
+
+
+class CheckedLoader:
+    """A loader that raises the user errors which its mapper met.
+
+    Args:
+        loader: yields lists of mapped samples or errors.
+    """
+
+    def __init__(self, loader: torchdata.DataLoader) -> None:
+        self.loader = loader
+        self.dataset = loader.dataset
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        for batch in self.loader:
+            for sample in batch:
+                if isinstance(sample, UserError):
+                    raise sample
+            yield batch
+
+
+def build_train_loader(
+    cfg: CfgNode,
+    start_iter: int = 0,
+    mapper: Callable[[Record], dict[str, Any]] | None = None,
+) -> CheckedLoader:
+    """Build the endless loader of the data sets in DATASETS.TRAIN, taken together.
+
+    Args:
+        cfg: configuration; SOLVER.IMS_PER_BATCH is the batch of all processes together.
+        start_iter: iteration that training begins or resumes at.
+        mapper: what samples are made by; None for INPUT.MAPPER.
+
+    Returns:
+        a loader of lists of mapped samples, each with its ``"stream_position"`` if the mapper
+        keeps it.
+
+    Raises:
+        UserError: if there is no data set, one has faults (see DATASETS.SKIP_FAULTY), or the
+            batch cannot be shared among the processes.
+    """
+    if not cfg.DATASETS.TRAIN:
+        raise UserError("DATASETS.TRAIN is empty; name the data sets to train on.")
+    world_size = comm.get_world_size()
+    if cfg.SOLVER.IMS_PER_BATCH % world_size:
+        raise UserError(
+            f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH} cannot be shared by {world_size} "
+            "processes; make it a multiple of them."
+        )
+    records: list[Record] = []
+    for name in cfg.DATASETS.TRAIN:
+        records += load_records(name, cfg.DATASETS.SKIP_FAULTY)
+    seed = _common_seed(cfg.SEED)
+    loader = build_detection_train_loader(
+        SampleStream(records, seed),
+        mapper=_SafeMapper(mapper or build_mapper(cfg, is_train=True), seed),
+        sampler=StreamSampler(start_iter * cfg.SOLVER.IMS_PER_BATCH, comm.get_rank(), world_size),
+        total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        aspect_ratio_grouping=False,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+    )
+    return CheckedLoader(loader)
+
+
+def build_test_loader(
+    cfg: CfgNode,
+    name: str,
+    mapper: Callable[[Record], dict[str, Any]] | None = None,
+    batch_size: int = 1,
+) -> CheckedLoader:
+    """Build the loader of one data set, in order, shared among the processes.
+
+    Args:
+        cfg: configuration.
+        name: of the data set.
+        mapper: what samples are made by; None for INPUT.MAPPER.
+        batch_size: samples in a batch of one process.
+
+    Returns:
+        a loader of lists of mapped samples.
+
+    Raises:
+        UserError: if the data set has faults (see DATASETS.SKIP_FAULTY).
+    """
+    records = load_records(name, cfg.DATASETS.SKIP_FAULTY)
+    loader = build_detection_test_loader(
+        records,
+        mapper=_SafeMapper(mapper or build_mapper(cfg, is_train=False), None),
+        sampler=InferenceSampler(len(records)),
+        batch_size=batch_size,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+    )
+    return CheckedLoader(loader)
+
+
+def _common_seed(seed: int) -> int:
+    """Return the seed, or one that all processes drew together if it is negative (no seed)."""
+    if seed >= 0:
+        return seed
+    return comm.all_gather(int(np.random.default_rng().integers(2**31)))[0]

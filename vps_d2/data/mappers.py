@@ -1,0 +1,222 @@
+"""Mappers: from a record of a data set to the input of a model.
+
+Shapes: ``T_in`` input and ``T_out`` target frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB,
+masks uint8 with class numbers 0-48. Frames keep their size.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from vps_d2.d2.config import CfgNode, configurable
+from vps_d2.d2.data import transforms as T
+from vps_d2.d2.structures import BitMasks, Boxes, Instances
+from vps_d2.d2.utils.registry import Registry
+from vps_d2.data.annotations import split_mask
+from vps_d2.data.augmentation import ClipSampler, build_blur, build_flip
+from vps_d2.data.datasets import Record
+from vps_d2.data.video import (
+    NUM_INPUT_FRAMES,
+    FaultError,
+    read_frame,
+    read_frames,
+    read_mask,
+    read_masks,
+)
+from vps_d2.errors import UserError
+
+Mapper = Callable[[Record], dict[str, Any]]
+
+DATASET_MAPPER_REGISTRY = Registry("DATASET_MAPPER")
+DATASET_MAPPER_REGISTRY.__doc__ = """
+Mappers, by the name that INPUT.MAPPER gives. A mapper is called as ``mapper(cfg, is_train=...)``
+and then with records; it leaves the record as it is.
+"""
+
+
+def build_mapper(cfg: CfgNode, is_train: bool) -> Mapper:
+    """Build the mapper that INPUT.MAPPER names.
+
+    Raises:
+        UserError: if no mapper has the name.
+    """
+    if cfg.INPUT.MAPPER not in DATASET_MAPPER_REGISTRY:
+        names = ", ".join(sorted(name for name, _ in DATASET_MAPPER_REGISTRY))
+        raise UserError(f'INPUT.MAPPER "{cfg.INPUT.MAPPER}" is no mapper; use one of {names}.')
+    return DATASET_MAPPER_REGISTRY.get(cfg.INPUT.MAPPER)(cfg, is_train=is_train)
+
+
+def to_tensor(frames: np.ndarray) -> torch.Tensor:
+    """Return frames uint8 ``(..., H, W, 3)`` as a contiguous tensor uint8 ``(..., 3, H, W)``."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3)))
+
+
+@DATASET_MAPPER_REGISTRY.register()
+class FutureFramesMapper:
+    """Clips for the video predictors.
+
+    In training a clip is drawn with a random stride and start, and flipped as a whole; only its
+    input frames are blurred. Otherwise the input ends with frame 11 of the video, the target
+    follows, and the masks of a labelled video come along.
+
+    Args:
+        is_train: draw and augment clips.
+        num_input_frames: ``T_in``.
+        num_target_frames: ``T_out``.
+        strides: temporal strides to draw from (frameskip augmentation).
+        flips: augmentations of the whole clip.
+        blurs: augmentations of the input frames.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        num_input_frames: int,
+        num_target_frames: int,
+        strides: tuple[int, ...] = (1,),
+        flips: list[T.Augmentation] | None = None,
+        blurs: list[T.Augmentation] | None = None,
+    ) -> None:
+        self.is_train = is_train
+        self.num_input_frames = num_input_frames
+        self.num_target_frames = num_target_frames
+        self.flips = T.AugmentationList(flips or [])
+        self.blurs = T.AugmentationList(blurs or [])
+        self.sampler = ClipSampler(
+            num_input_frames=num_input_frames,
+            num_target_frames=num_target_frames,
+            strides=strides if is_train else (1,),
+        )
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        return {
+            "is_train": is_train,
+            "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
+            "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
+            "strides": tuple(cfg.INPUT.FRAMESKIP),
+            "flips": build_flip(cfg) if is_train else [],
+            "blurs": build_blur(cfg) if is_train else [],
+        }
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        """Read and augment one clip.
+
+        Args:
+            record: of a data set of videos.
+
+        Returns:
+            the record's ``video_id``, ``video_name``, ``height`` and ``width``; ``frames`` uint8
+            ``(T_in, 3, H, W)``; ``target_frames`` uint8 ``(T_out, 3, H, W)`` with ``target_valid``
+            bool ``(T_out,)`` unless the video has no frame beyond the input; outside training
+            ``masks`` uint8 ``(T, H, W)`` of a labelled video. A target that is not valid is black.
+
+        Raises:
+            UserError: if a frame or mask cannot be read.
+        """
+        keys = ("video_id", "video_name", "height", "width", "stream_position")
+        output = {key: record[key] for key in keys if key in record}
+        if self.is_train:
+            indices, valid = self.sampler.sample(record["num_frames"])
+        else:
+            start = max(NUM_INPUT_FRAMES - self.num_input_frames, 0)
+            indices = start + np.arange(self.num_input_frames + self.num_target_frames)
+            valid = indices[self.num_input_frames :] < record["num_frames"]
+        inside = np.concatenate([np.ones(self.num_input_frames, bool), valid])
+        frames = read_frames(record["folder"], indices[inside].tolist())
+        if self.is_train:
+            frames = self._augment(frames)
+        output["frames"] = to_tensor(frames[: self.num_input_frames])
+        if valid.any():
+            shape = (self.num_target_frames, *output["frames"].shape[1:])
+            targets = torch.zeros(shape, dtype=torch.uint8)
+            targets[torch.from_numpy(valid)] = to_tensor(frames[self.num_input_frames :])
+            output["target_frames"] = targets
+            output["target_valid"] = torch.from_numpy(valid)
+        if not self.is_train and "mask_file_name" in record:
+            output["masks"] = torch.from_numpy(read_masks(record["folder"]))
+        return output
+
+    def _augment(self, frames: np.ndarray) -> np.ndarray:
+        flip = self.flips(T.AugInput(frames[0]))
+        blur = self.blurs(T.AugInput(frames[0]))
+        flipped = [flip.apply_image(frame) for frame in frames]
+        inputs = [blur.apply_image(frame) for frame in flipped[: self.num_input_frames]]
+        return np.stack(inputs + flipped[self.num_input_frames :])
+
+
+@DATASET_MAPPER_REGISTRY.register()
+class FrameMapper:
+    """Single frames with instances for Mask R-CNN, in Detectron2's format.
+
+    Args:
+        is_train: augment, and add ``instances``.
+        augmentations: of frame and mask.
+        with_sem_seg: also add the mask as ``sem_seg`` in training.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        augmentations: list[T.Augmentation] | None = None,
+        with_sem_seg: bool = False,
+    ) -> None:
+        self.is_train = is_train
+        self.augmentations = T.AugmentationList(augmentations or [])
+        self.with_sem_seg = with_sem_seg
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        return {
+            "is_train": is_train,
+            "augmentations": build_flip(cfg) + build_blur(cfg) if is_train else [],
+        }
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        """Read and augment one frame.
+
+        Args:
+            record: of a data set of frames.
+
+        Returns:
+            the record and ``image`` uint8 ``(3, H, W)``; in training ``instances`` with
+            ``gt_boxes``, ``gt_classes`` (0-47: class number minus one) and ``gt_masks``
+            (:class:`BitMasks`), none of them for an empty frame.
+
+        Raises:
+            UserError: if the frame or its mask cannot be read.
+        """
+        output = dict(record)
+        frame = read_frame(record["file_name"])
+        if not self.is_train:
+            output["image"] = to_tensor(frame)
+            return output
+        mask = read_mask(record["mask_file_name"], record["mask_index"])
+        if mask.shape != frame.shape[:2]:
+            reason = f"mask of the wrong shape {mask.shape}, frame {frame.shape[:2]}"
+            raise FaultError(record["mask_file_name"], reason)
+        transforms = self.augmentations(augmented := T.AugInput(frame))
+        mask = transforms.apply_segmentation(mask)
+        output["image"] = to_tensor(augmented.image)
+        output["instances"] = mask_to_instances(mask)
+        if self.with_sem_seg:
+            output["sem_seg"] = torch.from_numpy(mask.astype(np.int64))
+        return output
+
+
+def mask_to_instances(mask: np.ndarray) -> Instances:
+    """Return the objects of a mask uint8 ``(H, W)`` as the ground truth of Mask R-CNN."""
+    classes, bits, boxes = split_mask(mask)
+    instances = Instances(mask.shape)
+    instances.gt_boxes = Boxes(torch.from_numpy(boxes))
+    instances.gt_classes = torch.from_numpy(classes.astype(np.int64) - 1)
+    instances.gt_masks = BitMasks(torch.from_numpy(bits))
+    return instances

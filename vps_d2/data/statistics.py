@@ -1,0 +1,57 @@
+"""Mean and standard deviation of the pixels of a data set, for the normalisation of a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.data.video import find_videos, frame_indices, frame_path, read_frame
+
+
+def compute_mean_std(
+    roots: Sequence[str | Path], progress: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure every pixel of every frame of some folders of videos.
+
+    Args:
+        roots: folders that hold ``video_<n>`` folders.
+        progress: show a progress bar.
+
+    Returns:
+        mean and standard deviation, float64 ``(3,)`` each: R, G, B in 0-255.
+
+    Raises:
+        UserError: if a folder holds no video, or a frame cannot be read.
+    """
+    total, squares, pixels = np.zeros(3), np.zeros(3), 0
+    folders = [folder for root in roots for folder in find_videos(root)]
+    for folder in tqdm(folders, unit="video", disable=None if progress else True):
+        for index in frame_indices(folder):
+            frame = read_frame(frame_path(folder, index))
+            mean, deviation = (values.ravel() for values in cv2.meanStdDev(frame))
+            size = frame.shape[0] * frame.shape[1]
+            total += size * mean
+            squares += size * (deviation**2 + mean**2)
+            pixels += size
+    mean = total / pixels
+    return mean, np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+
+
+def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: str) -> None:
+    """Write MODEL.PIXEL_MEAN and MODEL.PIXEL_STD as a YAML that a config can use as ``_BASE_``.
+
+    Args:
+        path: the YAML.
+        mean: R, G, B in 0-255.
+        std: R, G, B in 0-255.
+        source: what was measured, for a comment.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {"PIXEL_MEAN": mean, "PIXEL_STD": std}
+    lines = [f"# Pixels of {source}: R, G, B in 0-255 (tools/compute_mean_std.py)."]
+    lines += ["INPUT:", '  FORMAT: "RGB"', "MODEL:"]
+    lines += [f"  {key}: [{', '.join(f'{v:.3f}' for v in row)}]" for key, row in rows.items()]
+    path.write_text("\n".join(lines) + "\n")
