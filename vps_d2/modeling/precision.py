@@ -1,0 +1,37 @@
+"""The number format that models compute in."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.errors import UserError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+def amp_dtype(cfg: CfgNode) -> torch.dtype:
+    """Return the dtype that SOLVER.AMP.DTYPE names.
+
+    Raises:
+        UserError: if it names none.
+    """
+    if cfg.SOLVER.AMP.DTYPE not in _DTYPES:
+        raise UserError(
+            f'SOLVER.AMP.DTYPE "{cfg.SOLVER.AMP.DTYPE}" is no number format; '
+            f"use one of {', '.join(_DTYPES)}."
+        )
+    return _DTYPES[cfg.SOLVER.AMP.DTYPE]
+
+
+def inference_autocast(cfg: CfgNode) -> AbstractContextManager:
+    """Return a context in which a model infers in the format that it was trained in.
+
+    It follows SOLVER.AMP.ENABLED and SOLVER.AMP.DTYPE, as training does, on MODEL.DEVICE. With
+    AMP off, or float32, it changes nothing.
+    """
+    dtype = amp_dtype(cfg)
+    enabled = cfg.SOLVER.AMP.ENABLED and dtype != torch.float32
+    return torch.autocast(
+        torch.device(cfg.MODEL.DEVICE).type, dtype=dtype if enabled else None, enabled=enabled
+    )
