@@ -65,6 +65,8 @@ def _add_model_config(cfg: CN) -> None:
     cfg.MODEL.SIMVP.NUM_SPATIAL_LAYERS = 4  # N_S
     cfg.MODEL.SIMVP.NUM_TEMPORAL_LAYERS = 4  # N_T
     cfg.MODEL.SIMVP.TRANSLATOR = "gSTA"  # or "IncepU"
+    # Predict the change against the last input frame; False is the paper's network.
+    cfg.MODEL.SIMVP.RESIDUAL = False
 
     cfg.MODEL.CONVLSTM = CN()
     cfg.MODEL.CONVLSTM.PATCH_SIZE = 4
