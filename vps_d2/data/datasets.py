@@ -42,7 +42,7 @@ IGNORE_LABEL = 255
 
 _GENERATED = re.compile(r"video_([0-9]+)_frame_([0-9]+)\.png")
 # From SKIP_FAULTY to the records, for the data sets registered here.
-_SOURCES: dict[str, Callable[[bool], list[Record]]] = {}
+_SOURCES: dict[str, partial[list[Record]]] = {}
 
 
 def register_videos(name: str, root: str | Path, kind: str | None = None) -> None:
@@ -93,7 +93,15 @@ def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
     return list(DatasetCatalog.get(name))
 
 
-def _register(name: str, source: Callable[[bool], list[Record]]) -> None:
+def dataset_root(name: str) -> Path | None:
+    """Return the folder of a data set registered here, resolved; None for any other data set."""
+    if name not in _SOURCES:
+        return None
+    root: Root = _SOURCES[name].args[1]
+    return root().resolve()
+
+
+def _register(name: str, source: partial[list[Record]]) -> None:
     DatasetCatalog.register(name, lambda: source(False))
     _SOURCES[name] = source
     MetadataCatalog.get(name).set(
