@@ -1,0 +1,145 @@
+"""Evaluators, by the names that TEST.EVALUATORS gives.
+
+All keep sums alone: memory does not grow with the data set.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.data import MetadataCatalog
+from vps_d2.d2.evaluation import COCOEvaluator, DatasetEvaluator, DatasetEvaluators
+from vps_d2.d2.utils import comm
+from vps_d2.d2.utils.registry import Registry
+from vps_d2.data.annotations import coco_json, load_mask_frame
+from vps_d2.data.classes import CLASS_NAMES
+from vps_d2.errors import UserError
+from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+from vps_d2.evaluation.semantic import instances_to_semantic
+
+Batch = list[dict[str, Any]]
+"""Model inputs or outputs of one batch."""
+
+EVALUATOR_REGISTRY = Registry("EVALUATOR")
+EVALUATOR_REGISTRY.__doc__ = """
+Evaluators, by the name that TEST.EVALUATORS gives. One is called as
+``evaluator(cfg, dataset_name)`` and gives a :class:`DatasetEvaluator`.
+"""
+
+
+def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+    """Build all evaluators of TEST.EVALUATORS for one data set.
+
+    Raises:
+        UserError: if one of the names is no evaluator.
+    """
+    for name in cfg.TEST.EVALUATORS:
+        if name not in EVALUATOR_REGISTRY:
+            names = ", ".join(sorted(known for known, _ in EVALUATOR_REGISTRY))
+            raise UserError(f'TEST.EVALUATORS "{name}" is no evaluator; use some of {names}.')
+    builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
+    return DatasetEvaluators([build(cfg, dataset_name) for build in builders])
+
+
+@EVALUATOR_REGISTRY.register()
+class FramePredictionEvaluator(DatasetEvaluator):
+    """MSE, PSNR and SSIM of predicted frames against the target frames that exist.
+
+    Args:
+        cfg: configuration.
+        dataset_name: of the data set.
+    """
+
+    def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
+        self.dataset_name = dataset_name
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was counted."""
+        self.errors = FrameErrors()
+
+    def process(self, inputs: Batch, outputs: Batch) -> None:
+        """Count a batch; a video without targets is passed over."""
+        for video, output in zip(inputs, outputs, strict=True):
+            if "target_frames" in video:
+                self.errors.update(output["frames"], video["target_frames"], video["target_valid"])
+
+    def evaluate(self) -> dict[str, dict[str, float]] | None:
+        """Return ``{"frames": {"mse", "psnr", "ssim"}}``, on the main process alone."""
+        parts = comm.gather((self.errors.sums, self.errors.count))
+        if not comm.is_main_process():
+            return None
+        total = FrameErrors()
+        total.sums = sum(sums for sums, _ in parts)
+        total.count = sum(count for _, count in parts)
+        return {"frames": total.compute()}
+
+
+@EVALUATOR_REGISTRY.register()
+class SemanticJaccardEvaluator(DatasetEvaluator):
+    """Jaccard index of the 49 classes over a data set of frames, for any kind of segmenter.
+
+    Args:
+        cfg: configuration; PIPELINE.SCORE_THRESH says which instances are painted.
+        dataset_name: of the data set, whose records have ``sem_seg_file_name``.
+    """
+
+    def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
+        self.dataset_name = dataset_name
+        self.score_thresh = cfg.PIPELINE.SCORE_THRESH
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was counted."""
+        self.jaccard = JaccardIndex()
+
+    def process(self, inputs: Batch, outputs: Batch) -> None:
+        """Count a batch of outputs with ``"sem_seg"`` logits ``(49, H, W)`` or ``"instances"``."""
+        for frame, output in zip(inputs, outputs, strict=True):
+            if "sem_seg" in output:
+                predicted = output["sem_seg"].argmax(0).to(torch.uint8).cpu().numpy()
+            else:
+                predicted = instances_to_semantic(output["instances"], self.score_thresh)
+            self.jaccard.update(predicted, load_mask_frame(frame["sem_seg_file_name"]))
+
+    def evaluate(self) -> dict[str, dict[str, float]] | None:
+        """Return ``{"jaccard": {"macro", "class-<name>"...}}``, on the main process alone.
+
+        Metrics with a dash in their name go to TensorBoard but not to the printed table.
+        """
+        parts = comm.gather(self.jaccard.confusion)
+        if not comm.is_main_process():
+            return None
+        total = JaccardIndex()
+        total.confusion = sum(parts)
+        scores = {"macro": total.macro()}
+        for name, score in zip(CLASS_NAMES, total.per_class(), strict=True):
+            scores[f"class-{name}"] = float(score)
+        return {"jaccard": scores}
+
+
+@EVALUATOR_REGISTRY.register()
+def COCO(cfg: CfgNode, dataset_name: str) -> COCOEvaluator:  # noqa: N802 (a name in configurations)
+    """Build COCO's average precision of boxes and masks for a data set of frames.
+
+    The data set is written as a COCO file under OUTPUT_DIR first.
+    """
+    folder = Path(cfg.OUTPUT_DIR, "inference")
+    path = folder / f"{dataset_name}_coco.json"
+    if comm.is_main_process():
+        coco_json(dataset_name, path)
+    comm.synchronize()
+    # An entry of its own: one of the data set could name a single file for the whole process.
+    entry = f"{dataset_name}:{path}"
+    things = MetadataCatalog.get(dataset_name).thing_classes
+    MetadataCatalog.get(entry).set(json_file=str(path), thing_classes=things)
+    return COCOEvaluator(
+        entry,
+        tasks=("bbox", "segm"),
+        output_dir=str(folder),
+        use_fast_impl=False,
+        allow_cached_coco=False,
+    )

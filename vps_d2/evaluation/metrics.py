@@ -1,0 +1,113 @@
+"""The scores of this project: Jaccard index of masks; MSE, PSNR and SSIM of frames.
+
+Each is accumulated sample by sample, so that a split of any size needs the memory of one sample.
+Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frames values of 0-255.
+"""
+
+import numpy as np
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from vps_d2.data.classes import NUM_CLASSES
+
+_PEAK = 255.0
+
+
+class JaccardIndex:
+    """Macro-averaged Jaccard index, accumulated over a split.
+
+    The same as torchmetrics' ``MulticlassJaccardIndex(average="macro")``: intersections and unions
+    are summed over all masks first, and a class that occurs in neither truth nor prediction is left
+    out of the mean.
+
+    Args:
+        num_classes: background included.
+
+    Attributes:
+        confusion: int64 ``(num_classes, num_classes)``, pixels by true and predicted class.
+    """
+
+    def __init__(self, num_classes: int = NUM_CLASSES) -> None:
+        self.num_classes = num_classes
+        self.confusion = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
+        """Count masks, integers ``(..., H, W)`` of one shape and below ``num_classes``.
+
+        Raises:
+            ValueError: if the shapes differ or a class number is out of range.
+        """
+        predicted, truth = np.asarray(predicted), np.asarray(truth)
+        if predicted.shape != truth.shape:
+            raise ValueError(f"masks of shapes {predicted.shape} and {truth.shape} do not compare")
+        for mask in (predicted, truth):
+            if mask.size and not 0 <= mask.min() <= mask.max() < self.num_classes:
+                raise ValueError(f"a mask has classes outside 0-{self.num_classes - 1}")
+        cells = truth.astype(np.int64).ravel() * self.num_classes + predicted.ravel()
+        self.confusion += np.bincount(cells, minlength=self.num_classes**2).reshape(
+            self.num_classes, self.num_classes
+        )
+
+    def per_class(self) -> np.ndarray:
+        """Return the index of every class, float ``(num_classes,)``, NaN where it never occurs."""
+        intersection = np.diag(self.confusion)
+        union = self.confusion.sum(0) + self.confusion.sum(1) - intersection
+        with np.errstate(invalid="ignore"):
+            return intersection / union
+
+    def macro(self) -> float:
+        """Return the mean over the classes that occur, NaN before the first update."""
+        scores = self.per_class()
+        occurs = ~np.isnan(scores)
+        return float(scores[occurs].mean()) if occurs.any() else float("nan")
+
+
+class FrameErrors:
+    """MSE, PSNR and SSIM of predicted frames, averaged over frames.
+
+    Attributes:
+        sums: float ``(3,)``, of the three scores over all frames counted.
+        count: of the frames.
+    """
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(3)
+        self.count = 0
+
+    def update(
+        self, predicted: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor | None = None
+    ) -> None:
+        """Count the frames of one video.
+
+        Args:
+            predicted: ``(T, 3, H, W)``, 0-255.
+            truth: the same shape, any dtype.
+            valid: bool ``(T,)``; frames to count, all if None.
+
+        Raises:
+            ValueError: if the shapes differ.
+        """
+        if predicted.shape != truth.shape:
+            raise ValueError(
+                f"frames of shapes {tuple(predicted.shape)} and {tuple(truth.shape)} do not compare"
+            )
+        predicted, truth = predicted.detach().cpu().float(), truth.detach().cpu().float()
+        if valid is not None:
+            predicted, truth = predicted[valid.cpu()], truth[valid.cpu()]
+        if not len(predicted):
+            return
+        errors = (predicted - truth).square().mean(dim=(1, 2, 3))
+        # Rounding to 8 bits alone is an error of 1/12; less cannot be told from none.
+        noise = 10 * torch.log10(_PEAK**2 / errors.clamp(min=1 / 12))
+        similarity = structural_similarity_index_measure(
+            predicted, truth, data_range=_PEAK, reduction="none"
+        )
+        assert isinstance(similarity, torch.Tensor)
+        scores = torch.stack([errors, noise, similarity.reshape(-1)])
+        self.sums += scores.double().sum(1).numpy()
+        self.count += len(predicted)
+
+    def compute(self) -> dict[str, float]:
+        """Return the means: ``mse`` (of values 0-255), ``psnr`` (dB) and ``ssim``; NaN if none."""
+        means = self.sums / self.count if self.count else np.full(3, np.nan)
+        return dict(zip(("mse", "psnr", "ssim"), map(float, means), strict=True))
