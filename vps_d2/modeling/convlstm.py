@@ -5,6 +5,7 @@ Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``C`` chann
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +76,7 @@ class ConvLSTMNetwork(nn.Module):
         widths = [pixels, *hidden_channels]
         self.cells = nn.ModuleList(
             ConvLSTMCell(in_channels=left, hidden_channels=right, kernel_size=kernel_size)
-            for left, right in zip(widths[:-1], widths[1:], strict=True)
+            for left, right in pairwise(widths)
         )
         self.readout = nn.Conv2d(widths[-1], pixels, 1, bias=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -92,7 +93,9 @@ class ConvLSTMNetwork(nn.Module):
             ``(N, T_out, C, H, W)``.
         """
         num_videos, num_frames, _, height, width = frames.shape
-        x = F.pixel_unshuffle(pad_to_multiple(frames.flatten(0, 1), self.patch_size), self.patch_size)
+        x = F.pixel_unshuffle(
+            pad_to_multiple(frames.flatten(0, 1), self.patch_size), self.patch_size
+        )
         patches = x.reshape(num_videos, num_frames, *x.shape[1:])
         states = [self._zeros(patches[:, 0], cell.hidden_channels) for cell in self.cells]
         outputs: list[torch.Tensor] = []

@@ -6,6 +6,7 @@ out, for ``N`` videos of ``T`` frames with ``C`` features of ``H`` rows and ``W`
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -117,7 +118,7 @@ class GatedTranslator(nn.Sequential):
         super().__init__(
             *(
                 GatedBlock(in_channels=left, out_channels=right, mlp_ratio=mlp_ratio)
-                for left, right in zip(widths[:-1], widths[1:], strict=True)
+                for left, right in pairwise(widths)
             )
         )
 
@@ -183,9 +184,7 @@ class InceptionTranslator(nn.Module):
         hidden = hidden_channels
 
         def block(left: int, right: int) -> InceptionBlock:
-            return InceptionBlock(
-                in_channels=left, hidden_channels=hidden // 2, out_channels=right
-            )
+            return InceptionBlock(in_channels=left, hidden_channels=hidden // 2, out_channels=right)
 
         self.down = nn.ModuleList(
             block(in_channels if layer == 0 else hidden, hidden) for layer in range(num_layers)

@@ -127,8 +127,7 @@ class SimVP(VideoPredictor):
         if simvp.TRANSLATOR not in TRANSLATORS:
             names = ", ".join(sorted(TRANSLATORS))
             raise UserError(
-                f'MODEL.SIMVP.TRANSLATOR "{simvp.TRANSLATOR}" is no translator; '
-                f"use one of {names}."
+                f'MODEL.SIMVP.TRANSLATOR "{simvp.TRANSLATOR}" is no translator; use one of {names}.'
             )
         return SimVPNetwork(
             num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
