@@ -1,0 +1,1 @@
+"""Training runs: their set-up, loop, checkpoints and hooks."""

@@ -1,0 +1,123 @@
+"""The trainer of every architecture of the project."""
+
+import logging
+import weakref
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import vps_d2.modeling  # noqa: F401  registers the architectures
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
+from vps_d2.d2.evaluation import DatasetEvaluators
+from vps_d2.d2.utils import comm
+from vps_d2.data.loader import CheckedLoader, build_test_loader, build_train_loader
+from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.engine.hooks import PictureHook
+from vps_d2.engine.optimizer import build_optimizer
+from vps_d2.engine.train_loop import AutocastTrainer
+from vps_d2.evaluation import build_evaluator
+from vps_d2.modeling.precision import inference_autocast
+
+
+class Trainer(DefaultTrainer):
+    """Detectron2's default trainer with this project's loaders, evaluators and checkpoints.
+
+    Data and model draw their random numbers by (SEED, iteration), so a run that is killed and
+    resumed repeats the losses of an unbroken one.
+
+    Args:
+        cfg: a frozen configuration.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        # DefaultTrainer's own would build Detectron2's loop and checkpointer first.
+        TrainerBase.__init__(self)
+        self.cfg = cfg
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        loader = self.build_train_loader(cfg)
+        self._trainer = AutocastTrainer(_distribute(model), loader, optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = SafeCheckpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.register_hooks(self.build_hooks())
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Load the last checkpoint of OUTPUT_DIR, or else MODEL.WEIGHTS.
+
+        Args:
+            resume: go on with the run in OUTPUT_DIR, if there is one.
+        """
+        super().resume_or_load(resume)
+        if self.start_iter > 0:
+            self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """Return Detectron2's hooks with pictures and the best checkpoint before the writers."""
+        all_hooks = super().build_hooks()
+        test = self.cfg.TEST
+        if comm.is_main_process():
+            extra: list[HookBase] = []
+            if test.BEST_METRIC:
+                extra.append(
+                    hooks.BestCheckpointer(
+                        test.EVAL_PERIOD, self.checkpointer, test.BEST_METRIC, test.BEST_MODE
+                    )
+                )
+            if test.PICTURE_PERIOD > 0:
+                extra.append(PictureHook(self.cfg, self.checkpointer.model))
+            all_hooks[-1:-1] = extra
+        return all_hooks
+
+    def run_step(self) -> None:
+        """Run one iteration, on random numbers of its own."""
+        if self.cfg.SEED >= 0:
+            words = [self.cfg.SEED, self.iter, comm.get_rank()]
+            torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
+        super().run_step()
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Build the optimizer that SOLVER describes."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> CheckedLoader:
+        """Build the loader of DATASETS.TRAIN from its beginning."""
+        return build_train_loader(cfg)
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> CheckedLoader:
+        """Build the loader of one data set of DATASETS.TEST."""
+        return build_test_loader(cfg, dataset_name)
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+        """Build all evaluators of TEST.EVALUATORS for one data set."""
+        return build_evaluator(cfg, dataset_name)
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
+        """Evaluate a model on DATASETS.TEST, in the number format of training.
+
+        Returns:
+            the scores by evaluator and metric; with several data sets, by data set first.
+        """
+        if evaluators is None and not cfg.TEST.EVALUATORS:
+            logging.getLogger(__name__).info("TEST.EVALUATORS is empty: nothing to evaluate.")
+            return {}
+        with inference_autocast(cfg):
+            return super().test(cfg, model, evaluators)
+
+
+def _distribute(model: nn.Module) -> nn.Module:
+    if comm.get_world_size() == 1:
+        return model
+    on_gpu = next(model.parameters()).is_cuda
+    devices = [torch.cuda.current_device()] if on_gpu else None
+    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
