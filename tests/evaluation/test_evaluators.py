@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vps_d2.config import get_vps_cfg
+from vps_d2.d2.structures import Boxes, Instances
+from vps_d2.data.annotations import load_mask_frame, split_mask
+from vps_d2.data.datasets import load_records, register_frames
+from vps_d2.errors import UserError
+from vps_d2.evaluation import build_evaluator
+from vps_d2.evaluation.evaluators import FramePredictionEvaluator, SemanticJaccardEvaluator
+
+
+@pytest.fixture(scope="module")
+def frames(tiny_videos: Path) -> str:
+    name = "tiny_frames_of_test_evaluators"
+    register_frames(name, tiny_videos / "val")
+    return name
+
+
+def true_instances(mask: np.ndarray) -> Instances:
+    classes, bits, boxes = split_mask(mask)
+    instances = Instances(mask.shape)
+    instances.pred_masks = torch.from_numpy(bits)
+    instances.pred_classes = torch.from_numpy(classes - 1)
+    instances.pred_boxes = Boxes(torch.from_numpy(boxes))
+    instances.scores = torch.ones(len(classes))
+    return instances
+
+
+def test_frames_are_compared_where_targets_are() -> None:
+    evaluator = FramePredictionEvaluator(get_vps_cfg(), "any")
+    truth = torch.full((2, 3, 16, 16), 100, dtype=torch.uint8)
+    inputs = [
+        {"target_frames": truth, "target_valid": torch.tensor([True, False])},
+        {},  # a hidden video
+    ]
+    predicted = torch.stack([truth[0] + 2.0, truth[1] * 0.0])
+    evaluator.process(inputs, [{"frames": predicted}, {"frames": predicted}])
+    assert evaluator.evaluate()["frames"]["mse"] == pytest.approx(4)
+    evaluator.reset()
+    evaluator.process(inputs[:1], [{"frames": truth.float()}])
+    assert evaluator.evaluate()["frames"]["mse"] == 0
+
+
+@pytest.mark.parametrize("kind", ["instances", "sem_seg"])
+def test_jaccard_of_the_truth_is_one(frames: str, kind: str) -> None:
+    evaluator = SemanticJaccardEvaluator(get_vps_cfg(), frames)
+    for record in load_records(frames)[::10]:
+        mask = load_mask_frame(record["sem_seg_file_name"])
+        logits = torch.nn.functional.one_hot(torch.from_numpy(mask).long(), 49).permute(2, 0, 1)
+        output = {"instances": true_instances(mask)} if kind == "instances" else {"sem_seg": logits}
+        evaluator.process([record], [output])
+    scores = evaluator.evaluate()["jaccard"]
+    assert scores["macro"] == 1
+    assert scores["class-background"] == 1
+    assert len(scores) == 50
+
+
+def test_coco_of_the_truth_is_full(frames: str, tmp_path: Path) -> None:
+    cfg = get_vps_cfg()
+    cfg.OUTPUT_DIR = str(tmp_path)
+    cfg.TEST.EVALUATORS = ("COCO", "SemanticJaccardEvaluator")
+    evaluator = build_evaluator(cfg, frames)
+    evaluator.reset()
+    for record in load_records(frames):
+        mask = load_mask_frame(record["sem_seg_file_name"])
+        evaluator.process([record], [{"instances": true_instances(mask)}])
+    results = evaluator.evaluate()
+    assert results["bbox"]["AP"] == pytest.approx(100)
+    assert results["segm"]["AP"] == pytest.approx(100)
+    assert results["jaccard"]["macro"] == 1
+    written = json.loads((tmp_path / "inference" / f"{frames}_coco.json").read_text())
+    assert len(written["images"]) == 44
+
+
+def test_unknown_evaluator_is_named() -> None:
+    cfg = get_vps_cfg()
+    cfg.TEST.EVALUATORS = ("Jaccard",)
+    with pytest.raises(UserError, match='"Jaccard" is no evaluator; use some of COCO, Frame'):
+        build_evaluator(cfg, "any")
