@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vps_d2.d2.engine import HookBase
+from vps_d2.d2.utils.env import seed_all_rng
+
+from vps_d2.config import get_vps_cfg
+from vps_d2.d2.config import CfgNode
+from vps_d2.data.datasets import register_videos
+from vps_d2.engine.trainer import Trainer
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def videos(tiny_videos: Path) -> None:
+    register_videos("train_of_test_trainer", tiny_videos / "train")
+    register_videos("test_of_test_trainer", tiny_videos / "val")
+
+
+def make_config(folder: Path, amp: bool) -> CfgNode:
+    cfg = get_vps_cfg()
+    cfg.merge_from_list(
+        [
+            *("MODEL.META_ARCHITECTURE", "SimVP", "MODEL.DEVICE", "cpu"),
+            *("MODEL.SIMVP.HIDDEN_SPATIAL", 2, "MODEL.SIMVP.HIDDEN_TEMPORAL", 8),
+            *("MODEL.SIMVP.NUM_TEMPORAL_LAYERS", 2, "INPUT.MAPPER", "FutureFramesMapper"),
+            *("INPUT.NUM_INPUT_FRAMES", 3, "INPUT.NUM_TARGET_FRAMES", 2),
+            *("INPUT.FRAMESKIP", (1, 2), "INPUT.BLUR.PROB", 0.5, "SEED", 7),
+            *("MODEL.PIXEL_STD", [50.0, 50.0, 50.0]),
+            *("DATASETS.TRAIN", ("train_of_test_trainer",), "DATALOADER.NUM_WORKERS", 0),
+            *("DATASETS.TEST", ("test_of_test_trainer",)),
+            *("SOLVER.IMS_PER_BATCH", 2, "SOLVER.MAX_ITER", STEPS, "SOLVER.WARMUP_ITERS", 2),
+            *("SOLVER.CHECKPOINT_PERIOD", 3, "SOLVER.AMP.ENABLED", amp),
+            *("TEST.EVAL_PERIOD", 3, "TEST.EVALUATORS", ("FramePredictionEvaluator",)),
+            *("TEST.BEST_METRIC", "frames/mse", "TEST.BEST_MODE", "min"),
+            *("TEST.PICTURE_PERIOD", 3, "OUTPUT_DIR", str(folder)),
+        ]
+    )
+    cfg.freeze()
+    return cfg
+
+
+class Recorder(HookBase):
+    """Keeps the loss of every iteration, and can die before one."""
+
+    def __init__(self, die_before: int | None = None) -> None:
+        self.losses: dict[int, float] = {}
+        self.die_before = die_before
+
+    def before_step(self) -> None:
+        if self.trainer.iter == self.die_before:
+            raise KeyboardInterrupt
+
+    def after_step(self) -> None:
+        self.losses[self.trainer.iter] = self.trainer.storage.latest()["total_loss"][0]
+
+
+def train(cfg: CfgNode, resume: bool = False, die_before: int | None = None) -> dict[int, float]:
+    Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
+    seed_all_rng(cfg.SEED)  # as default_setup does
+    trainer = Trainer(cfg)
+    recorder = Recorder(die_before)
+    trainer.register_hooks([recorder])
+    trainer.resume_or_load(resume)
+    trainer.train()
+    return recorder.losses
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_a_killed_run_repeats_the_losses(amp: bool, tmp_path: Path) -> None:
+    whole = train(make_config(tmp_path / "whole", amp))
+    assert sorted(whole) == list(range(STEPS))
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(tmp_path / "broken", amp), die_before=4)
+    rest = train(make_config(tmp_path / "broken", amp), resume=True)
+    assert sorted(rest) == [3, 4, 5]
+    for step, loss in rest.items():
+        assert loss == pytest.approx(whole[step], rel=1e-6)
+    assert len({round(loss, 6) for loss in whole.values()}) == STEPS
+
+
+def test_a_run_leaves_scores_pictures_and_its_best(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(make_config(folder, amp=True))
+    lines = [json.loads(line) for line in (folder / "metrics.json").read_text().splitlines()]
+    assert any(np.isfinite(line.get("frames/ssim", np.nan)) for line in lines)
+    assert {"total_loss", "lr"} <= set().union(*lines)
+    assert (folder / "model_best.pth").is_file() and (folder / "model_final.pth").is_file()
+    (events,) = folder.glob("events.out.tfevents*")
+    assert b"results/1" in events.read_bytes()
+
+
+def test_nothing_to_evaluate(tmp_path: Path) -> None:
+    cfg = make_config(tmp_path, amp=False).clone()
+    cfg.defrost()
+    cfg.TEST.EVALUATORS = ()
+    assert Trainer.test(cfg, Trainer.build_model(cfg)) == {}

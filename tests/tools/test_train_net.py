@@ -1,0 +1,55 @@
+"""Runs of the instant configurations, as a user starts them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, load_tool
+from vps_d2.data.datasets import register_frames, register_videos
+from vps_d2.errors import UserError
+
+CONFIGS = ROOT / "configs" / "instant_test"
+SCORES = {"simvp": "frames/mse", "convlstm": "frames/mse", "mask_rcnn_R18_FPN": "jaccard/macro"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def datasets(tiny_videos: Path) -> None:
+    for split in ("train", "val"):
+        register_videos(f"{split}_of_test_train_net", tiny_videos / split)
+        register_frames(f"frames_{split}_of_test_train_net", tiny_videos / split)
+
+
+def arguments(name: str, folder: Path, *more: str) -> list[str]:
+    kind = "frames_" if name.startswith("mask") else ""
+    return [
+        *("--config-file", str(CONFIGS / f"{name}_instant_test.yaml"), *more),
+        *("DATASETS.TRAIN", f"('{kind}train_of_test_train_net',)"),
+        *("DATASETS.TEST", f"('{kind}val_of_test_train_net',)"),
+        *("MODEL.DEVICE", "cpu", "OUTPUT_DIR", str(folder)),
+    ]
+
+
+@pytest.mark.parametrize("name", list(SCORES))
+def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    main(arguments(name, tmp_path))
+    assert (tmp_path / "model_final.pth").is_file()
+    assert (tmp_path / "config.yaml").is_file()
+    metrics = (tmp_path / "metrics.json").read_text()
+    assert SCORES[name] in metrics
+    assert "Engine " in (tmp_path / "log.txt").read_text()
+    main([*arguments(name, tmp_path, "--resume"), "SOLVER.MAX_ITER", "5"])
+    assert '"iteration": 4' in (tmp_path / "metrics.json").read_text()
+    main([*arguments(name, tmp_path, "--eval-only", "--resume")])
+
+
+def test_too_many_gpus_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--num-gpus is 999"):
+        load_tool("train_net").main(arguments("simvp", tmp_path, "--num-gpus", "999"))
+
+
+def test_missing_weights_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"missing\.pth"):
+        load_tool("train_net").main(
+            [*arguments("simvp", tmp_path, "--eval-only"), "MODEL.WEIGHTS", "missing.pth"]
+        )
