@@ -20,7 +20,7 @@ from vps_d2.engine.hooks import PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.evaluation import build_evaluator
-from vps_d2.modeling.precision import inference_autocast
+from vps_d2.modeling.precision import inference_autocast, use_channels_last
 
 
 class Trainer(DefaultTrainer):
@@ -80,6 +80,12 @@ class Trainer(DefaultTrainer):
             words = [self.cfg.SEED, self.iter, comm.get_rank()]
             torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
         super().run_step()
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """Build the architecture that MODEL describes, in the memory format of MODEL."""
+        model = super().build_model(cfg)
+        return use_channels_last(model) if cfg.MODEL.CHANNELS_LAST else model
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vps_d2.modeling.precision import use_channels_last
 from vps_d2.modeling.simvp import pad_to_multiple
 
 State = tuple[torch.Tensor, torch.Tensor]
@@ -28,7 +29,6 @@ class ConvLSTMCell(nn.Module):
 
     def __init__(self, *, in_channels: int, hidden_channels: int, kernel_size: int) -> None:
         super().__init__()
-        self.hidden_channels = hidden_channels
         # One convolution for all gates, of input and state together.
         self.gates = nn.Conv2d(
             in_channels + hidden_channels,
@@ -72,6 +72,7 @@ class ConvLSTMNetwork(nn.Module):
         super().__init__()
         self.num_output_frames = num_output_frames
         self.patch_size = patch_size
+        self.hidden_channels = tuple(hidden_channels)
         pixels = channels * patch_size**2
         widths = [pixels, *hidden_channels]
         self.cells = nn.ModuleList(
@@ -80,7 +81,8 @@ class ConvLSTMNetwork(nn.Module):
         )
         self.readout = nn.Conv2d(widths[-1], pixels, 1, bias=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
+        if channels_last:
+            use_channels_last(self)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Predict the frames that follow.
@@ -97,7 +99,7 @@ class ConvLSTMNetwork(nn.Module):
             pad_to_multiple(frames.flatten(0, 1), self.patch_size), self.patch_size
         )
         patches = x.reshape(num_videos, num_frames, *x.shape[1:])
-        states = [self._zeros(patches[:, 0], cell.hidden_channels) for cell in self.cells]
+        states = [self._zeros(patches[:, 0], channels) for channels in self.hidden_channels]
         outputs: list[torch.Tensor] = []
         for step in range(num_frames + self.num_output_frames - 1):
             x = patches[:, step] if step < num_frames else outputs[-1].to(patches.dtype)

@@ -1,8 +1,9 @@
-"""The number format that models compute in."""
+"""The number format that models compute in, and the memory format."""
 
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.errors import UserError
@@ -35,3 +36,17 @@ def inference_autocast(cfg: CfgNode) -> AbstractContextManager:
     return torch.autocast(
         torch.device(cfg.MODEL.DEVICE).type, dtype=dtype if enabled else None, enabled=enabled
     )
+
+
+def use_channels_last(model: nn.Module) -> nn.Module:
+    """Lay out the weights of a model's 2D convolutions with the channels innermost, in place.
+
+    Their outputs then follow, which is faster in bfloat16 on CPUs and GPUs.
+
+    Returns:
+        the model.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)
+    return model

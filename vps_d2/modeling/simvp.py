@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vps_d2.modeling.precision import use_channels_last
 from vps_d2.modeling.translators import TRANSLATORS
 
 
@@ -118,9 +119,8 @@ class SimVPNetwork(nn.Module):
             assert self.readout.bias is not None
             nn.init.zeros_(self.readout.bias)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                module.to(memory_format=self.memory_format)
+        if channels_last:
+            use_channels_last(self)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Predict the frames that follow.
