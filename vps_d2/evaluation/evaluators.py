@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vps_d2.d2.config import CfgNode
@@ -108,7 +109,7 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """Return ``{"jaccard": {"macro", "class-<name>"...}}``, on the main process alone.
 
-        Metrics with a dash in their name go to TensorBoard but not to the printed table.
+        Classes that never occur are left out. Metrics with a dash in their name go to TensorBoard but not to the printed table.
         """
         parts = comm.gather(self.jaccard.confusion)
         if not comm.is_main_process():
@@ -117,7 +118,8 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
         total.confusion = sum(parts)
         scores = {"macro": total.macro()}
         for name, score in zip(CLASS_NAMES, total.per_class(), strict=True):
-            scores[f"class-{name}"] = float(score)
+            if not np.isnan(score):
+                scores[f"class-{name}"] = float(score)
         return {"jaccard": scores}
 
 
