@@ -16,6 +16,7 @@ def add_vps_config(cfg: CN) -> None:
     _add_model_config(cfg)
     _add_pipeline_config(cfg)
 
+    cfg.SOLVER.OPTIMIZER = "SGD"  # or "AdamW"
     # bfloat16 needs no loss scaling and runs on CPUs and GPUs alike, unlike Detectron2's float16.
     cfg.SOLVER.AMP.ENABLED = True
     cfg.SOLVER.AMP.DTYPE = "bfloat16"

@@ -4,7 +4,6 @@ import logging
 import weakref
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -20,7 +19,7 @@ from vps_d2.engine.hooks import PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.evaluation import build_evaluator
-from vps_d2.modeling.precision import inference_autocast, use_channels_last
+from vps_d2.modeling.precision import amp_dtype, inference_autocast, use_channels_last
 
 
 class Trainer(DefaultTrainer):
@@ -36,11 +35,18 @@ class Trainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode) -> None:
         # DefaultTrainer's own would build Detectron2's loop and checkpointer first.
         TrainerBase.__init__(self)
+        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self.cfg = cfg
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
         loader = self.build_train_loader(cfg)
-        self._trainer = AutocastTrainer(_distribute(model), loader, optimizer)
+        self._trainer = AutocastTrainer(
+            _distribute(model),
+            loader,
+            optimizer,
+            precision=amp_dtype(cfg) if cfg.SOLVER.AMP.ENABLED else None,
+            seed=cfg.SEED,
+        )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = SafeCheckpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
         self.start_iter = 0
@@ -73,13 +79,6 @@ class Trainer(DefaultTrainer):
                 extra.append(PictureHook(self.cfg, self.checkpointer.model))
             all_hooks[-1:-1] = extra
         return all_hooks
-
-    def run_step(self) -> None:
-        """Run one iteration, on random numbers of its own."""
-        if self.cfg.SEED >= 0:
-            words = [self.cfg.SEED, self.iter, comm.get_rank()]
-            torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
-        super().run_step()
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:

@@ -1,0 +1,82 @@
+"""Checkpoint files on disk: read without running code, and written whole or not at all."""
+
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import torch
+
+from vps_d2.errors import UserError
+
+# What PyTorch's message says of a pickle that names a function or class.
+_FOREIGN_GLOBAL = re.compile(
+    r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
+)
+
+
+def read_checkpoint(path: str) -> Any:
+    """Read a checkpoint into host memory, with ``torch.load(weights_only=True)``.
+
+    Args:
+        path: of a file that ``torch.save`` wrote.
+
+    Raises:
+        UserError: if the file is missing, is damaged, or would run code when read: a ``.pkl``, or
+            one whose pickle calls functions.
+    """
+    if path.endswith(".pkl"):
+        raise UserError(
+            f"checkpoint {path} is a plain pickle, which can run code when it is read; "
+            "convert it to a .pth file of tensors where you trust it."
+        )
+    if not os.path.isfile(path):
+        raise UserError(
+            f"checkpoint {path} is not there; check MODEL.WEIGHTS, or last_checkpoint in the "
+            "output folder of a run to be resumed."
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = _FOREIGN_GLOBAL.search(str(error))
+        if found:
+            raise UserError(
+                f"checkpoint {path} would run code when it is read ({found.group(1)}), so it was "
+                "not read; save its state_dict alone, as tensors."
+            ) from error
+        raise _damaged(path) from error
+    except PermissionError as error:
+        raise UserError(f"checkpoint {path} may not be read; change its permissions.") from error
+    # Cut short at different places, a file fails in the zip reader, the unpickler or the system.
+    except (EOFError, KeyError, IndexError, ValueError, OSError, RuntimeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: str) -> UserError:
+    return UserError(
+        f"checkpoint {path} is damaged or no checkpoint at all; copy or download it again, or go "
+        "back to an older one."
+    )
+
+
+@contextmanager
+def write_whole(path: str) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name only when all of it is on the disk.
+
+    A process that is killed leaves the old file as it was, and at most a ``.tmp`` beside it, which
+    the next writer replaces.
+
+    Args:
+        path: of the file; its folder exists.
+
+    Yields:
+        the file, to be written in binary.
+    """
+    unfinished = f"{path}.tmp"
+    with open(unfinished, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)

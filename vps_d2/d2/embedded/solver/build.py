@@ -1,0 +1,212 @@
+"""Optimizer and learning rate of a configuration."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from fvcore.common.param_scheduler import (
+    CosineParamScheduler,
+    MultiStepParamScheduler,
+    ParamScheduler,
+    StepWithFixedGammaParamScheduler,
+)
+from torch import nn
+
+from vps_d2.d2.embedded.config import CfgNode
+from vps_d2.d2.embedded.solver.lr_scheduler import LRMultiplier, WarmupParamScheduler
+
+__all__ = [
+    "build_lr_scheduler",
+    "build_optimizer",
+    "get_default_optimizer_params",
+    "maybe_add_gradient_clipping",
+]
+
+# _NormBase is the base of every batch and instance normalisation.
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the SGD optimizer that SOLVER describes.
+
+    Args:
+        cfg: configuration.
+        model: whose parameters are optimised.
+    """
+    solver = cfg.SOLVER
+    optimizer = torch.optim.SGD(
+        get_default_optimizer_params(
+            model,
+            base_lr=solver.BASE_LR,
+            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+            bias_lr_factor=solver.BIAS_LR_FACTOR,
+            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        ),
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
+        foreach=True,
+    )
+    return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def maybe_add_gradient_clipping(
+    cfg: CfgNode, optimizer: torch.optim.Optimizer
+) -> torch.optim.Optimizer:
+    """Make an optimizer clip gradients before each step, if SOLVER.CLIP_GRADIENTS asks for it.
+
+    Each parameter is clipped on its own, also by norm.
+
+    Args:
+        cfg: configuration.
+        optimizer: changed in place.
+
+    Returns:
+        the optimizer.
+
+    Raises:
+        ValueError: if the type of clipping is neither "value" nor "norm".
+    """
+    clip = cfg.SOLVER.CLIP_GRADIENTS
+    if not clip.ENABLED:
+        return optimizer
+    if clip.CLIP_TYPE not in ("value", "norm"):
+        raise ValueError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {clip.CLIP_TYPE!r} is not value or norm")
+    limit, norm_type = clip.CLIP_VALUE, clip.NORM_TYPE
+
+    def clip_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for group in optimizer.param_groups:
+            if clip.CLIP_TYPE == "value":
+                nn.utils.clip_grad_value_(group["params"], limit)
+                continue
+            for parameter in group["params"]:
+                nn.utils.clip_grad_norm_(parameter, limit, norm_type)
+
+    optimizer.register_step_pre_hook(clip_gradients)
+    return optimizer
+
+
+def get_default_optimizer_params(
+    model: nn.Module,
+    base_lr: float | None = None,
+    weight_decay: float | None = None,
+    weight_decay_norm: float | None = None,
+    bias_lr_factor: float | None = 1.0,
+    weight_decay_bias: float | None = None,
+    lr_factor_func: Callable[[str], float] | None = None,
+    overrides: dict[str, dict[str, float]] | None = None,
+) -> list[dict[str, Any]]:
+    """Sort a model's trainable parameters into groups of the same settings.
+
+    Args:
+        model: whose parameters are taken, each once.
+        base_lr: learning rate; None leaves it to the optimizer.
+        weight_decay: None leaves it to the optimizer.
+        weight_decay_norm: weight decay of normalisation layers; None as the others.
+        bias_lr_factor: multiple of ``base_lr`` that parameters called "bias" get.
+        weight_decay_bias: their weight decay; None as the others.
+        lr_factor_func: from a parameter's full name to a multiple of its learning rate.
+        overrides: settings of parameters by the last part of their name.
+
+    Returns:
+        groups for the constructor of an optimizer.
+
+    Raises:
+        ValueError: if a factor is given without ``base_lr``, or ``overrides`` has a "bias" too.
+    """
+    defaults = {"lr": base_lr, "weight_decay": weight_decay}
+    defaults = {name: value for name, value in defaults.items() if value is not None}
+    by_name = _override_bias(dict(overrides or {}), base_lr, bias_lr_factor, weight_decay_bias)
+    if lr_factor_func is not None and base_lr is None:
+        raise ValueError("lr_factor_func needs base_lr")
+    groups: dict[tuple, list[nn.Parameter]] = {}
+    for layer_name, layer, name, parameter in _trainable(model):
+        settings: dict[str, Any] = dict(defaults)
+        if isinstance(layer, _NORMS) and weight_decay_norm is not None:
+            settings["weight_decay"] = weight_decay_norm
+        if lr_factor_func is not None:
+            settings["lr"] *= lr_factor_func(f"{layer_name}.{name}")
+        settings.update(by_name.get(name, {}))
+        groups.setdefault(tuple(settings.items()), []).append(parameter)
+    return [{**dict(settings), "params": params} for settings, params in groups.items()]
+
+
+def _override_bias(
+    overrides: dict[str, dict[str, float]],
+    base_lr: float | None,
+    lr_factor: float | None,
+    weight_decay: float | None,
+) -> dict[str, dict[str, float]]:
+    bias: dict[str, float] = {}
+    if lr_factor is not None and lr_factor != 1.0:
+        if base_lr is None:
+            raise ValueError("bias_lr_factor needs base_lr")
+        bias["lr"] = base_lr * lr_factor
+    if weight_decay is not None:
+        bias["weight_decay"] = weight_decay
+    if bias and "bias" in overrides:
+        raise ValueError("overrides sets 'bias', and so does another argument")
+    return {**overrides, "bias": bias} if bias else overrides
+
+
+def _trainable(model: nn.Module) -> Iterable[tuple[str, nn.Module, str, nn.Parameter]]:
+    seen: set[nn.Parameter] = set()
+    for layer_name, layer in model.named_modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            if parameter.requires_grad and parameter not in seen:
+                seen.add(parameter)
+                yield layer_name, layer, name, parameter
+
+
+def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:
+    """Build the schedule that SOLVER.LR_SCHEDULER_NAME names, with its warm-up.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME not in _SCHEDULES:
+        raise ValueError(
+            f"SOLVER.LR_SCHEDULER_NAME {solver.LR_SCHEDULER_NAME!r} is not one of "
+            + ", ".join(_SCHEDULES)
+        )
+    schedule = WarmupParamScheduler(
+        _SCHEDULES[solver.LR_SCHEDULER_NAME](solver),
+        solver.WARMUP_FACTOR,
+        min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0),
+        solver.WARMUP_METHOD,
+        solver.RESCALE_INTERVAL,
+    )
+    return LRMultiplier(optimizer, schedule, solver.MAX_ITER)
+
+
+def _multi_step(solver: CfgNode) -> ParamScheduler:
+    steps = [step for step in solver.STEPS if step <= solver.MAX_ITER]
+    if len(steps) < len(solver.STEPS):
+        logging.getLogger(__name__).warning("SOLVER.STEPS beyond SOLVER.MAX_ITER are left out.")
+    values = [solver.GAMMA**count for count in range(len(steps) + 1)]
+    return MultiStepParamScheduler(values, milestones=steps, num_updates=solver.MAX_ITER)
+
+
+def _cosine(solver: CfgNode) -> ParamScheduler:
+    end = solver.BASE_LR_END / solver.BASE_LR
+    assert 0.0 <= end <= 1.0, "SOLVER.BASE_LR_END must lie between 0 and SOLVER.BASE_LR"
+    return CosineParamScheduler(1, end)
+
+
+def _fixed_gamma(solver: CfgNode) -> ParamScheduler:
+    return StepWithFixedGammaParamScheduler(
+        base_value=1.0,
+        num_decays=solver.NUM_DECAYS,
+        gamma=solver.GAMMA,
+        num_updates=solver.MAX_ITER,
+    )
+
+
+_SCHEDULES: dict[str, Callable[[CfgNode], ParamScheduler]] = {
+    "WarmupMultiStepLR": _multi_step,
+    "WarmupCosineLR": _cosine,
+    "WarmupStepWithFixedGammaLR": _fixed_gamma,
+}
