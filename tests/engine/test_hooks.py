@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from vps_d2.d2.utils.events import EventStorage
 
 from vps_d2.config import get_vps_cfg
 from vps_d2.d2.structures import Instances
+from vps_d2.d2.utils.events import EventStorage
 from vps_d2.engine.hooks import PictureHook, draw_result
 
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vps_d2.d2.engine import HookBase
-from vps_d2.d2.utils.env import seed_all_rng
 
 from vps_d2.config import get_vps_cfg
 from vps_d2.d2.config import CfgNode
+from vps_d2.d2.engine import HookBase
+from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.data.datasets import register_videos
 from vps_d2.engine.trainer import Trainer
 

@@ -196,8 +196,14 @@ def _cosine(solver: CfgNode) -> ParamScheduler:
     return CosineParamScheduler(1, end)
 
 
+class _Steps(StepWithFixedGammaParamScheduler):
+    def __call__(self, where: float) -> float:
+        # After the last iteration the rate is asked once more, where fvcore has no value.
+        return super().__call__(min(where, 1 - 1e-5))
+
+
 def _fixed_gamma(solver: CfgNode) -> ParamScheduler:
-    return StepWithFixedGammaParamScheduler(
+    return _Steps(
         base_value=1.0,
         num_decays=solver.NUM_DECAYS,
         gamma=solver.GAMMA,

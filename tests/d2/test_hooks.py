@@ -1,0 +1,210 @@
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fvcore.common.param_scheduler import LinearParamScheduler
+from torch import nn
+
+from vps_d2.d2.checkpoint import DetectionCheckpointer
+from vps_d2.d2.engine import TrainerBase, hooks
+from vps_d2.d2.utils.events import EventWriter, get_event_storage
+
+
+class Loop(TrainerBase):
+    """Counts iterations, and can fail in one."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__()
+        self.fail_at = fail_at
+        self.optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        self.scheduler: Any = torch.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
+
+    def run_step(self) -> None:
+        if self.iter == self.fail_at:
+            raise RuntimeError("broken")
+        self.optimizer.step()
+
+
+class Scores:
+    """An evaluation whose scores are given."""
+
+    def __init__(self, loop: Loop, scores: list[float]) -> None:
+        self.loop, self.scores, self.asked_at = loop, iter(scores), []
+
+    def __call__(self) -> dict:
+        self.asked_at.append(self.loop.iter)
+        return {"masks": {"jaccard": next(self.scores), "per": {"cube": 1}}, "mse": 2}
+
+
+def test_evaluation_has_a_period() -> None:
+    loop = Loop()
+    scores = Scores(loop, [0.1, 0.2, 0.3])
+    loop.register_hooks([hooks.EvalHook(2, scores)])
+    loop.train(0, 6)
+    assert scores.asked_at == [1, 3, 6]  # the end has its own turn
+    latest = {name: value for name, (value, _) in loop.storage.latest().items()}
+    assert latest == {"masks/jaccard": 0.3, "masks/per/cube": 1.0, "mse": 2.0}
+
+
+@pytest.mark.parametrize(("period", "after_train", "turns"), [(0, True, 1), (2, False, 2)])
+def test_evaluation_at_the_end_alone_or_never(period: int, after_train: bool, turns: int) -> None:
+    loop = Loop()
+    scores = Scores(loop, [0.0] * 9)
+    loop.register_hooks([hooks.EvalHook(period, scores, eval_after_train=after_train)])
+    loop.train(0, 5)
+    assert len(scores.asked_at) == turns
+
+
+def test_failed_run_is_not_evaluated() -> None:
+    loop = Loop(fail_at=3)
+    scores = Scores(loop, [0.0] * 9)
+    loop.register_hooks([hooks.EvalHook(0, scores)])
+    with pytest.raises(RuntimeError, match="broken"):
+        loop.train(0, 6)
+    assert not scores.asked_at
+
+
+@pytest.mark.parametrize("results", [{"jaccard": "high"}, {"a": {"b": [1, 2]}}])
+def test_scores_must_be_numbers(results: dict) -> None:
+    loop = Loop()
+    loop.register_hooks([hooks.EvalHook(1, lambda: results)])
+    with pytest.raises(ValueError, match=r"number|float"):
+        loop.train(0, 3)
+
+
+class Saves:
+    """Writes down what a checkpointer is asked to save."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.path_manager = None
+
+    def save(self, name: str, **data: Any) -> None:
+        self.names.append(f"{name}@{data['iteration']}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("max", [1, 5, 8]), ("min", [1, 3]), ("other", None)]
+)
+def test_best_checkpoint(mode: str, expected: list[int] | None) -> None:
+    if expected is None:
+        with pytest.raises(AssertionError):
+            hooks.BestCheckpointer(2, Saves(), "masks/jaccard", mode)
+        return
+    loop, saves = Loop(), Saves()
+    scores = Scores(loop, [0.2, 0.1, 0.3, 0.4])
+    loop.register_hooks(
+        [
+            hooks.EvalHook(2, scores),
+            hooks.BestCheckpointer(2, saves, "masks/jaccard", mode),
+            hooks.BestCheckpointer(2, saves, "no/such/score", mode),
+        ]
+    )
+    loop.train(0, 8)
+    assert saves.names == [f"model_best@{iteration}" for iteration in expected]
+
+
+def test_first_score_that_is_no_number_is_not_the_best() -> None:
+    loop = Loop()
+    best = hooks.BestCheckpointer(1, Saves(), "masks/jaccard")
+    loop.register_hooks([hooks.EvalHook(1, Scores(loop, [float("nan"), 0.5, 0.4])), best])
+    loop.train(0, 3)
+    assert (best.best_metric, best.best_iter) == (0.5, 1)
+
+
+def test_periodic_checkpoints(tmp_path: Path) -> None:
+    loop = Loop()
+    checkpointer = DetectionCheckpointer(nn.Linear(1, 1), str(tmp_path), loop=loop)
+    loop.register_hooks([hooks.PeriodicCheckpointer(checkpointer, 2)])
+    loop.train(0, 5)
+    names = sorted(path.name for path in tmp_path.glob("*.pth"))
+    assert names == ["model_0000001.pth", "model_0000003.pth", "model_final.pth"]
+    assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
+    assert checkpointer.load(str(tmp_path / names[1]))["iteration"] == 3
+    assert loop.iter == 3
+
+
+def test_learning_rate_is_put_and_stepped() -> None:
+    loop = Loop()
+    seen = []
+    put = hooks.CallbackHook(
+        after_step=lambda trainer: seen.append(trainer.storage.latest()["lr"][0])
+    )
+    loop.register_hooks([hooks.LRScheduler(), put])
+    loop.train(0, 5)
+    assert seen == [1.0, 1.0, 0.5, 0.5, 0.25]
+    assert loop.state_dict()["hooks"]["LRScheduler"]["last_epoch"] == 5
+    other = Loop()
+    other.register_hooks([hooks.LRScheduler()])
+    other.load_state_dict(loop.state_dict())
+    assert other.scheduler.last_epoch == 5
+
+
+def test_learning_rate_of_a_schedule_of_fvcore() -> None:
+    loop = Loop()
+    loop.scheduler = LinearParamScheduler(1.0, 0.0)
+    loop.register_hooks([hooks.LRScheduler()])
+    loop.train(0, 4)
+    assert loop.optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
+    assert loop.storage.history("lr").latest() == pytest.approx(0.25)
+
+
+def test_largest_group_is_shown() -> None:
+    def group(count: int, lr: float) -> dict:
+        return {"params": [nn.Parameter(torch.zeros(1)) for _ in range(count)], "lr": lr}
+
+    for groups, index in (
+        ([group(1, 1.0), group(3, 2.0), group(2, 3.0)], 1),
+        ([group(1, 1.0), group(1, 2.0), group(1, 2.0)], 1),
+    ):
+        optimizer = torch.optim.SGD(groups)
+        assert hooks.LRScheduler.get_best_param_group_id(optimizer) == index
+
+
+def test_timer(caplog: pytest.LogCaptureFixture) -> None:
+    loop = Loop()
+    logger = logging.getLogger(hooks.IterationTimer.__module__)
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, logger.name):
+        loop.register_hooks([hooks.IterationTimer(warmup_iter=2)])
+        loop.train(0, 5)
+    logger.removeHandler(caplog.handler)
+    iterations = [iteration for _, iteration in loop.storage.history("time").values()]
+    assert iterations == [1, 2, 3, 4]
+    assert "Total training time" in caplog.text and "s / it" in caplog.text
+
+
+class Writer(EventWriter):
+    def __init__(self) -> None:
+        self.written: list[int] = []
+        self.closed = False
+
+    def write(self) -> None:
+        self.written.append(get_event_storage().iter)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_writers_write_in_their_turn() -> None:
+    loop, writer = Loop(), Writer()
+    loop.register_hooks([hooks.PeriodicWriter([writer], period=3)])
+    loop.train(0, 7)
+    assert writer.written == [2, 5, 6, 7] and writer.closed
+    with pytest.raises(AssertionError):
+        hooks.PeriodicWriter(["terminal"])
+
+
+def test_callbacks() -> None:
+    loop = Loop()
+    calls = []
+    moments = ("before_train", "before_step", "after_step", "after_train")
+    functions = {
+        moment: lambda trainer, moment=moment: calls.append((moment, trainer.iter))
+        for moment in moments
+    }
+    loop.register_hooks([hooks.CallbackHook(**functions), hooks.CallbackHook()])
+    loop.train(3, 4)
+    assert calls == [("before_train", 3), ("before_step", 3), ("after_step", 3), ("after_train", 4)]
