@@ -110,6 +110,20 @@ def test_gradients_are_clipped_parameter_by_parameter(kind: str, expected: tuple
         torch.testing.assert_close(net.b.data, torch.tensor(expected[1]))
 
 
+def test_gradients_of_the_whole_model_are_clipped() -> None:
+    net = nn.Module()
+    net.a, net.b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    opts = ("SOLVER.CLIP_GRADIENTS.ENABLED", True, "SOLVER.CLIP_GRADIENTS.CLIP_TYPE")
+    cfg = make_config(*opts, "full_model", "SOLVER.BASE_LR", 1.0, "SOLVER.MOMENTUM", 0.0)
+    cfg.freeze()
+    optimizer = project.build_optimizer(cfg, net)
+    net.a.grad, net.b.grad = torch.tensor([3.0]), torch.tensor([-4.0])
+    optimizer.step()
+    torch.testing.assert_close([net.a.item(), net.b.item()], [-0.6, 0.8])
+    with pytest.raises(UserError, match="whole"):
+        project.build_optimizer(make_config(*opts, "whole"), net)
+
+
 def rates(cfg: CfgNode, count: int) -> list[float]:
     optimizer = build_optimizer(cfg, nn.Linear(1, 1))
     scheduler = build_lr_scheduler(cfg, optimizer)

@@ -1,6 +1,7 @@
 """Optimizers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,17 +17,42 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer that SOLVER.OPTIMIZER names.
 
     Learning rate, weight decay with its exceptions for norms and biases, and gradient clipping
-    follow SOLVER's keys, whose meaning is Detectron2's.
+    follow SOLVER's keys, whose meaning is Detectron2's. Where Detectron2 clips each parameter on
+    its own, CLIP_GRADIENTS.CLIP_TYPE "full_model" clips the norm over all of them.
 
     Raises:
-        UserError: if the name is unknown.
+        UserError: if the name of the optimizer or of the clipping is unknown.
     """
     if cfg.SOLVER.OPTIMIZER not in _OPTIMIZERS:
         raise UserError(
             f'SOLVER.OPTIMIZER "{cfg.SOLVER.OPTIMIZER}" is no optimizer; '
             f"use one of {', '.join(_OPTIMIZERS)}."
         )
-    return _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
+    clip = cfg.SOLVER.CLIP_GRADIENTS
+    if clip.ENABLED and clip.CLIP_TYPE not in ("value", "norm", "full_model"):
+        raise UserError(
+            f'SOLVER.CLIP_GRADIENTS.CLIP_TYPE "{clip.CLIP_TYPE}" is no way to clip; '
+            "use one of value, norm, full_model."
+        )
+    if not clip.ENABLED or clip.CLIP_TYPE != "full_model":
+        return _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
+    # Detectron2 does not know this type.
+    unclipped = cfg.clone()
+    unclipped.defrost()
+    unclipped.SOLVER.CLIP_GRADIENTS.ENABLED = False
+    optimizer = _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](unclipped, model)
+    return _clip_full_model(optimizer, clip.CLIP_VALUE, clip.NORM_TYPE)
+
+
+def _clip_full_model(
+    optimizer: torch.optim.Optimizer, limit: float, norm_type: float
+) -> torch.optim.Optimizer:
+    def clip_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, limit, norm_type)
+
+    optimizer.register_step_pre_hook(clip_gradients)
+    return optimizer
 
 
 def _build_adamw(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
