@@ -16,7 +16,7 @@ from vps_d2.d2.engine import DefaultPredictor, DefaultTrainer
 
 
 @META_ARCH_REGISTRY.register()
-class EchoOfTestEngine(nn.Module):
+class ToyEcho(nn.Module):
     """Gives back its input and its one weight."""
 
     def __init__(self, cfg: CfgNode) -> None:
@@ -32,7 +32,7 @@ def make_config(tmp_path: Path, *opts: object) -> CfgNode:
     weights = tmp_path / "weights.pth"
     torch.save({"model": {"weight": torch.full((1,), 3.0)}}, weights)
     cfg = get_cfg()
-    cfg.merge_from_list(["MODEL.META_ARCHITECTURE", "EchoOfTestEngine", "MODEL.DEVICE", "cpu"])
+    cfg.merge_from_list(["MODEL.META_ARCHITECTURE", "ToyEcho", "MODEL.DEVICE", "cpu"])
     cfg.merge_from_list(["MODEL.WEIGHTS", str(weights), "DATASETS.TEST", ("one", "two"), *opts])
     return cfg
 
