@@ -1,0 +1,315 @@
+"""The main job: from the first 11 frames of a video to its last 11 and the mask of frame 22.
+
+Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB; masks are uint8
+with class numbers 0-48.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+import vps_d2
+import vps_d2.modeling  # registers the architectures
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.modeling import build_model
+from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.data.mappers import to_tensor
+from vps_d2.data.video import NUM_INPUT_FRAMES
+from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.engine.setup import load_config
+from vps_d2.errors import UserError
+from vps_d2.evaluation.semantic import instances_to_semantic
+from vps_d2.modeling.precision import inference_autocast
+
+_PACKAGE = "package://"
+# Input frames, from the last back, in which an object has to be detected to count as seen. One is
+# not enough: it may be hidden or missed there.
+_SEEN_FRAMES = (-1, -5)
+
+
+class FuturePrediction(NamedTuple):
+    """What the pipeline says of one video.
+
+    Attributes:
+        frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
+            is no predictor.
+        mask: uint8 ``(H, W)``, of the last of them.
+    """
+
+    frames: np.ndarray
+    mask: np.ndarray
+
+
+class LoadedModel(NamedTuple):
+    """A model in inference mode with its weights, and the configuration it was built from."""
+
+    model: nn.Module
+    cfg: CfgNode
+
+    def __call__(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Run the model in the number format of its configuration, without gradients."""
+        with torch.inference_mode(), inference_autocast(self.cfg):
+            outputs: list[dict[str, Any]] = self.model(inputs)
+        return outputs
+
+
+def resolve_path(path: str, folder: Path) -> str:
+    """Return where a path of a configuration points.
+
+    Args:
+        path: ``package://name`` for the shipped weights, absolute, or relative to ``folder``; ""
+            stays.
+        folder: of the configuration file that names it.
+    """
+    if path.startswith(_PACKAGE):
+        return str(Path(vps_d2.__file__).parent / "weights" / path.removeprefix(_PACKAGE))
+    if not path or "://" in path:
+        return path
+    return str((folder / path).resolve())
+
+
+def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> CfgNode:
+    """Read the configuration of a pipeline, with the paths of its models made absolute.
+
+    Args:
+        config_file: a YAML file with PIPELINE keys. Relative paths in it are taken from its folder,
+            also where they stand in a file that it builds on.
+        opts: keys and values that override the file; relative paths are taken from the working
+            folder.
+
+    Raises:
+        UserError: if the file is missing or wrong, or names no segmenter.
+    """
+    cfg = load_config(config_file)
+    folder = Path(config_file).resolve().parent
+    _resolve(cfg, folder)
+    before = [(node.CONFIG_FILE, node.WEIGHTS) for node in _models(cfg)]
+    try:
+        cfg.merge_from_list(list(opts))
+    except (KeyError, ValueError, AssertionError) as error:
+        raise UserError(
+            f"command line: {error}; overrides are written as KEY VALUE KEY VALUE."
+        ) from error
+    if before != [(node.CONFIG_FILE, node.WEIGHTS) for node in _models(cfg)]:
+        _resolve(cfg, Path.cwd())  # absolute ones stay
+    if not cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
+        raise UserError(
+            f"config file {config_file} names no PIPELINE.SEGMENTER.CONFIG_FILE; give one of "
+            "configs/pipeline."
+        )
+    return cfg
+
+
+def _models(cfg: CfgNode) -> tuple[CfgNode, CfgNode]:
+    return cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER
+
+
+def _resolve(cfg: CfgNode, folder: Path) -> None:
+    for node in _models(cfg):
+        node.CONFIG_FILE = resolve_path(node.CONFIG_FILE, folder)
+        node.WEIGHTS = resolve_path(node.WEIGHTS, folder)
+
+
+def load_model(config_file: str, weights: str, device: str) -> LoadedModel:
+    """Build a model and load its weights.
+
+    Args:
+        config_file: of the model's training.
+        weights: checkpoint; "" for those that the configuration names.
+        device: to put it on.
+
+    Raises:
+        UserError: if a file is missing or does not fit.
+    """
+    cfg = load_config(config_file)
+    cfg.MODEL.DEVICE = device
+    model = build_model(cfg).eval()
+    SafeCheckpointer(model).load(weights or cfg.MODEL.WEIGHTS)
+    return LoadedModel(model, cfg)
+
+
+class FutureMaskPredictor:
+    """Predict the frames of videos, and segment the last one.
+
+    Args:
+        predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; None to segment the last
+            input frame instead.
+        segmenter: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
+        score_thresh: instances below it are not painted.
+        seen_classes_only: leave out classes that are not detected in the input frames.
+        batch_size: videos on the device at a time.
+    """
+
+    def __init__(
+        self,
+        predictor: LoadedModel | None,
+        segmenter: LoadedModel,
+        *,
+        score_thresh: float = 0.5,
+        seen_classes_only: bool = True,
+        batch_size: int = 8,
+    ) -> None:
+        self.predictor = predictor
+        self.segmenter = segmenter
+        self.score_thresh = score_thresh
+        self.seen_classes_only = seen_classes_only
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_config_file(
+        cls, config_file: str | Path, opts: Sequence[str] = ()
+    ) -> "FutureMaskPredictor":
+        """Build the pipeline that a file of ``configs/pipeline`` describes.
+
+        Args:
+            config_file: see :func:`load_pipeline_config`.
+            opts: keys and values that override the file, such as ``("MODEL.DEVICE", "cpu")``.
+
+        Raises:
+            UserError: if a file is missing or wrong.
+        """
+        return cls.from_config(load_pipeline_config(config_file, opts))
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "FutureMaskPredictor":
+        """Build a pipeline from the PIPELINE keys and MODEL.DEVICE; paths must be absolute.
+
+        Raises:
+            UserError: if a file is missing or wrong.
+        """
+        device = cfg.MODEL.DEVICE
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                f'MODEL.DEVICE is "{device}", but PyTorch sees no GPU here; use MODEL.DEVICE cpu.'
+            )
+        load = [
+            partial(load_model, node.CONFIG_FILE, node.WEIGHTS, device) for node in _models(cfg)
+        ]
+        return cls(
+            load[0]() if cfg.PIPELINE.PREDICTOR.CONFIG_FILE else None,
+            load[1](),
+            score_thresh=cfg.PIPELINE.SCORE_THRESH,
+            seen_classes_only=cfg.PIPELINE.SEEN_CLASSES_ONLY,
+            batch_size=cfg.PIPELINE.BATCH_SIZE,
+        )
+
+    def __call__(self, frames: np.ndarray) -> list[FuturePrediction]:
+        """Predict and segment.
+
+        Args:
+            frames: uint8 ``(N, T, H, W, 3)`` or ``(N, T, 3, H, W)``, with as many frames ``T`` as
+                the predictor was trained on, or more, of which the last count.
+
+        Returns:
+            one prediction for each video.
+
+        Raises:
+            UserError: if the frames have another shape or dtype.
+        """
+        frames = self._check(frames)
+        predictions: list[FuturePrediction] = []
+        for start in range(0, len(frames), self.batch_size):
+            batch = frames[start : start + self.batch_size]
+            predicted = self.predict_frames(batch)
+            seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
+            masks = self.segment(predicted[:, -1], seen)
+            predictions += map(FuturePrediction, predicted, masks)
+        return predictions
+
+    def predict_frames(self, frames: np.ndarray) -> np.ndarray:
+        """Predict frames alone.
+
+        Args:
+            frames: uint8 ``(N, T, H, W, 3)``, one batch.
+
+        Returns:
+            uint8 ``(N, T_out, H, W, 3)``; the last input frame where there is no predictor.
+        """
+        if self.predictor is None or not len(frames):
+            return frames[:, -1:]
+        count = self.predictor.cfg.INPUT.NUM_INPUT_FRAMES
+        if frames.shape[1] < count:
+            raise UserError(
+                f"the predictor wants {count} frames of a video, not {frames.shape[1]}; give more."
+            )
+        outputs = self.predictor([{"frames": to_tensor(video[-count:])} for video in frames])
+        # Rounded on the device, so that a quarter of the bytes have to leave it.
+        predicted = torch.stack([output["frames"] for output in outputs]).round().clamp(0, 255)
+        return predicted.to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
+
+    def segment(
+        self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
+    ) -> np.ndarray:
+        """Segment single frames.
+
+        Args:
+            frames: uint8 ``(N, H, W, 3)``.
+            classes: for each frame the class numbers that may be in it, None for all.
+
+        Returns:
+            masks uint8 ``(N, H, W)``.
+        """
+        masks = np.zeros(frames.shape[:3], np.uint8)
+        for start in range(0, len(frames), self.batch_size):
+            batch = frames[start : start + self.batch_size]
+            height, width = batch.shape[1:3]
+            outputs = self.segmenter(
+                [{"image": to_tensor(frame), "height": height, "width": width} for frame in batch]
+            )
+            for index, output in enumerate(outputs, start):
+                allowed = None if classes is None else classes[index]
+                masks[index] = output_to_mask(output, self.score_thresh, allowed)
+        return masks
+
+    def _seen_classes(self, frames: np.ndarray) -> list[np.ndarray | None]:
+        count = min(len(_SEEN_FRAMES), frames.shape[1])
+        picked = np.concatenate(
+            [frames[:, max(index, -frames.shape[1])] for index in _SEEN_FRAMES[:count]]
+        )
+        masks = self.segment(picked).reshape(count, *frames.shape[:1], *frames.shape[2:4])
+        return [np.unique(masks[:, index]) for index in range(len(frames))]
+
+    @staticmethod
+    def _check(frames: np.ndarray) -> np.ndarray:
+        frames = np.asarray(frames)
+        if frames.ndim == 5 and frames.shape[-1] != 3 and frames.shape[2] == 3:
+            frames = np.moveaxis(frames, 2, -1)
+        if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
+            raise UserError(
+                f"frames must be uint8 (N, {NUM_INPUT_FRAMES}, H, W, 3), not {frames.dtype} "
+                f"{frames.shape}; convert them."
+            )
+        return frames
+
+
+def output_to_mask(
+    output: dict[str, Any], score_thresh: float, classes: np.ndarray | None = None
+) -> np.ndarray:
+    """Turn what a segmenter says of one frame into a mask.
+
+    Args:
+        output: with ``instances``, or ``sem_seg`` scores ``(49, H, W)``.
+        score_thresh: instances below it are not painted.
+        classes: class numbers that may be in the mask; None for all.
+
+    Returns:
+        uint8 ``(H, W)``.
+    """
+    if "sem_seg" in output:
+        scores = output["sem_seg"].float()
+        if classes is not None:
+            barred = np.setdiff1d(np.arange(1, NUM_CLASSES), classes)
+            scores = scores.clone()
+            scores[torch.from_numpy(barred).to(scores.device)] = -torch.inf
+        mask: np.ndarray = scores.argmax(0).to(torch.uint8).cpu().numpy()
+        return mask
+    instances = output["instances"]
+    if classes is not None:
+        kept = np.isin(instances.pred_classes.cpu().numpy() + 1, classes)
+        instances = instances[torch.from_numpy(kept).to(instances.pred_classes.device)]
+    return instances_to_semantic(instances, score_thresh)
