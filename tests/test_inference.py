@@ -1,0 +1,127 @@
+"""Inference over a folder: the same bytes however it is cut, and faults by name."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.data.video import write_video
+from vps_d2.errors import UserError
+from vps_d2.inference import HiddenInference, prefetch
+from vps_d2.pipeline import FutureMaskPredictor
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> FutureMaskPredictor:
+    return FutureMaskPredictor.from_config_file(write_pipeline(tmp_path))
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    root = tmp_path / "hidden"
+    for number in (2, 10, 1, 7, 4):  # in order of the number, not of the name
+        frames = np.full((13, 16, 24, 3), 90, np.uint8)
+        frames[:, number, :, 0] = 250
+        write_video(root / f"video_{number}", frames)
+    return root
+
+
+def run(pipeline: FutureMaskPredictor, videos: Path, out: Path, **options: Any) -> bool:
+    resume = options.pop("resume", False)
+    return HiddenInference(pipeline, videos, out, **{"batch_size": 2, **options})(resume)
+
+
+def test_masks_are_in_order_of_the_number(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(pipeline, videos, out, save_frames=True, num_gifs=1)
+    masks = np.load(out / "hidden_masks.npy")
+    assert masks.shape == (5, 16, 24) and masks.dtype == np.uint8
+    assert masks[:, :, 0].argmax(1).tolist() == [1, 2, 4, 7, 10]
+    names = (out / "videos.txt").read_text().split()
+    assert names == ["video_1", "video_2", "video_4", "video_7", "video_10"]
+    assert np.load(out / "frames" / "video_10.npy").shape == (11, 16, 24, 3)
+    assert [path.name for path in (out / "gifs").iterdir()] == ["video_1.gif"]
+    assert not (out / "skipped.txt").exists()
+
+
+class _Interrupted:
+    def __init__(self, pipeline: FutureMaskPredictor, calls: int) -> None:
+        self.pipeline, self.calls = pipeline, calls
+
+    def __call__(self, frames: np.ndarray) -> Any:
+        if not self.calls:
+            raise KeyboardInterrupt
+        self.calls -= 1
+        return self.pipeline(frames)
+
+
+def test_resumed_and_sharded_runs_give_the_same_bytes(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    run(pipeline, videos, tmp_path / "whole")
+    whole = (tmp_path / "whole" / "hidden_masks.npy").read_bytes()
+
+    resumed = tmp_path / "resumed"
+    broken: Any = _Interrupted(pipeline, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, videos, resumed)
+    assert not (resumed / "hidden_masks.npy").exists()
+    rest: Any = _Interrupted(pipeline, 2)  # of three batches, one is done
+    assert run(rest, videos, resumed, resume=True)
+    assert (resumed / "hidden_masks.npy").read_bytes() == whole
+    nothing: Any = _Interrupted(pipeline, 0)
+    assert run(nothing, videos, resumed, resume=True)
+
+    sharded = tmp_path / "sharded"
+    assert not run(pipeline, videos, sharded, shard=(1, 2))
+    assert run(pipeline, videos, sharded, shard=(0, 2))
+    assert (sharded / "hidden_masks.npy").read_bytes() == whole
+
+
+def test_another_run_is_not_resumed(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    broken: Any = _Interrupted(pipeline, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, videos, tmp_path / "out", run="one")
+    with pytest.raises(UserError, match="leave out --resume"):
+        run(pipeline, videos, tmp_path / "out", run="other", resume=True)
+    assert run(pipeline, videos, tmp_path / "out", run="other")
+
+
+def test_faulty_videos_are_named_or_background(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    (videos / "video_2" / "image_3.png").unlink()
+    spoilt = videos / "video_7" / "image_5.png"
+    data = bytearray(spoilt.read_bytes())
+    data[40:60] = bytes(20)  # the middle: found only when it is decoded
+    spoilt.write_bytes(data)
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"video_2/image_3\.png: missing frame.*--skip-faulty"):
+        run(pipeline, videos, out)
+    assert run(pipeline, videos, out, skip_faulty=True)
+    masks = np.load(out / "hidden_masks.npy")
+    assert masks.any((1, 2)).tolist() == [True, False, True, False, True]
+    skipped = (out / "skipped.txt").read_text().splitlines()
+    assert len(skipped) == 2 and "missing frame" in skipped[0] and "image_5.png" in skipped[1]
+
+
+def test_a_spoilt_frame_met_late_stops_with_its_name(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    spoilt = videos / "video_7" / "image_5.png"
+    data = bytearray(spoilt.read_bytes())
+    data[40:60] = bytes(20)
+    spoilt.write_bytes(data)
+    with pytest.raises(UserError, match=r"image_5\.png: unreadable PNG.*--skip-faulty"):
+        run(pipeline, videos, tmp_path / "out")
+
+
+def test_prefetch_keeps_the_order() -> None:
+    assert list(prefetch(lambda number: number * 2, range(7))) == list(range(0, 14, 2))
+    assert list(prefetch(lambda number: number, [])) == []
