@@ -1,0 +1,179 @@
+"""Compare files of predictions with the truth, with intervals over the videos.
+
+Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vps_d2.data.classes import CLASS_NAMES, NUM_CLASSES
+from vps_d2.data.mappers import to_tensor
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    FaultError,
+    check_classes,
+    find_videos,
+    open_masks,
+    read_frames,
+    read_mask,
+    video_number,
+)
+from vps_d2.errors import UserError
+from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+
+_RESAMPLES = 2000
+
+
+def load_masks(path: Path, frame_index: int = NUM_FRAMES - 1) -> np.ndarray:
+    """Read one mask of each video.
+
+    Args:
+        path: an ``.npy`` file of uint8 ``(N, H, W)``, or a folder of labelled videos.
+        frame_index: which mask of a folder's videos, counted from 0.
+
+    Returns:
+        uint8 ``(N, H, W)``, in order of the video number.
+
+    Raises:
+        UserError: if something is missing or of another shape or dtype.
+    """
+    if not path.is_dir():
+        masks = open_masks(path)
+        if masks.ndim != 3:
+            raise UserError(f"{path}: masks must be (N, H, W), not {masks.shape}; give others.")
+        check_classes(path, np.asarray(masks))
+        return masks
+    found = [read_mask(folder / MASK_FILE, frame_index) for folder in find_videos(path)]
+    for folder, mask in zip(find_videos(path), found, strict=True):
+        if mask.shape != found[0].shape:
+            raise FaultError(folder / MASK_FILE, f"mask of the wrong shape {mask.shape}")
+    return np.stack(found)
+
+
+def check_order(predictions: Path, truth: Path) -> None:
+    """Check the videos of a prediction, by the ``videos.txt`` beside it, against a folder's.
+
+    Raises:
+        UserError: if they are not the same numbers.
+    """
+    names = predictions.with_name("videos.txt")
+    if not truth.is_dir() or not names.is_file():
+        return
+    predicted = [video_number(name) for name in names.read_text().split()]
+    if predicted != [video_number(folder) for folder in find_videos(truth)]:
+        raise UserError(
+            f"{names} does not list the videos of {truth}; give the folder that was predicted."
+        )
+
+
+def score_masks(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Score masks by the Jaccard index.
+
+    Args:
+        predicted: uint8 ``(N, H, W)``.
+        truth: of the same shape.
+        seed: of the bootstrap.
+
+    Returns:
+        ``jaccard`` (macro); ``jaccard_interval``, in which it is with 95 % by a bootstrap over the
+        videos; ``per_class`` by name, None for a class that never occurs; ``num_videos``.
+
+    Raises:
+        UserError: if the shapes differ.
+    """
+    if predicted.shape != truth.shape:
+        raise UserError(
+            f"predicted masks are {predicted.shape}, true ones {truth.shape}; "
+            "give masks of the same videos."
+        )
+    total = JaccardIndex()
+    intersections = np.zeros((len(truth), NUM_CLASSES))
+    unions = np.zeros_like(intersections)
+    for index, (guess, true) in enumerate(zip(predicted, truth, strict=True)):
+        single = JaccardIndex()
+        single.update(guess, true)
+        total.confusion += single.confusion
+        intersections[index] = np.diag(single.confusion)
+        unions[index] = single.confusion.sum(0) + single.confusion.sum(1) - intersections[index]
+    per_class = total.per_class()
+    return {
+        "jaccard": total.macro(),
+        "jaccard_interval": _interval(intersections, unions, seed),
+        "per_class": {
+            name: None if np.isnan(score) else float(score)
+            for name, score in zip(CLASS_NAMES, per_class, strict=True)
+        },
+        "num_videos": len(truth),
+    }
+
+
+def _interval(intersections: np.ndarray, unions: np.ndarray, seed: int) -> list[float]:
+    count = len(unions)
+    rng = np.random.default_rng(seed)
+    # How often each video is drawn: sums over a resample are then products of matrices.
+    draws = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(float)
+    union = draws @ unions
+    scores = np.divide(draws @ intersections, union, out=np.zeros_like(union), where=union > 0)
+    macro = scores.sum(1) / np.maximum((union > 0).sum(1), 1)
+    return [float(value) for value in np.quantile(macro, (0.025, 0.975))]
+
+
+def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
+    """Score predicted frames.
+
+    Args:
+        predicted: folder of ``<video>.npy``, uint8 ``(T, H, W, 3)``, frame 12 and on, as
+            ``tools/infer_hidden.py --save-frames`` writes them.
+        truth: folder of videos that hold these frames.
+
+    Returns:
+        ``mse`` (values 0-255), ``psnr`` (dB), ``ssim`` and ``num_videos``.
+
+    Raises:
+        UserError: if a file is missing or of another shape.
+    """
+    files = sorted(predicted.glob("video_*.npy"))
+    if not files:
+        raise UserError(
+            f"{predicted} holds no video_<n>.npy; write them with tools/infer_hidden.py "
+            "--save-frames."
+        )
+    folders = {video_number(folder): folder for folder in find_videos(truth)}
+    errors = FrameErrors()
+    for file in files:
+        folder = folders.get(video_number(file.stem))
+        if folder is None:
+            raise UserError(f"{truth} holds no video for {file}; give the folder predicted.")
+        try:
+            guess = np.load(file, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} cannot be read ({error}); write it again.") from error
+        true = read_frames(folder, range(NUM_INPUT_FRAMES, NUM_INPUT_FRAMES + len(guess)))
+        if guess.shape != true.shape:
+            raise UserError(f"{file} is {guess.shape}, {folder} {true.shape}; predict it again.")
+        errors.update(to_tensor(guess), to_tensor(true))
+    return {**errors.compute(), "num_videos": len(files)}
+
+
+def format_masks_report(scores: dict[str, Any], title: str) -> str:
+    """Return scores of :func:`score_masks` as text, classes in three columns."""
+    low, high = scores["jaccard_interval"]
+    lines = [
+        f"{title}: Jaccard index {scores['jaccard']:.4f} "
+        f"(95 % interval {low:.4f} - {high:.4f}, {scores['num_videos']} videos)"
+    ]
+    return "\n".join([*lines, *_columns(scores["per_class"])])
+
+
+def _columns(per_class: dict[str, float | None], columns: int = 3) -> Sequence[str]:
+    cells = [
+        f"{name:<23}{'     -' if score is None else f'{score:6.3f}'}"
+        for name, score in per_class.items()
+    ]
+    rows = -(-len(cells) // columns)
+    return ["   ".join(cells[row::rows]).rstrip() for row in range(rows)]
