@@ -115,18 +115,21 @@ def _resolve(cfg: CfgNode, folder: Path) -> None:
         node.WEIGHTS = resolve_path(node.WEIGHTS, folder)
 
 
-def load_model(config_file: str, weights: str, device: str) -> LoadedModel:
+def load_model(
+    config_file: str, weights: str, device: str, opts: Sequence[str] = ()
+) -> LoadedModel:
     """Build a model and load its weights.
 
     Args:
         config_file: of the model's training.
         weights: checkpoint; "" for those that the configuration names.
         device: to put it on.
+        opts: keys and values that override the configuration.
 
     Raises:
         UserError: if a file is missing or does not fit.
     """
-    cfg = load_config(config_file)
+    cfg = load_config(config_file, opts)
     cfg.MODEL.DEVICE = device
     model = build_model(cfg).eval()
     SafeCheckpointer(model).load(weights or cfg.MODEL.WEIGHTS)

@@ -1,0 +1,34 @@
+"""tools/generate_frames.py: the files of the data set vps_generated_train."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import load_tool
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.data.video import read_frame
+from vps_d2.errors import UserError
+
+
+def test_frames_with_their_masks_and_resuming(
+    tiny_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pipeline(tmp_path)
+    out = tmp_path / "out"
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--output", str(out)]
+    arguments += ["--input", str(tiny_videos / "train"), "--frames", "12,22"]
+    main = load_tool("generate_frames").main
+    main([*arguments, "--batch-size", "1"])
+    assert len(list(out.iterdir())) == 2 * 2 * 2
+    given = read_frame(tiny_videos / "train" / "video_00000" / "image_10.png")
+    made = read_frame(out / "video_0_frame_21.png").astype(int)
+    assert (made == np.minimum(given.astype(int) + 11, 255)).all()
+    masks = np.load(tiny_videos / "train" / "video_00000" / "mask.npy")
+    assert (np.load(out / "mask_video_0_frame_21.npy") == masks[21]).all()
+    (out / "video_1_frame_11.png").unlink()
+    main(arguments)
+    assert "predicted 1 videos" in capsys.readouterr().out
+    assert (out / "video_1_frame_11.png").exists()
+    with pytest.raises(UserError, match="frames 12 to 22"):
+        main([*arguments[:-1], "11"])

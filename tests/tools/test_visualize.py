@@ -1,0 +1,35 @@
+"""tools/visualize.py as a user calls it."""
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+
+from tests.helpers import load_tool
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.errors import UserError
+
+
+def test_a_video_without_a_pipeline(tiny_videos: Path, tmp_path: Path) -> None:
+    folder = tiny_videos / "val" / "video_00002"
+    load_tool("visualize").main(["--input", str(folder), "--output", str(tmp_path)])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["contact_sheet.png", "video_00002.gif", "video_00002.mp4"]
+    assert len(iio.imread(tmp_path / "video_00002.mp4")) == 27
+
+
+@pytest.mark.parametrize("predictor", ["predictor.yaml", ""])
+def test_hidden_videos_with_a_pipeline(tiny_videos: Path, tmp_path: Path, predictor: str) -> None:
+    arguments = ["--config-file", str(write_pipeline(tmp_path, predictor))]
+    arguments += ["--input", str(tiny_videos / "hidden"), "--output", str(tmp_path / "out")]
+    arguments += ["--truth", str(tiny_videos / "hidden_truth.npy"), "--videos", "1"]
+    load_tool("visualize").main(arguments)
+    sheet = iio.imread(tmp_path / "out" / "contact_sheet.png")
+    assert sheet.shape[1] > 7 * 240  # seven pictures, enlarged
+    assert len(list((tmp_path / "out").glob("*.gif"))) == 1
+
+
+def test_masks_of_other_videos_are_a_sentence(tiny_videos: Path, tmp_path: Path) -> None:
+    arguments = ["--input", str(tiny_videos / "hidden" / "video_00006"), "--output", str(tmp_path)]
+    with pytest.raises(UserError, match="has 2 masks"):
+        load_tool("visualize").main([*arguments, "--truth", str(tiny_videos / "hidden_truth.npy")])

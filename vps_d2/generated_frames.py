@@ -1,0 +1,103 @@
+"""A predictor's own frames with the true masks, to train a segmenter on what it will meet.
+
+Frames go to ``video_<v>_frame_<f>.png`` and masks to ``mask_video_<v>_frame_<f>.npy``, where ``f``
+is the index of the frame, counted from 0.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.checkpoint_files import write_whole
+from vps_d2.data.faults import scan_split, stop_or_log
+from vps_d2.data.mappers import to_tensor
+from vps_d2.data.video import (
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    encode_frame,
+    read_frames,
+    read_masks,
+    video_number,
+)
+from vps_d2.errors import UserError
+from vps_d2.inference import prefetch
+from vps_d2.pipeline import LoadedModel
+
+
+def generate_frames(
+    predictor: LoadedModel,
+    root: Path,
+    output: Path,
+    *,
+    frame_indices: Sequence[int] = range(NUM_INPUT_FRAMES, NUM_FRAMES),
+    batch_size: int = 8,
+    skip_faulty: bool = False,
+) -> int:
+    """Predict labelled videos and write the frames; those already there are left as they are.
+
+    Args:
+        predictor: from 11 frames to the following ones.
+        root: folder of labelled videos.
+        output: where the files go.
+        frame_indices: which frames, counted from 0: 11 to 21.
+        batch_size: videos at a time.
+        skip_faulty: leave faulty videos out instead of stopping.
+
+    Returns:
+        how many videos were predicted.
+
+    Raises:
+        UserError: if a video is faulty, or the predictor does not predict these frames.
+    """
+    last = NUM_INPUT_FRAMES + predictor.cfg.INPUT.NUM_TARGET_FRAMES - 1
+    if not frame_indices or min(frame_indices) < NUM_INPUT_FRAMES or max(frame_indices) > last:
+        raise UserError(
+            f"the predictor gives frames {NUM_INPUT_FRAMES + 1} to {last + 1}; ask for some."
+        )
+    scans, faults = scan_split(root, kind="labelled", progress=True)
+    stop_or_log(str(root), faults, skip_faulty and bool(scans), print)
+    output.mkdir(parents=True, exist_ok=True)
+    folders = [scan.folder for scan in scans]
+    todo = [each for each in folders if not _is_done(output, each, frame_indices)]
+    batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
+    bar = tqdm(
+        total=len(folders), initial=len(folders) - len(todo), desc="generating", unit="video"
+    )
+    with bar:
+        for batch, frames, masks in prefetch(_read, batches):
+            count = predictor.cfg.INPUT.NUM_INPUT_FRAMES
+            outputs = predictor([{"frames": to_tensor(video[-count:])} for video in frames])
+            for folder, each, true in zip(batch, outputs, masks, strict=True):
+                clip = each["frames"].round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+                _write(output, folder, clip.cpu().numpy(), true, frame_indices)
+            bar.update(len(batch))
+    return len(todo)
+
+
+def _paths(output: Path, folder: Path, index: int) -> tuple[Path, Path]:
+    stem = f"video_{video_number(folder)}_frame_{index}"
+    return output / f"{stem}.png", output / f"mask_{stem}.npy"
+
+
+def _is_done(output: Path, folder: Path, indices: Sequence[int]) -> bool:
+    return all(path.exists() for index in indices for path in _paths(output, folder, index))
+
+
+def _read(folders: list[Path]) -> tuple[list[Path], list[np.ndarray], list[np.ndarray]]:
+    frames = list(map(partial(read_frames, indices=range(NUM_INPUT_FRAMES)), folders))
+    return folders, frames, list(map(read_masks, folders))
+
+
+def _write(
+    output: Path, folder: Path, clip: np.ndarray, masks: np.ndarray, indices: Sequence[int]
+) -> None:
+    for index in indices:
+        picture, mask = _paths(output, folder, index)
+        # The mask first: a frame without one would be a fault of the data set.
+        with write_whole(str(mask)) as file:
+            np.save(file, masks[index])
+        with write_whole(str(picture)) as file:
+            file.write(encode_frame(clip[index - NUM_INPUT_FRAMES]).tobytes())

@@ -1,0 +1,124 @@
+"""Pictures of a whole video: what went in, what was predicted, and what is true.
+
+Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uint8 class numbers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    frame_indices,
+    read_frames,
+    read_masks,
+)
+from vps_d2.errors import UserError
+from vps_d2.pipeline import FutureMaskPredictor, FuturePrediction
+from vps_d2.visualization import caption, colorize_mask, enlarge, overlay_mask, strip
+
+_BLANK = 230
+_HOLD = 5  # pictures that the last one stays for
+
+
+@dataclass
+class VideoPictures:
+    """Everything there is to show of a video.
+
+    Args:
+        name: of the video.
+        frames: ``(T, H, W, 3)``, 11 or more.
+        masks: ``(22, H, W)``, if it is labelled.
+        true_mask: ``(H, W)``, of frame 22, if it is known.
+        prediction: of the pipeline, if there is one.
+    """
+
+    name: str
+    frames: np.ndarray
+    masks: np.ndarray | None = None
+    true_mask: np.ndarray | None = None
+    prediction: FuturePrediction | None = None
+
+    @classmethod
+    def read(
+        cls,
+        folder: Path,
+        pipeline: FutureMaskPredictor | None = None,
+        true_mask: np.ndarray | None = None,
+    ) -> "VideoPictures":
+        """Read a video, and predict it if there is a pipeline.
+
+        Args:
+            folder: the video.
+            pipeline: to predict with.
+            true_mask: ``(H, W)`` of frame 22, for a video without masks.
+
+        Raises:
+            UserError: if a frame or mask is missing, spoilt or of another size.
+        """
+        count = max(NUM_INPUT_FRAMES, min(len(frame_indices(folder)), NUM_FRAMES))
+        frames = read_frames(folder, range(count))
+        masks = read_masks(folder) if (folder / MASK_FILE).exists() else None
+        if masks is not None:
+            true_mask = masks[-1]
+        if true_mask is not None and true_mask.shape != frames.shape[1:3]:
+            raise UserError(
+                f"{folder}: frames of {frames.shape[1:3]}, true mask of {true_mask.shape}; "
+                "give the masks of these videos."
+            )
+        prediction = pipeline(frames[None, :NUM_INPUT_FRAMES])[0] if pipeline else None
+        return cls(folder.name, frames, masks, true_mask, prediction)
+
+    def sheet_row(self) -> tuple[str, list[tuple[str, np.ndarray]]]:
+        """Return a row for :func:`vps_d2.visualization.contact_sheet`: the video at a glance."""
+        middle, last = NUM_INPUT_FRAMES // 2, NUM_INPUT_FRAMES - 1
+        pictures = [(f"frame {i + 1}", self.frames[i]) for i in (0, middle, last)]
+        if self.masks is not None:
+            pictures.append((f"mask {last + 1}", colorize_mask(self.masks[last])))
+        if len(self.frames) == NUM_FRAMES:
+            pictures.append((f"true frame {NUM_FRAMES}", self.frames[-1]))
+        if self.prediction is not None:
+            frame = self.prediction.frames[-1]
+            pictures.append((self._predicted_name(len(self.prediction.frames)), frame))
+            overlay = overlay_mask(frame, self.prediction.mask)
+            pictures.append(("predicted mask over it", overlay))
+            pictures.append(("predicted mask 22", colorize_mask(self.prediction.mask)))
+        if self.true_mask is not None:
+            pictures.append(("true mask 22", colorize_mask(self.true_mask)))
+        return self.name, pictures
+
+    def film(self) -> list[np.ndarray]:
+        """Return pictures of one size, one for each frame in time, the last one held."""
+        count = NUM_FRAMES if self.prediction is not None else len(self.frames)
+        pictures = [self._moment(index) for index in range(count)]
+        return pictures + pictures[-1:] * _HOLD
+
+    def _predicted_name(self, number: int) -> str:
+        assert self.prediction is not None
+        if len(self.prediction.frames) == 1:
+            return f"frame {NUM_INPUT_FRAMES} again"
+        return f"predicted {NUM_INPUT_FRAMES + number}"
+
+    def _moment(self, index: int) -> np.ndarray:
+        blank = np.full_like(self.frames[0], _BLANK)
+        known = index < len(self.frames)
+        parts = [(f"frame {index + 1}" if known else "", self.frames[index] if known else blank)]
+        if self.masks is not None:
+            parts.append((f"mask {index + 1}", colorize_mask(self.masks[index])))
+        elif self.true_mask is not None:
+            at_end = index == NUM_FRAMES - 1
+            parts.append(("true mask 22", colorize_mask(self.true_mask) if at_end else blank))
+        if self.prediction is not None:
+            future = index - NUM_INPUT_FRAMES
+            text, picture = "predicted", blank
+            if future >= 0:
+                future = min(future, len(self.prediction.frames) - 1)
+                text, picture = self._predicted_name(future + 1), self.prediction.frames[future]
+            parts.append((text, picture))
+            at_end = index == NUM_FRAMES - 1
+            mask = colorize_mask(self.prediction.mask) if at_end else blank
+            parts.append(("predicted mask 22", mask))
+        return strip([caption(enlarge(picture), text) for text, picture in parts])
