@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Time the generator, the loader, both models and the pipeline on this machine."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vps_d2.benchmark import Benchmark, Figure, format_table, generator_figure, to_report
+from vps_d2.checkpoint_files import write_whole
+from vps_d2.errors import UserError, run_tool
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("generator", "loader", "predictor", "segmenter", "pipeline")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python tools/benchmark.py --quick --json output/benchmark.json",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    configs = ROOT / "configs"
+    predictor = configs / "simvp" / "simvp_gsta_11to11.yaml"
+    segmenter = configs / "mask_rcnn" / "mask_rcnn_R18_FPN_frames.yaml"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    add("--data", type=Path, help="folder of labelled videos; without it some are made")
+    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add("--predictor", type=Path, default=predictor, help="config file")
+    add("--segmenter", type=Path, default=segmenter, help="config file")
+    add("--device", default=device, help="of the models")
+    add("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    add("--batch-size", type=int, default=4, help="videos or frames in a batch")
+    add("--quick", action="store_true", help="repeat once instead of five times")
+    add("--json", type=Path, default=Path("output/benchmark.json"), help="where figures go")
+    args = parser.parse_args(argv)
+    if args.threads < 1 or args.batch_size < 1:
+        parser.error("--threads and --batch-size must be positive")
+    return args
+
+
+def generate(folder: Path, count: int) -> None:
+    """Make labelled videos in one process.
+
+    Raises:
+        UserError: if the generator fails.
+    """
+    splits = ["--train", str(count), "--val", "0", "--unlabeled", "0", "--hidden", "0"]
+    command = [sys.executable, str(ROOT / "tools" / "make_synthetic.py"), "--out", str(folder)]
+    done = subprocess.run(
+        [*command, *splits, "--seed", "7", "--workers", "1"], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise UserError(
+            f"tools/make_synthetic.py failed ({done.stderr.strip()[-200:]}); put that right, or "
+            "give --data and leave the generator out with --only."
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write JSON.
+
+    Args:
+        argv: arguments; None for those of the command line.
+
+    Raises:
+        UserError: if the data or a configuration is wrong.
+    """
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    repeats = 1 if args.quick else 5
+    figures: list[Figure] = []
+    if "generator" in args.only:
+        figures.append(generator_figure(generate, 1 if args.quick else 3, 4 if args.quick else 12))
+    with tempfile.TemporaryDirectory() as folder:
+        if args.data is None and set(args.only) != {"generator"}:
+            generate(Path(folder), 4)
+        parts = [part for part in PARTS if part in args.only and part != "generator"]
+        if parts:
+            benchmark = Benchmark(
+                args.data or Path(folder, "train"),
+                args.predictor,
+                args.segmenter,
+                device=args.device,
+                repeats=repeats,
+                batch_size=args.batch_size,
+            )
+            for part in parts:
+                figures += getattr(benchmark, part)()
+    print(format_table(figures))
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    with write_whole(str(args.json)) as file:
+        file.write((json.dumps(to_report(figures, args.device), indent=2) + "\n").encode())
+    print(args.json)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tool(main))
