@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class Benchmark:
             seconds = median_seconds(step, self.repeats) / len(train)
             figures.append(self._figure(f"{name} training, {precision}", seconds, unit))
             loaded.model.eval()
-            seconds = median_seconds(lambda m=loaded, x=infer: m(x), self.repeats) / len(infer)
+            seconds = median_seconds(partial(loaded.__call__, infer), self.repeats) / len(infer)
             figures.append(self._figure(f"{name} inference, {precision}", seconds, unit))
         return figures
 

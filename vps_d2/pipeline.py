@@ -4,6 +4,7 @@ Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 
 with class numbers 0-48.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -132,7 +133,10 @@ def load_model(
     cfg = load_config(config_file, opts)
     cfg.MODEL.DEVICE = device
     model = build_model(cfg).eval()
-    SafeCheckpointer(model).load(weights or cfg.MODEL.WEIGHTS)
+    weights = weights or cfg.MODEL.WEIGHTS
+    if not weights:
+        logging.getLogger(__name__).warning("%s: no weights given, so they are random", config_file)
+    SafeCheckpointer(model).load(weights)
     return LoadedModel(model, cfg)
 
 
