@@ -1,0 +1,41 @@
+# The commands of this project; "make help" lists them.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+DEMO := output/demo
+
+.PHONY: help setup demo test lint format clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.complete  ## Make .venv with the package and everything it needs (about 5 GB)
+
+$(VENV)/.complete: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: $(PYTHON) is older than 3.10; set PYTHON=python3.11 or newer."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: setup  ## Predict and segment fresh videos with the shipped weights (under 3 minutes)
+	$(PY) tools/demo.py --output $(DEMO)
+
+test: setup  ## Run the tests, the conformance suite on every engine that can be imported
+	$(PY) -m pytest
+	@if $(PY) -c 'import detectron2' 2>/dev/null; then \
+		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
+
+lint: setup  ## Check style, formatting and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup  ## Put style and formatting right
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:  ## Remove the environment and everything written under output/
+	rm -rf $(VENV) output build *.egg-info
