@@ -1,0 +1,279 @@
+"""Pictures and masks of a scene, drawn with NumPy.
+
+Frames T, objects N, rows H, columns W; n places, of which vectors lie along the first axis.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_lamps
+from vps_d2.data.synthetic.geometry import Pose, body_poses, hit_distance, local_normal
+from vps_d2.data.synthetic.materials import body_look, shade
+from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
+
+__all__ = ["render", "render_masks"]
+
+_SAMPLES = 2
+"""Rays in a pixel's width and height."""
+_BLUR = 0.5
+"""Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
+
+
+@dataclass
+class _Samples:
+    """Places of the picture where one object is seen, or hidden by another one.
+
+    Args:
+        index: frame, row and column in one number.
+        frame_index: (n,).
+        rays: in the world.
+        distance: from the camera to the object, metres.
+    """
+
+    index: np.ndarray
+    frame_index: np.ndarray
+    rays: np.ndarray
+    distance: np.ndarray
+
+    def keep(self, chosen: np.ndarray) -> "_Samples":
+        """Return some of the places."""
+        return _Samples(
+            self.index[chosen],
+            self.frame_index[chosen],
+            self.rays[:, chosen],
+            self.distance[chosen],
+        )
+
+
+def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Draw all frames of a scene.
+
+    Args:
+        scene: what there is to see.
+        options: size and variation; the scene's seed settles what they leave open.
+
+    Returns:
+        frames uint8 RGB (T, H, W, 3), and masks of class numbers uint8 (T, H, W).
+    """
+    rng = np.random.default_rng([scene.seed, 1])
+    height, width = options.height, options.width
+    num_frames = len(scene.positions)
+    poses = _poses(scene)
+    lamps = jittered_lamps(options.light_jitter, rng)
+    looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
+    gain = _room_light(options.light_jitter, rng)
+    frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
+    visible = _visible_samples(scene, poses, _SAMPLES, height, width)
+    pixels, colors = [], []
+    for pose, look, samples in zip(poses, looks, visible, strict=True):
+        points, normals, centers = _surface(scene, pose, samples)
+        colors.append(shade(look, lamps, points, normals, samples.rays, centers))
+        pixels.append(_pixel_of(samples.index, height, width))
+    if pixels:
+        _lay_over(frames, np.concatenate(pixels), np.concatenate(colors, axis=1))
+    frames = frames * gain
+    blur = _BLUR * width / 240
+    frames = np.stack([cv2.GaussianBlur(frame, (3, 3), blur) for frame in frames])
+    if options.noise:
+        grain = rng.standard_normal((num_frames, height, width, 1), np.float32)
+        frames += options.noise * grain
+    masks = _masks(scene, poses, options)
+    return np.clip(frames + 0.5, 0, 255).astype(np.uint8), masks
+
+
+def render_masks(scene: Scene, options: SyntheticOptions) -> np.ndarray:
+    """Return the masks of ``render`` alone, uint8 (T, H, W); much faster."""
+    return _masks(scene, _poses(scene), options)
+
+
+def _poses(scene: Scene) -> list[Pose]:
+    """Return every body's pose in all frames."""
+    return [
+        body_poses(
+            body.shape, body.half_size, scene.positions[:, number], scene.quaternions[:, number]
+        )
+        for number, body in enumerate(scene.bodies)
+    ]
+
+
+def _room_light(jitter: float, rng: np.random.Generator) -> np.ndarray:
+    """Return factors, float32 (3,), by which the whole picture is lighter and tinted."""
+    lightness, tint = rng.normal(), rng.normal(size=3)
+    return np.exp(jitter * (0.1 * lightness + 0.03 * tint)).astype(np.float32)
+
+
+def _masks(scene: Scene, poses: list[Pose], options: SyntheticOptions) -> np.ndarray:
+    """Return class numbers at the centres of pixels, uint8 (T, H, W)."""
+    height, width = options.height, options.width
+    masks = np.zeros((len(scene.positions), height, width), np.uint8)
+    wander = None
+    if options.mask_roughness:
+        rng = np.random.default_rng([scene.seed, 2])
+        wander = _Wander(rng, options.mask_roughness)
+    visible = _visible_samples(scene, poses, 1, height, width, wander)
+    for body, samples in zip(scene.bodies, visible, strict=True):
+        masks.reshape(-1)[samples.index] = body.class_id
+    return masks
+
+
+class _Wander:
+    """Displaces where outlines are looked up, in smooth waves of their own in every frame."""
+
+    def __init__(self, rng: np.random.Generator, roughness: float) -> None:
+        self._rng = rng
+        self._roughness = roughness
+
+    def __call__(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return displaced rows and columns, in pixels."""
+        angles = self._rng.uniform(0, 2 * np.pi, (2, 3, 2))
+        lengths = self._rng.uniform(5, 20, (2, 3))
+        strength = self._roughness * self._rng.exponential(1.0) / np.sqrt(1.5)
+        moved = []
+        for axis, place in enumerate((rows, columns)):
+            offset = np.zeros_like(rows)
+            for (direction, phase), length in zip(angles[axis], lengths[axis], strict=True):
+                along = rows * np.sin(direction) + columns * np.cos(direction)
+                offset += np.sin(along * (2 * np.pi / length) + phase)
+            moved.append(place + strength * offset)
+        return moved[0], moved[1]
+
+
+def _visible_samples(
+    scene: Scene,
+    poses: list[Pose],
+    samples: int,
+    height: int,
+    width: int,
+    wander: _Wander | None = None,
+) -> list[_Samples]:
+    """Return for every object the places of a grid where it is the nearest.
+
+    Args:
+        scene: with its camera.
+        poses: of its objects.
+        samples: places in a pixel's width and height.
+        height, width: of the picture, in pixels.
+        wander: displaces the places.
+    """
+    num_frames = len(scene.positions)
+    rows, columns = height * samples, width * samples
+    nearest = np.full(num_frames * rows * columns, np.inf, np.float32)
+    owner = np.full(num_frames * rows * columns, 255, np.uint8)
+    found = []
+    grid = None if wander else _ray_grid(scene, rows, columns, height, width)
+    for number, pose in enumerate(poses):
+        hits = _trace(scene, pose, grid, samples, height, width, wander)
+        hits = hits.keep(hits.distance < nearest[hits.index])
+        nearest[hits.index] = hits.distance
+        owner[hits.index] = number
+        found.append(hits)
+    return [hits.keep(owner[hits.index] == number) for number, hits in enumerate(found)]
+
+
+def _ray_grid(scene: Scene, rows: int, columns: int, height: int, width: int) -> np.ndarray:
+    """Return directions through all places of a grid, float32 (3, rows, columns)."""
+    y, x = np.meshgrid(np.arange(rows) + 0.5, np.arange(columns) + 0.5, indexing="ij")
+    rays = scene.camera.rays(x * width / columns, y * height / rows, height, width)
+    return np.ascontiguousarray(np.moveaxis(rays, -1, 0), dtype=np.float32)
+
+
+def _trace(
+    scene: Scene,
+    pose: Pose,
+    grid: np.ndarray | None,
+    samples: int,
+    height: int,
+    width: int,
+    wander: _Wander | None,
+) -> _Samples:
+    """Return all places where rays meet an object."""
+    rows, columns = height * samples, width * samples
+    camera = np.array(scene.camera.position)
+    indices, rays_in_world, rays, origins, counts = [], [], [], [], []
+    margin = 3 if wander else 1
+    for frame_index, window in enumerate(_windows(scene, pose, margin, height, width)):
+        r0, r1, c0, c1 = (v * samples for v in window)
+        if wander is None:
+            assert grid is not None
+            world = grid[:, r0:r1, c0:c1].reshape(3, -1)
+        else:
+            y, x = np.mgrid[r0:r1, c0:c1] + 0.5
+            y, x = wander(y, x)
+            world = scene.camera.rays(x, y, height, width).reshape(-1, 3).T.astype(np.float32)
+        place = np.arange(r0, r1)[:, None] * columns + np.arange(c0, c1)
+        indices.append(place.reshape(-1) + frame_index * rows * columns)
+        inverse = pose.rotations[frame_index].T
+        origin = inverse @ (camera - pose.positions[frame_index]).astype(np.float32)
+        rays_in_world.append(world)
+        rays.append(inverse @ world)
+        origins.append(origin)
+        counts.append(world.shape[1])
+    starts = np.repeat(np.stack(origins, axis=1), counts, axis=1)
+    frame_of = np.repeat(np.arange(len(counts)), counts)
+    distance = hit_distance(pose, starts, np.concatenate(rays, axis=1))
+    every = _Samples(
+        np.concatenate(indices), frame_of, np.concatenate(rays_in_world, axis=1), distance
+    )
+    return every.keep(np.isfinite(distance))
+
+
+def _windows(
+    scene: Scene, pose: Pose, margin: int, height: int, width: int
+) -> list[tuple[int, int, int, int]]:
+    """Return for every frame the rows and columns of pixels that an object can cover."""
+    num_frames = len(pose.positions)
+    if pose.shape == "sphere":
+        # The outline of a sphere lies a little outside its corners' cube from near by.
+        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        reach = np.broadcast_to(corners * pose.radius, (num_frames, 8, 3))
+    else:
+        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        reach = np.einsum("tij,kj->tki", pose.rotations, corners * pose.half_size)
+    seen = scene.camera.project(pose.positions[:, None] + reach, height, width)
+    low, high = seen.min(axis=1), seen.max(axis=1)
+    windows = []
+    for frame_index in range(num_frames):
+        if low[frame_index, 2] < 0.1:
+            windows.append((0, 0, 0, 0))
+            continue
+        c0, r0 = (int(np.floor(v)) - margin for v in low[frame_index, :2])
+        c1, r1 = (int(np.ceil(v)) + margin for v in high[frame_index, :2])
+        r0, r1 = max(r0, 0), min(r1, height)
+        c0, c1 = max(c0, 0), min(c1, width)
+        windows.append((r0, r1, c0, c1) if r0 < r1 and c0 < c1 else (0, 0, 0, 0))
+    return windows
+
+
+def _surface(
+    scene: Scene, pose: Pose, samples: _Samples
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the places on an object, their normals and its centres, all (3, n), in the world."""
+    camera = np.array(scene.camera.position, np.float32)[:, None]
+    points = camera + samples.distance * samples.rays
+    centers = pose.positions.astype(np.float32).T[:, samples.frame_index]
+    if pose.shape == "sphere":
+        return points, local_normal(pose, points - centers), centers
+    turn = np.ascontiguousarray(np.moveaxis(pose.rotations, 0, -1))[..., samples.frame_index]
+    local = (turn * (points - centers)[:, None]).sum(axis=0)
+    normals = (turn * local_normal(pose, local)[None]).sum(axis=1)
+    return points, normals, centers
+
+
+def _pixel_of(index: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the pixels, frame, row and column in one number, of places of the finer grid."""
+    row, column = np.divmod(index, width * _SAMPLES)
+    return np.asarray(row // _SAMPLES * width + column // _SAMPLES)
+
+
+def _lay_over(frames: np.ndarray, pixels: np.ndarray, colors: np.ndarray) -> None:
+    """Mix colours (3, n) of parts of pixels into frames (T, H, W, 3), in place."""
+    part = 1 / _SAMPLES**2
+    flat = frames.reshape(-1, 3)
+    number = np.arange(0)
+    touched, number = np.unique(pixels, return_inverse=True)
+    kept = 1 - part * np.bincount(number)
+    for channel in range(3):
+        mixed = part * np.bincount(number, colors[channel])
+        flat[touched, channel] = flat[touched, channel] * kept + mixed
