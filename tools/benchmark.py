@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     configs = ROOT / "configs"
     predictor = configs / "simvp" / "simvp_gsta_11to11.yaml"
-    segmenter = configs / "mask_rcnn" / "mask_rcnn_R18_FPN_frames.yaml"
+    segmenter = configs / "mask_rcnn" / "mask_rcnn_R50w32_FPN_frames.yaml"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--data", type=Path, help="folder of labelled videos; without it some are made")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")

@@ -17,7 +17,7 @@ EPILOG = """example:
       MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
 
 The result is the data set vps_generated_train; Mask R-CNN trains on it with
-configs/mask_rcnn/mask_rcnn_R18_FPN_generated.yaml. Run again, it goes on where it was stopped.
+configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml. Run again, it goes on where it was stopped.
 In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
 """
 
