@@ -1,0 +1,204 @@
+"""Generated videos, one or whole data sets of them in the layout that the project reads."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mujoco
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.render import render, render_masks
+from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, write_video
+from vps_d2.errors import UserError
+
+__all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
+
+SPLITS = ("train", "val", "unlabeled", "hidden")
+"""In the order in which videos are numbered."""
+SETTINGS_FILE = "synthetic.json"
+TRUTH_FILE = "hidden_truth.npy"
+_RANDOMIZED_SPLITS = ("train", "unlabeled")
+_MAX_VIDEOS = 10_000_000
+
+
+@dataclass(frozen=True)
+class SyntheticVideo:
+    """A generated video.
+
+    Args:
+        frames: uint8 RGB (22, H, W, 3).
+        masks: class numbers, uint8 (22, H, W).
+        scene: what it shows.
+    """
+
+    frames: np.ndarray
+    masks: np.ndarray
+    scene: Scene
+
+
+def generate_video(seed: int, options: SyntheticOptions | None = None) -> SyntheticVideo:
+    """Make the video of a seed.
+
+    Args:
+        seed: 0 or more; the same seed and options give the same video.
+        options: size and variation; None for videos like the real ones.
+    """
+    options = options or SyntheticOptions()
+    scene = simulate(seed, options)
+    frames, masks = render(scene, options)
+    return SyntheticVideo(frames, masks, scene)
+
+
+def video_seed(seed: int, number: int) -> int:
+    """Return the seed of video ``number`` of a data set made with ``seed``."""
+    return seed * _MAX_VIDEOS + number
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One video to write."""
+
+    split: str
+    number: int
+    seed: int
+    out: Path
+    options: SyntheticOptions
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.split / f"video_{self.number:05d}"
+
+
+def make_dataset(
+    out: str | Path,
+    counts: Mapping[str, int],
+    *,
+    seed: int = 0,
+    options: SyntheticOptions | None = None,
+    randomize: bool = False,
+    workers: int | None = None,
+) -> int:
+    """Write ``out/<split>/video_<n>/`` for every split, and ``out/hidden_truth.npy``.
+
+    Videos that are there are kept, so an interrupted run goes on where it stopped. Hidden videos
+    have the first 11 frames and no masks; the masks of their frame 22 are the truth file, uint8
+    (N, H, W). Labelled videos have a ``scene.json``.
+
+    Args:
+        out: folder of the data set.
+        counts: number of videos of each of ``SPLITS``; those not named have none.
+        seed: of the data set; any number of workers gives the same bytes.
+        options: size and variation of every video.
+        randomize: whether train and unlabeled vary as for the training of the project's weights.
+        workers: processes; None for one on each CPU.
+
+    Returns:
+        how many videos were written now.
+
+    Raises:
+        UserError: if ``out`` holds a data set of other settings, or cannot be written.
+    """
+    out = Path(out)
+    options = options or SyntheticOptions()
+    _check_settings(
+        out,
+        {
+            "seed": seed,
+            "counts": {split: counts.get(split, 0) for split in SPLITS},
+            "options": asdict(options),
+            "randomize": randomize,
+            "mujoco": mujoco.__version__,
+        },
+    )
+    jobs = list(_plan(out, counts, seed, options, randomize))
+    todo = [job for job in jobs if not job.folder.exists()]
+    with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
+        for _ in _write_all(todo, workers or os.cpu_count() or 1):
+            progress.update()
+    hidden = [job for job in jobs if job.split == "hidden"]
+    if hidden and not (out / TRUTH_FILE).exists():
+        _write_truth(out / TRUTH_FILE, hidden)
+    return len(todo)
+
+
+def _plan(
+    out: Path,
+    counts: Mapping[str, int],
+    seed: int,
+    options: SyntheticOptions,
+    randomize: bool,
+) -> Iterator[_Job]:
+    """Number the videos of every split."""
+    randomized = SyntheticOptions.randomized(options.height, options.width)
+    number = 0
+    for split in SPLITS:
+        chosen = randomized if randomize and split in _RANDOMIZED_SPLITS else options
+        for _ in range(counts.get(split, 0)):
+            yield _Job(split, number, video_seed(seed, number), out, chosen)
+            number += 1
+
+
+def _check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Write down what the data set is made of, or refuse to mix it with another."""
+    path = out / SETTINGS_FILE
+    try:
+        if path.exists():
+            there = json.loads(path.read_text())
+            differing = [key for key in settings if there.get(key) != settings[key]]
+            if differing:
+                raise UserError(
+                    f"{out} holds a data set made with another {differing[0]} "
+                    f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
+                    "settings to go on with it, or choose another --out."
+                )
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON; delete the folder and make it anew.") from error
+
+
+def _write_all(jobs: list[_Job], workers: int) -> Iterator[None]:
+    """Write videos, in this process if one is enough."""
+    if workers == 1 or len(jobs) <= 1:
+        yield from map(_write_one, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(jobs)), initializer=_start_worker) as pool:
+        yield from pool.imap_unordered(_write_one, jobs, chunksize=4)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write_one(job: _Job) -> None:
+    video = generate_video(job.seed, job.options)
+    if job.split == "hidden":
+        write_video(job.folder, video.frames[:NUM_INPUT_FRAMES])
+    elif job.split == "unlabeled":
+        write_video(job.folder, video.frames)
+    else:
+        write_video(job.folder, video.frames, video.masks, {"scene.json": video.scene.to_json()})
+
+
+def _write_truth(path: Path, jobs: list[_Job]) -> None:
+    """Write the masks of frame 22 of hidden videos, in the order of their numbers."""
+    masks = [
+        render_masks(simulate(job.seed, job.options), job.options)[NUM_FRAMES - 1]
+        for job in tqdm(jobs, desc=path.name, unit="video")
+    ]
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.save(file, np.stack(masks))
+    partial.replace(path)

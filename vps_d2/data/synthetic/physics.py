@@ -1,0 +1,152 @@
+"""How the objects of a generated video move: some rest, others come in, collide and slow down.
+
+The figures below were read from the tracks of the real videos, traced back to the floor: objects
+set off together with the first frame at about the same speed, from near or far, and cross the
+middle of the picture, where others rest.
+"""
+
+import math
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+
+from vps_d2.data.classes import CLASS_NAMES, COLORS, MATERIALS, SHAPES
+from vps_d2.data.synthetic.scene import SIZES, Body, Camera, Scene, SyntheticOptions
+from vps_d2.data.video import NUM_FRAMES
+
+__all__ = ["FRAME_SECONDS", "simulate"]
+
+FRAME_SECONDS = 0.24
+_STEPS_PER_FRAME = 60
+_NUM_BODIES = {3: 0.08, 4: 0.22, 5: 0.35, 6: 0.35}
+_SHARE_AT_REST = 0.435
+"""Of the objects but two: at least one rests, and one moves."""
+_STAGE_CENTER = (0.0, 9.6)
+_STAGE_HALF_SIZE = 3.4
+"""The square on the floor where objects rest, metres."""
+_CLEARANCE = 1.15
+"""Metres that the centres of two objects keep from each other at the start."""
+_SPEED = (3.8, 4.2)
+"""Metres a second of those that move, at the start."""
+_NEAR_START, _FAR_START = (4.5, 11.0), (11.0, 18.0)
+"""Metres from their aim where moving objects start."""
+_SHARE_FAR = 0.35
+_SHARE_AT_OBJECT = 0.9
+"""Of the moving objects, those that are aimed at one that rests, to 0.5 m."""
+_AIM_ERROR = 0.5
+_AIM_HALF_SIZE = 2.0
+_FLOOR_FRICTION = (0.03, 0.065)
+_DRAG = 0.05
+"""Share of the speed that is lost in a second, friction aside."""
+_ROLLING_FRICTION = 0.002
+
+
+def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
+    """Invent objects and play their motion with MuJoCo.
+
+    Args:
+        seed: of the video; the same seed gives the same motion on one version of MuJoCo.
+        options: camera_jitter moves the camera, nothing else matters here.
+    """
+    rng = np.random.default_rng([seed, 0])
+    camera = _draw_camera(rng, 0.0 if options is None else options.camera_jitter)
+    bodies = _draw_bodies(rng)
+    starts, velocities = _draw_starts(rng, len(bodies))
+    yaws = rng.uniform(0, 2 * math.pi, len(bodies))
+    frictions = rng.uniform(*_FLOOR_FRICTION, len(bodies))
+    model = mujoco.MjModel.from_xml_string(_model_xml(bodies, frictions, rng))
+    model.dof_damping[:] = _DRAG * model.dof_M0
+    data = mujoco.MjData(model)
+    for index, body in enumerate(bodies):
+        half_yaw = yaws[index] / 2
+        orientation = (math.cos(half_yaw), 0, 0, math.sin(half_yaw))
+        data.qpos[7 * index : 7 * index + 7] = (*starts[index], body.half_size[2], *orientation)
+        data.qvel[6 * index : 6 * index + 2] = velocities[index]
+    states = []
+    for frame_index in range(NUM_FRAMES):
+        if frame_index:
+            mujoco.mj_step(model, data, _STEPS_PER_FRAME)
+        states.append(
+            np.hstack([data.qpos.reshape(-1, 7).copy(), data.qvel.reshape(-1, 6)[:, :3].copy()])
+        )
+    history = np.stack(states)
+    return Scene(seed, bodies, history[..., :3], history[..., 3:7], history[..., 7:], camera)
+
+
+def _draw_camera(rng: np.random.Generator, jitter: float) -> Camera:
+    """Return the real videos' camera, or one near it."""
+    offsets = jitter * rng.uniform(-1, 1, 4)
+    real = Camera()
+    return Camera(
+        position=(0.0, 0.0, real.position[2] * (1 + 0.08 * offsets[0])),
+        pitch=real.pitch + 0.04 * offsets[1],
+        yaw=0.06 * offsets[2],
+        focal_length=real.focal_length * (1 + 0.06 * offsets[3]),
+    )
+
+
+def _draw_bodies(rng: np.random.Generator) -> tuple[Body, ...]:
+    """Return objects of different classes."""
+    count = rng.choice(list(_NUM_BODIES), p=list(_NUM_BODIES.values()))
+    numbers = rng.choice(len(CLASS_NAMES) - 1, count, replace=False)
+    bodies = []
+    for number in numbers:
+        shape, rest = divmod(int(number), len(MATERIALS) * len(COLORS))
+        material, color = divmod(rest, len(COLORS))
+        name = SHAPES[shape]
+        bodies.append(Body(name, MATERIALS[material], COLORS[color], SIZES[name]))
+    return tuple(bodies)
+
+
+def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where objects start, (N, 2) in metres, and their velocities, (N, 2)."""
+    at_rest = 1 + rng.binomial(count - 2, _SHARE_AT_REST)
+    starts = np.zeros((count, 2))
+    velocities = np.zeros((count, 2))
+    for index in range(count):
+        while True:
+            if index < at_rest:
+                start = _STAGE_CENTER + rng.uniform(-1, 1, 2) * _STAGE_HALF_SIZE
+                velocity = np.zeros(2)
+            else:
+                if rng.random() < _SHARE_AT_OBJECT:
+                    aim = starts[rng.integers(at_rest)] + rng.uniform(-1, 1, 2) * _AIM_ERROR
+                else:
+                    aim = _STAGE_CENTER + rng.uniform(-1, 1, 2) * _AIM_HALF_SIZE
+                distance = rng.uniform(*(_FAR_START if rng.random() < _SHARE_FAR else _NEAR_START))
+                angle = rng.uniform(0, 2 * math.pi)
+                heading = np.array([math.cos(angle), math.sin(angle)])
+                start = aim - distance * heading
+                velocity = rng.uniform(*_SPEED) * heading
+            gaps = np.linalg.norm(starts[:index] - start, axis=1)
+            if not len(gaps) or gaps.min() >= _CLEARANCE:
+                break
+        starts[index], velocities[index] = start, velocity
+    return starts, velocities
+
+
+def _model_xml(bodies: Sequence[Body], frictions: Sequence[float], rng: np.random.Generator) -> str:
+    """Return the scene as MJCF. Contact with the floor has its own law: there nothing bounces."""
+    bounce = rng.uniform(15, 60)
+    kinds = {"cube": "box", "sphere": "sphere", "cylinder": "cylinder"}
+    objects, pairs = [], []
+    for index, (body, friction) in enumerate(zip(bodies, frictions, strict=True)):
+        size = body.half_size
+        extent = {"cube": size, "sphere": size[:1], "cylinder": (size[0], size[2])}[body.shape]
+        objects.append(
+            f'<body name="b{index}"><freejoint/><geom name="g{index}" type="{kinds[body.shape]}" '
+            f'size="{" ".join(map(str, extent))}" mass="1"/></body>'
+        )
+        rolling = _ROLLING_FRICTION if body.shape == "sphere" else 0.0001
+        pairs.append(
+            f'<pair geom1="floor" geom2="g{index}" condim="6" solref="0.02 1" '
+            f'friction="{friction} {friction} 0.005 {rolling} {rolling}"/>'
+        )
+    return (
+        f'<mujoco><option timestep="{FRAME_SECONDS / _STEPS_PER_FRAME}" cone="elliptic" '
+        'integrator="implicitfast"/>'
+        f'<default><geom condim="3" friction="0.3" solref="-20000 -{bounce}"/></default>'
+        '<worldbody><geom name="floor" type="plane" size="0 0 1" contype="0" conaffinity="0"/>'
+        f"{''.join(objects)}</worldbody><contact>{''.join(pairs)}</contact></mujoco>"
+    )

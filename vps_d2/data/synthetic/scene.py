@@ -1,0 +1,166 @@
+"""What a generated video shows: objects on a floor, how they move, and the camera.
+
+World: metres and seconds, z up, the floor at z = 0, the camera above the origin looking along +y.
+Frames T, objects N, rows H, columns W.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vps_d2.data.classes import CLASS_NAMES, class_id
+
+__all__ = ["FOCAL_LENGTH", "SIZES", "Body", "Camera", "Scene", "SyntheticOptions"]
+
+FOCAL_LENGTH = 262.5 / 240
+"""Focal length of the real videos' camera, in picture widths."""
+_CAMERA_HEIGHT = 5.212
+"""Metres, where a sphere has a radius of 0.42; fitted with the pitch to the real spheres."""
+_CAMERA_PITCH = np.radians(30.95)
+
+SIZES: dict[str, tuple[float, float, float]] = {
+    "cube": (0.36, 0.36, 0.36),
+    "sphere": (0.42, 0.42, 0.42),
+    "cylinder": (0.42, 0.42, 0.42),
+}
+"""Half extents (x, y, z) in metres: a cylinder's are its radius twice and half its height."""
+
+
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """Size of the videos, and how far they stray from the real ones' mean; 0 is not at all.
+
+    Args:
+        height: rows of a frame.
+        width: columns of a frame.
+        light_jitter: of brightness, direction, softness and tint of the light; 1 is strong.
+        color_jitter: of the objects' colours and gloss; 1 is strong.
+        noise: standard deviation of the pixels' noise, in grey levels.
+        mask_roughness: how far outlines stray like a detector's, in pixels.
+        camera_jitter: of height, direction and focal length; 1 is strong.
+    """
+
+    height: int = 160
+    width: int = 240
+    light_jitter: float = 0.0
+    color_jitter: float = 0.0
+    noise: float = 0.0
+    mask_roughness: float = 0.0
+    camera_jitter: float = 0.0
+
+    @classmethod
+    def randomized(cls, height: int = 160, width: int = 240) -> "SyntheticOptions":
+        """Return the options that trained the project's weights."""
+        return cls(height, width, 0.5, 0.5, 1.5, 0.6, 0.3)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One object.
+
+    Args:
+        shape: a name of ``vps_d2.data.classes``.
+        material: a name of ``vps_d2.data.classes``.
+        color: a name of ``vps_d2.data.classes``.
+        half_size: half extents (x, y, z) in metres, before rotation.
+    """
+
+    shape: str
+    material: str
+    color: str
+    half_size: tuple[float, float, float]
+
+    @property
+    def class_id(self) -> int:
+        """Class number, 1-48."""
+        return class_id(self.shape, self.material, self.color)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera.
+
+    Args:
+        position: (x, y, z) in metres.
+        pitch: downwards, in radians.
+        yaw: to the right, in radians.
+        focal_length: in picture widths.
+    """
+
+    position: tuple[float, float, float] = (0.0, 0.0, _CAMERA_HEIGHT)
+    pitch: float = _CAMERA_PITCH
+    yaw: float = 0.0
+    focal_length: float = FOCAL_LENGTH
+
+    def axes(self) -> np.ndarray:
+        """Return the picture's right, down and forward in the world, float64 (3, 3), in rows."""
+        forward = np.array(
+            [
+                np.sin(self.yaw) * np.cos(self.pitch),
+                np.cos(self.yaw) * np.cos(self.pitch),
+                -np.sin(self.pitch),
+            ]
+        )
+        right = np.array([np.cos(self.yaw), -np.sin(self.yaw), 0.0])
+        return np.stack([right, np.cross(forward, right), forward])
+
+    def rays(self, columns: np.ndarray, rows: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Return unit directions, float64 (..., 3), through points of a picture.
+
+        Args:
+            columns: of the points, in pixels; the centre of the first pixel is 0.5.
+            rows: the same downwards.
+            height: of the picture, in pixels.
+            width: of the picture, in pixels.
+        """
+        focal = self.focal_length * width
+        x = (np.asarray(columns) - width / 2) / focal
+        y = (np.asarray(rows) - height / 2) / focal
+        directions = np.stack([x, y, np.ones_like(x)], axis=-1) @ self.axes()
+        return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+
+    def project(self, points: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Return where points (..., 3) are seen: column, row in pixels, depth in metres."""
+        local = (np.asarray(points, dtype=np.float64) - self.position) @ self.axes().T
+        depth = np.where(np.abs(local[..., 2]) < 1e-9, 1e-9, local[..., 2])
+        focal = self.focal_length * width
+        column = width / 2 + focal * local[..., 0] / depth
+        row = height / 2 + focal * local[..., 1] / depth
+        return np.stack([column, row, depth], axis=-1)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects and their motion.
+
+    Args:
+        seed: of the video.
+        bodies: the N objects; all are of different classes.
+        positions: of their centres, metres, float64 (T, N, 3).
+        quaternions: their orientations (w, x, y, z), float64 (T, N, 4).
+        velocities: metres a second, float64 (T, N, 3).
+        camera: that sees them.
+    """
+
+    seed: int
+    bodies: tuple[Body, ...]
+    positions: np.ndarray
+    quaternions: np.ndarray
+    velocities: np.ndarray
+    camera: Camera = field(default_factory=Camera)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contents of ``scene.json``: per object its class and motion at every frame."""
+        objects = [
+            {
+                "class_id": body.class_id,
+                "class_name": CLASS_NAMES[body.class_id],
+                "half_size": list(body.half_size),
+                "position": self.positions[:, index].round(4).tolist(),
+                "velocity": self.velocities[:, index].round(4).tolist(),
+                "orientation": self.quaternions[:, index].round(5).tolist(),
+            }
+            for index, body in enumerate(self.bodies)
+        ]
+        return {"seed": self.seed, "camera": asdict(self.camera), "objects": objects}
