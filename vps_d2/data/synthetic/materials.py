@@ -1,8 +1,12 @@
 """The colours of rubber and metal under the real videos' lamps.
 
+Measured on the real videos: rubber is lit almost evenly, metal mirrors a floor as bright as the
+empty picture, a darker room and three lamps behind the camera and on its right.
+
 Vectors lie along the first axis of arrays: (3, n). Colours are RGB, 0-255.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,31 +14,38 @@ import numpy as np
 from vps_d2.data.synthetic.background import Lamp
 from vps_d2.data.synthetic.scene import Body
 
-__all__ = ["Look", "body_look", "shade"]
+__all__ = ["Look", "Neighbor", "body_look", "shade"]
 
 _RUBBER = {
-    "gray": (92, 91, 88),
-    "red": (122, 57, 56),
-    "blue": (62, 83, 146),
-    "green": (46, 95, 38),
-    "brown": (108, 76, 41),
-    "cyan": (58, 137, 130),
-    "purple": (110, 54, 130),
-    "yellow": (155, 148, 62),
+    "gray": (87, 86, 84),
+    "red": (120, 55, 54),
+    "blue": (60, 78, 128),
+    "green": (49, 91, 39),
+    "brown": (101, 76, 43),
+    "cyan": (57, 124, 123),
+    "purple": (102, 53, 118),
+    "yellow": (141, 136, 64),
 }
 _METAL = {
-    "gray": (90, 90, 88),
-    "red": (120, 40, 40),
-    "blue": (50, 72, 150),
-    "green": (30, 95, 25),
-    "brown": (105, 70, 30),
-    "cyan": (40, 135, 130),
-    "purple": (105, 40, 130),
-    "yellow": (140, 132, 45),
+    "gray": (77, 76, 74),
+    "red": (106, 46, 46),
+    "blue": (51, 69, 118),
+    "green": (41, 80, 32),
+    "brown": (91, 68, 37),
+    "cyan": (51, 116, 116),
+    "purple": (92, 48, 111),
+    "yellow": (128, 123, 54),
 }
-_LAMP_DIFFUSE = 1.0
-_FLOOR_REACH = 13.0
-_DARK_ROOM = 0.22
+_EVENNESS = (1.048, -0.119, 0.159, -0.031, -0.041, -0.221, 0.065, 0.011, -0.099)
+"""Light on rubber, of a normal (x, y, z): factors of 1, x, y, z, xy, yz, xz, 3zz-1, xx-yy. Such
+nine numbers hold the light that a matt surface gets from any room (Ramamoorthi and Hanrahan, "An
+Efficient Representation for Irradiance Environment Maps", 2001)."""
+_DARK_ROOM = 0.34
+_FAR_WALL = (0.09, 0.96, 0.26)
+"""Direction in which the mirrored room is brighter."""
+_FLOOR_GRAY = 132.0
+_GLARE_WIDTH = 0.2
+"""Radius of a lamp's mirror image, in radians."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Look:
 
     Args:
         material: metal or rubber.
-        color: RGB in plain light, or of the mirrored floor.
+        color: RGB in plain light; for metal, where it mirrors the floor.
         gloss: factor on the mirror image's contrast.
     """
 
@@ -52,22 +63,46 @@ class Look:
     gloss: float = 1.0
 
 
+@dataclass(frozen=True)
+class Neighbor:
+    """Another object, as a ball, where it may be mirrored or take light.
+
+    Args:
+        centers: as seen from every place, metres, (3, n).
+        radius: in metres.
+        color: RGB.
+    """
+
+    centers: np.ndarray
+    radius: float
+    color: tuple[float, float, float]
+
+    def coverage(self, points: np.ndarray, directions: np.ndarray, softness: float) -> np.ndarray:
+        """Return how much of the view from points in unit directions it covers, 0-1, (n,)."""
+        way = self.centers - points
+        along = (way * directions).sum(axis=0)
+        gap = np.sqrt(np.maximum((way * way).sum(axis=0) - along * along, 0))
+        covered = np.clip((self.radius - gap) / softness + 0.5, 0, 1)
+        return np.asarray(covered * np.clip(along / self.radius, 0, 1))
+
+
 def body_look(body: Body, jitter: float, rng: np.random.Generator) -> Look:
     """Return the paint of a body; ``jitter`` of 1 strays far from the real videos' one."""
     color = (_METAL if body.material == "metal" else _RUBBER)[body.color]
     strength = np.exp(jitter * (rng.normal() * 0.12 + rng.normal(size=3) * 0.08))
-    gloss = np.exp(jitter * rng.normal() * 0.3)
+    gloss = np.exp(jitter * rng.normal() * 0.2)
     red, green, blue = (np.array(color) * strength).tolist()
     return Look(body.material, (red, green, blue), float(gloss))
 
 
 def shade(
     look: Look,
-    lamps: tuple[Lamp, ...],
+    lamps: Sequence[Lamp],
     points: np.ndarray,
     normals: np.ndarray,
     rays: np.ndarray,
     centers: np.ndarray,
+    neighbors: Sequence[Neighbor] = (),
 ) -> np.ndarray:
     """Return colours, float32 (3, n), of places on an object.
 
@@ -78,47 +113,78 @@ def shade(
         normals: unit normals there.
         rays: unit directions in which they are seen.
         centers: of the object, metres.
+        neighbors: other objects near some of the places.
     """
     color = np.array(look.color, np.float32)[:, None]
     if look.material == "rubber":
-        return color * _diffuse(lamps, points, normals)
+        return color * _even_light(normals) * _lamp_light(lamps, points, normals, neighbors)
     mirrored = rays - 2 * (rays * normals).sum(axis=0) * normals
-    plain, glare = _studio(lamps, points, mirrored, centers)
-    plain = 1 + (plain - 1) * look.gloss
-    return color * plain + glare * (0.35 + 0.65 * color / 128) * look.gloss
+    room = np.broadcast_to(_room(lamps, points, mirrored, centers), points.shape).copy()
+    for neighbor in neighbors:
+        seen = neighbor.coverage(points, mirrored, 0.15 * neighbor.radius)
+        image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / _FLOOR_GRAY)
+        room += (image - room) * seen
+    room = 1 + (room - 1) * look.gloss
+    glare = _glare(lamps, points, mirrored) * look.gloss
+    return np.asarray(color * room + glare * (0.75 * color + 25))
+
+
+def _even_light(normals: np.ndarray) -> np.ndarray:
+    """Return the light on matt places, about 1, (n,)."""
+    x, y, z = normals
+    terms = (1, x, y, z, x * y, y * z, x * z, 3 * z * z - 1, x * x - y * y)
+    light = sum(factor * term for factor, term in zip(_EVENNESS, terms, strict=True))
+    return np.clip(light, 0.6, 1.2)
 
 
 def _towards(lamp: Lamp, points: np.ndarray) -> np.ndarray:
+    """Return unit directions from points to a lamp, (3, n)."""
     way = np.array(lamp.position, np.float32)[:, None] - points
     return np.asarray(way / np.sqrt((way * way).sum(axis=0)))
 
 
-def _diffuse(lamps: tuple[Lamp, ...], points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Return the light on matt places, about 1, (n,)."""
-    light = 0.78 + 0.1 * normals[2]
-    for lamp in lamps[:-1]:
-        facing = (_towards(lamp, points) * normals).sum(axis=0)
-        light += _LAMP_DIFFUSE * lamp.share * np.maximum(facing, 0)
-    # The floor takes the light from what is near it.
-    return np.asarray(light * (1 - 0.25 * np.exp(-points[2] / 0.12) * (0.5 - 0.5 * normals[2])))
+def _lamp_light(
+    lamps: Sequence[Lamp],
+    points: np.ndarray,
+    normals: np.ndarray,
+    neighbors: Sequence[Neighbor],
+) -> np.ndarray:
+    """Return the share of their light, (n,), that other objects leave to matt places."""
+    light = np.ones(points.shape[1], np.float32)
+    if not neighbors:
+        return light
+    for lamp in lamps:
+        direction = _towards(lamp, points)
+        facing = np.clip(1.5 * (direction * normals).sum(axis=0), 0, 1)
+        for neighbor in neighbors:
+            light -= lamp.share * facing * neighbor.coverage(points, direction, 0.2)
+    return np.maximum(light, 0.5)
 
 
-def _studio(
-    lamps: tuple[Lamp, ...], points: np.ndarray, mirrored: np.ndarray, centers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a mirror shows: light about 1 where it is floor, (n,), and lamps, (3, n)."""
-    down = np.minimum(mirrored[2], -1e-3)
-    place = points[:2] - points[2] / down * mirrored[:2]
-    away = np.sqrt(place[0] ** 2 + (place[1] - 8.0) ** 2)
-    floor = np.clip(1.15 - 0.45 * away / _FLOOR_REACH, 0.3, 1.1)
+def _room(
+    lamps: Sequence[Lamp], points: np.ndarray, mirrored: np.ndarray, centers: np.ndarray
+) -> np.ndarray:
+    """Return what a mirror shows of the room, (n,), in units of the floor's brightness."""
+    upward = mirrored[2]
+    place = points[:2] - points[2] / np.minimum(upward, -1e-3) * mirrored[:2]
+    # Where it stands, the floor is dark of the object itself.
     near = ((place - centers[:2]) ** 2).sum(axis=0)
-    floor *= 1 - 0.55 * np.exp(-near / 0.2)
-    room = _DARK_ROOM + 0.1 * np.exp(-np.maximum(mirrored[2], 0) / 0.2)
-    above = np.clip(mirrored[2] / 0.06 + 0.5, 0, 1)
-    plain = floor + (room - floor) * above
-    glare = np.zeros_like(points)
-    for lamp in lamps[:-1]:
-        aside = 1 - (_towards(lamp, points) * mirrored).sum(axis=0)
-        color = np.array(lamp.color, np.float32)[:, None]
-        glare += color * np.exp(-2 * aside / lamp.glare**2)
-    return plain, np.minimum(glare, 300)
+    floor = 1.02 - 0.3 * np.exp(-near / 0.15)
+    wall = np.array(_FAR_WALL, np.float32)[:, None]
+    room = _DARK_ROOM + 0.42 * np.exp(((wall * mirrored).sum(axis=0) - 1) * 1.7)
+    for lamp in lamps:
+        aside = (_towards(lamp, points) * mirrored).sum(axis=0) - 1
+        room += lamp.haze * np.exp(aside * 8)
+    above = np.clip((upward + 0.2) / 0.27, 0, 1)
+    above = above * above * (3 - 2 * above)
+    return np.asarray(floor + (room - floor) * above)
+
+
+def _glare(lamps: Sequence[Lamp], points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Return the lamps' mirror images, (n,), in units of the floor's brightness."""
+    glare = np.zeros(points.shape[1], np.float32)
+    for lamp in lamps:
+        if lamp.glare:
+            aside = (_towards(lamp, points) * mirrored).sum(axis=0) - 1
+            glare += lamp.glare * np.exp(aside * (2 / _GLARE_WIDTH**2))
+    return glare

@@ -3,6 +3,7 @@
 Frames T, objects N, rows H, columns W; n places, of which vectors lie along the first axis.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 
 from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_lamps
 from vps_d2.data.synthetic.geometry import Pose, body_poses, hit_distance, local_normal
-from vps_d2.data.synthetic.materials import body_look, shade
+from vps_d2.data.synthetic.materials import Look, Neighbor, body_look, shade
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 
 __all__ = ["render", "render_masks"]
@@ -19,6 +20,8 @@ _SAMPLES = 2
 """Rays in a pixel's width and height."""
 _BLUR = 0.5
 """Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
+_NEAR = 2.5
+"""Metres within which objects mirror and shade each other."""
 
 
 @dataclass
@@ -60,16 +63,17 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     rng = np.random.default_rng([scene.seed, 1])
     height, width = options.height, options.width
     num_frames = len(scene.positions)
-    poses = _poses(scene)
+    poses = _poses(scene, np.arange(num_frames))
     lamps = jittered_lamps(options.light_jitter, rng)
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
     frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
-    for pose, look, samples in zip(poses, looks, visible, strict=True):
-        points, normals, centers = _surface(scene, pose, samples)
-        colors.append(shade(look, lamps, points, normals, samples.rays, centers))
+    for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):
+        points, normals, centers = _surface(scene, poses[number], samples)
+        neighbors = _neighbors(poses, looks, number, samples.frame_index)
+        colors.append(shade(look, lamps, points, normals, samples.rays, centers, neighbors))
         pixels.append(_pixel_of(samples.index, height, width))
     if pixels:
         _lay_over(frames, np.concatenate(pixels), np.concatenate(colors, axis=1))
@@ -79,20 +83,32 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     if options.noise:
         grain = rng.standard_normal((num_frames, height, width, 1), np.float32)
         frames += options.noise * grain
-    masks = _masks(scene, poses, options)
+    masks = _masks(scene, np.arange(num_frames), options)
     return np.clip(frames + 0.5, 0, 255).astype(np.uint8), masks
 
 
-def render_masks(scene: Scene, options: SyntheticOptions) -> np.ndarray:
-    """Return the masks of ``render`` alone, uint8 (T, H, W); much faster."""
-    return _masks(scene, _poses(scene), options)
+def render_masks(
+    scene: Scene, options: SyntheticOptions, frame_indices: Sequence[int] | None = None
+) -> np.ndarray:
+    """Return the masks of ``render`` alone, uint8 (T, H, W); much faster.
+
+    Args:
+        scene: what there is to see.
+        options: size and roughness.
+        frame_indices: of the frames to return; None for all.
+    """
+    frames = np.arange(len(scene.positions)) if frame_indices is None else np.array(frame_indices)
+    return _masks(scene, frames, options)
 
 
-def _poses(scene: Scene) -> list[Pose]:
-    """Return every body's pose in all frames."""
+def _poses(scene: Scene, frames: np.ndarray) -> list[Pose]:
+    """Return every body's pose in the frames of these indices."""
     return [
         body_poses(
-            body.shape, body.half_size, scene.positions[:, number], scene.quaternions[:, number]
+            body.shape,
+            body.half_size,
+            scene.positions[frames, number],
+            scene.quaternions[frames, number],
         )
         for number, body in enumerate(scene.bodies)
     ]
@@ -104,32 +120,44 @@ def _room_light(jitter: float, rng: np.random.Generator) -> np.ndarray:
     return np.exp(jitter * (0.1 * lightness + 0.03 * tint)).astype(np.float32)
 
 
-def _masks(scene: Scene, poses: list[Pose], options: SyntheticOptions) -> np.ndarray:
+def _masks(scene: Scene, frames: np.ndarray, options: SyntheticOptions) -> np.ndarray:
     """Return class numbers at the centres of pixels, uint8 (T, H, W)."""
     height, width = options.height, options.width
-    masks = np.zeros((len(scene.positions), height, width), np.uint8)
+    masks = np.zeros((len(frames), height, width), np.uint8)
     wander = None
     if options.mask_roughness:
-        rng = np.random.default_rng([scene.seed, 2])
-        wander = _Wander(rng, options.mask_roughness)
-    visible = _visible_samples(scene, poses, 1, height, width, wander)
+        wander = _Wander(scene.seed, frames, options.mask_roughness, width / 240)
+    visible = _visible_samples(scene, _poses(scene, frames), 1, height, width, wander)
     for body, samples in zip(scene.bodies, visible, strict=True):
         masks.reshape(-1)[samples.index] = body.class_id
     return masks
 
 
+@dataclass(frozen=True)
 class _Wander:
-    """Displaces where outlines are looked up, in smooth waves of their own in every frame."""
+    """Displaces where outlines are looked up, in smooth waves of their own in every frame.
 
-    def __init__(self, rng: np.random.Generator, roughness: float) -> None:
-        self._rng = rng
-        self._roughness = roughness
+    Args:
+        seed: of the video.
+        frames: indices of the frames that are drawn.
+        roughness: displacement in pixels.
+        scale: of the waves; 1 in a picture 240 wide.
+    """
 
-    def __call__(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return displaced rows and columns, in pixels."""
-        angles = self._rng.uniform(0, 2 * np.pi, (2, 3, 2))
-        lengths = self._rng.uniform(5, 20, (2, 3))
-        strength = self._roughness * self._rng.exponential(1.0) / np.sqrt(1.5)
+    seed: int
+    frames: np.ndarray
+    roughness: float
+    scale: float
+
+    def displace(
+        self, number: int, frame: int, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return displaced rows and columns, in pixels, for an object in a drawn frame."""
+        rng = np.random.default_rng([self.seed, 2, number, int(self.frames[frame])])
+        angles = rng.uniform(0, 2 * np.pi, (2, 3, 2))
+        lengths = rng.uniform(5, 20, (2, 3)) * self.scale
+        # Three waves of height 1 have a standard deviation of 1.22 together.
+        strength = self.roughness * rng.gamma(2.0, 0.5) / np.sqrt(1.5)
         moved = []
         for axis, place in enumerate((rows, columns)):
             offset = np.zeros_like(rows)
@@ -154,17 +182,18 @@ def _visible_samples(
         scene: with its camera.
         poses: of its objects.
         samples: places in a pixel's width and height.
-        height, width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
         wander: displaces the places.
     """
-    num_frames = len(scene.positions)
+    num_frames = len(poses[0].positions) if poses else 0
     rows, columns = height * samples, width * samples
     nearest = np.full(num_frames * rows * columns, np.inf, np.float32)
     owner = np.full(num_frames * rows * columns, 255, np.uint8)
     found = []
     grid = None if wander else _ray_grid(scene, rows, columns, height, width)
     for number, pose in enumerate(poses):
-        hits = _trace(scene, pose, grid, samples, height, width, wander)
+        hits = _trace(scene, pose, number, grid, samples, height, width, wander)
         hits = hits.keep(hits.distance < nearest[hits.index])
         nearest[hits.index] = hits.distance
         owner[hits.index] = number
@@ -182,6 +211,7 @@ def _ray_grid(scene: Scene, rows: int, columns: int, height: int, width: int) ->
 def _trace(
     scene: Scene,
     pose: Pose,
+    number: int,
     grid: np.ndarray | None,
     samples: int,
     height: int,
@@ -200,7 +230,7 @@ def _trace(
             world = grid[:, r0:r1, c0:c1].reshape(3, -1)
         else:
             y, x = np.mgrid[r0:r1, c0:c1] + 0.5
-            y, x = wander(y, x)
+            y, x = wander.displace(number, frame_index, y, x)
             world = scene.camera.rays(x, y, height, width).reshape(-1, 3).T.astype(np.float32)
         place = np.arange(r0, r1)[:, None] * columns + np.arange(c0, c1)
         indices.append(place.reshape(-1) + frame_index * rows * columns)
@@ -261,6 +291,20 @@ def _surface(
     return points, normals, centers
 
 
+def _neighbors(
+    poses: list[Pose], looks: list[Look], number: int, frame_index: np.ndarray
+) -> list[Neighbor]:
+    """Return the objects that come near one, for its places in the frames given, (n,)."""
+    own = poses[number].positions
+    neighbors = []
+    for other, (pose, look) in enumerate(zip(poses, looks, strict=True)):
+        nearest = np.linalg.norm(pose.positions - own, axis=1).min()
+        if other != number and nearest < _NEAR:
+            centers = pose.positions.astype(np.float32).T[:, frame_index]
+            neighbors.append(Neighbor(centers, 1.1 * float(pose.half_size[2]), look.color))
+    return neighbors
+
+
 def _pixel_of(index: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the pixels, frame, row and column in one number, of places of the finer grid."""
     row, column = np.divmod(index, width * _SAMPLES)
@@ -271,7 +315,6 @@ def _lay_over(frames: np.ndarray, pixels: np.ndarray, colors: np.ndarray) -> Non
     """Mix colours (3, n) of parts of pixels into frames (T, H, W, 3), in place."""
     part = 1 / _SAMPLES**2
     flat = frames.reshape(-1, 3)
-    number = np.arange(0)
     touched, number = np.unique(pixels, return_inverse=True)
     kept = 1 - part * np.bincount(number)
     for channel in range(3):

@@ -20,9 +20,9 @@ _CAMERA_HEIGHT = 5.212
 _CAMERA_PITCH = np.radians(30.95)
 
 SIZES: dict[str, tuple[float, float, float]] = {
-    "cube": (0.36, 0.36, 0.36),
-    "sphere": (0.42, 0.42, 0.42),
-    "cylinder": (0.42, 0.42, 0.42),
+    "cube": (0.388, 0.388, 0.388),
+    "sphere": (0.415, 0.415, 0.415),
+    "cylinder": (0.41, 0.41, 0.40),
 }
 """Half extents (x, y, z) in metres: a cylinder's are its radius twice and half its height."""
 
