@@ -126,7 +126,7 @@ def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
     return starts, velocities
 
 
-def _model_xml(bodies: Sequence[Body], frictions: Sequence[float], rng: np.random.Generator) -> str:
+def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, rng: np.random.Generator) -> str:
     """Return the scene as MJCF. Contact with the floor has its own law: there nothing bounces."""
     bounce = rng.uniform(15, 60)
     kinds = {"cube": "box", "sphere": "sphere", "cylinder": "cylinder"}
