@@ -59,10 +59,10 @@ class Lamp:
 
 
 LAMPS = (
-    Lamp((5.7, 11.0, 11.6), 0.104, 0.56, glare=1.4, haze=0.2),
-    Lamp((-6.0, -4.5, 9.1), 0.093, 0.39, glare=1.6, haze=0.4),
-    Lamp((-7.4, 16.9, 5.5), 0.021, 0.25, glare=0.0, haze=0.1),
-    Lamp((-3.6, -2.5, 16.0), 0.155, 0.30, glare=2.6, haze=0.35),
+    Lamp((5.2, 10.8, 10.9), 0.104, 0.56, glare=2.4, haze=0.2),
+    Lamp((-5.4, -3.2, 8.1), 0.093, 0.33, glare=2.2, haze=0.4),
+    Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.2, haze=0.1),
+    Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=3.4, haze=0.35),
 )
 """Positions, shares and radii are fitted to the real videos' shadows, the rest to metal balls."""
 

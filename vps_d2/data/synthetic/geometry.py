@@ -9,8 +9,10 @@ import numpy as np
 
 __all__ = ["Pose", "body_poses", "distance_to_ray", "hit_distance", "local_normal"]
 
-_BEVEL = {"cube": 0.05, "cylinder": 0.035, "sphere": 0.0}
+_BEVEL = {"cube": 0.06, "cylinder": 0.04, "sphere": 0.0}
 """Metres of an edge that are rounded off."""
+_DOME = 0.3
+"""How far the normals of a cylinder's ends lean outwards at the rim: the real ones are shaded so."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def local_normal(pose: Pose, points: np.ndarray) -> np.ndarray:
         axis_distance = np.hypot(points[0], points[1])
         outward = np.maximum(axis_distance - radius, 0) / np.maximum(axis_distance, 1e-6)
         axial = points[2] - np.clip(points[2], -half, half)
+        outward += _DOME * np.abs(axial) / radius
         normal = np.stack([points[0] * outward, points[1] * outward, axial])
     length = np.sqrt((normal * normal).sum(axis=0))
     return np.asarray(normal / np.maximum(length, 1e-6), dtype=np.float32)

@@ -44,7 +44,7 @@ _DARK_ROOM = 0.34
 _FAR_WALL = (0.09, 0.96, 0.26)
 """Direction in which the mirrored room is brighter."""
 _FLOOR_GRAY = 132.0
-_GLARE_WIDTH = 0.2
+_GLARE_WIDTH = 0.13
 """Radius of a lamp's mirror image, in radians."""
 
 
@@ -117,16 +117,20 @@ def shade(
     """
     color = np.array(look.color, np.float32)[:, None]
     if look.material == "rubber":
-        return color * _even_light(normals) * _lamp_light(lamps, points, normals, neighbors)
+        nearness = np.clip(1.07 - 0.009 * points[1], 0.9, 1.05)
+        shadows = _lamp_light(lamps, points, normals, neighbors)
+        return np.asarray(color * (_even_light(normals) * nearness * shadows))
     mirrored = rays - 2 * (rays * normals).sum(axis=0) * normals
     room = np.broadcast_to(_room(lamps, points, mirrored, centers), points.shape).copy()
     for neighbor in neighbors:
         seen = neighbor.coverage(points, mirrored, 0.15 * neighbor.radius)
         image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / _FLOOR_GRAY)
         room += (image - room) * seen
+    # Where metal is seen at a grazing angle, it mirrors more.
+    room += (0.95 - room) * np.clip(1 + (rays * normals).sum(axis=0), 0, 1) ** 3
     room = 1 + (room - 1) * look.gloss
     glare = _glare(lamps, points, mirrored) * look.gloss
-    return np.asarray(color * room + glare * (0.75 * color + 25))
+    return np.asarray(color * room + glare * (0.65 * color + 30))
 
 
 def _even_light(normals: np.ndarray) -> np.ndarray:
@@ -169,9 +173,9 @@ def _room(
     place = points[:2] - points[2] / np.minimum(upward, -1e-3) * mirrored[:2]
     # Where it stands, the floor is dark of the object itself.
     near = ((place - centers[:2]) ** 2).sum(axis=0)
-    floor = 1.02 - 0.3 * np.exp(-near / 0.15)
+    floor = 1.03 - 0.4 * np.exp(-near / 0.2)
     wall = np.array(_FAR_WALL, np.float32)[:, None]
-    room = _DARK_ROOM + 0.42 * np.exp(((wall * mirrored).sum(axis=0) - 1) * 1.7)
+    room = _DARK_ROOM + 0.40 * np.exp(((wall * mirrored).sum(axis=0) - 1) * 1.7)
     for lamp in lamps:
         aside = (_towards(lamp, points) * mirrored).sum(axis=0) - 1
         room += lamp.haze * np.exp(aside * 8)

@@ -3,6 +3,7 @@
 Frames T, objects N, rows H, columns W; n places, of which vectors lie along the first axis.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ __all__ = ["render", "render_masks"]
 
 _SAMPLES = 2
 """Rays in a pixel's width and height."""
-_BLUR = 0.5
+_BLUR = 0.4
 """Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
+_NOISE = 0.45
+"""Standard deviation of the real videos' pixels, in grey levels."""
 _NEAR = 2.5
 """Metres within which objects mirror and shade each other."""
 
@@ -80,9 +83,8 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     frames = frames * gain
     blur = _BLUR * width / 240
     frames = np.stack([cv2.GaussianBlur(frame, (3, 3), blur) for frame in frames])
-    if options.noise:
-        grain = rng.standard_normal((num_frames, height, width, 1), np.float32)
-        frames += options.noise * grain
+    grain = rng.standard_normal((num_frames, height, width, 1), np.float32)
+    frames += math.hypot(_NOISE, options.noise) * grain
     masks = _masks(scene, np.arange(num_frames), options)
     return np.clip(frames + 0.5, 0, 255).astype(np.uint8), masks
 
