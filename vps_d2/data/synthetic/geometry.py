@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Pose", "body_poses", "distance_to_ray", "hit_distance", "local_normal"]
+__all__ = ["Pose", "body_poses", "distance_to_ray", "dot", "hit_distance", "local_normal"]
 
 _BEVEL = {"cube": 0.06, "cylinder": 0.04, "sphere": 0.0}
 """Metres of an edge that are rounded off."""
 _DOME = 0.3
-"""How far the normals of a cylinder's ends lean outwards at the rim: the real ones are shaded so."""
+"""How far the normals of a cylinder's ends lean outwards at the rim, as the real ones seem to."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Pose:
         return bool(moved < 1e-3 and turned < 2e-3)
 
 
+def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the products, (n,), of vectors (3, n); twice as fast as a sum over the axis."""
+    return np.asarray(first[0] * second[0] + first[1] * second[1] + first[2] * second[2])
+
+
 def body_poses(
     shape: str, half_size: tuple[float, float, float], positions: np.ndarray, turns: np.ndarray
 ) -> Pose:
@@ -81,8 +86,8 @@ def hit_distance(pose: Pose, origins: np.ndarray, rays: np.ndarray) -> np.ndarra
 
 
 def _hit_sphere(radius: float, origins: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    along = -(origins * rays).sum(axis=0)
-    gap = (origins * origins).sum(axis=0) - along * along
+    along = -dot(origins, rays)
+    gap = dot(origins, origins) - along * along
     inside = radius * radius - gap
     distance = along - np.sqrt(np.maximum(inside, 0))
     return np.where((inside > 0) & (distance > 0), distance, np.inf).astype(np.float32)
@@ -124,7 +129,7 @@ def local_normal(pose: Pose, points: np.ndarray) -> np.ndarray:
         axial = points[2] - np.clip(points[2], -half, half)
         outward += _DOME * np.abs(axial) / radius
         normal = np.stack([points[0] * outward, points[1] * outward, axial])
-    length = np.sqrt((normal * normal).sum(axis=0))
+    length = np.sqrt(dot(normal, normal))
     return np.asarray(normal / np.maximum(length, 1e-6), dtype=np.float32)
 
 
@@ -148,12 +153,12 @@ def distance_to_ray(
     shape = points.shape[1:]
     start = rotation @ (points.reshape(3, -1) - center[:, None])
     way = (rotation @ (target - center))[:, None] - start
-    inverse = 1 / np.maximum((way * way).sum(axis=0), 1e-6)
-    along = np.clip(-(start * way).sum(axis=0) * inverse, 0, 1)
+    inverse = 1 / np.maximum(dot(way, way), 1e-6)
+    along = np.clip(-dot(start, way) * inverse, 0, 1)
     place = start + along * way
     if pose.shape != "sphere":
         # Projecting to and fro between two convex sets finds where they are nearest.
-        along = np.clip(((_inside(pose, place) - start) * way).sum(axis=0) * inverse, 0, 1)
+        along = np.clip(dot(_inside(pose, place) - start, way) * inverse, 0, 1)
         place = start + along * way
     return _signed_distance(pose, place).reshape(shape), along.reshape(shape)
 
@@ -172,10 +177,14 @@ def _signed_distance(pose: Pose, points: np.ndarray) -> np.ndarray:
     """Return how far points (3, n) are from the surface, below 0 inside."""
     half = pose.half_size
     if pose.shape == "sphere":
-        return np.asarray(np.sqrt((points * points).sum(axis=0)) - half[0])
+        return np.asarray(np.sqrt(dot(points, points)) - half[0])
     if pose.shape == "cube":
         outside = np.abs(points) - half[:, None]
+        deepest = outside.max(axis=0)
     else:
-        outside = np.stack([np.hypot(points[0], points[1]) - half[0], np.abs(points[2]) - half[2]])
+        aside = np.hypot(points[0], points[1]) - half[0]
+        above = np.abs(points[2]) - half[2]
+        outside = np.stack([aside, above, np.zeros_like(above)])
+        deepest = np.maximum(aside, above)
     far = np.maximum(outside, 0)
-    return np.asarray(np.sqrt((far * far).sum(axis=0)) + np.minimum(outside.max(axis=0), 0))
+    return np.asarray(np.sqrt(dot(far, far)) + np.minimum(deepest, 0))

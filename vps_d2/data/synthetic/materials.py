@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vps_d2.data.synthetic.background import Lamp
+from vps_d2.data.synthetic.geometry import dot
 from vps_d2.data.synthetic.scene import Body
 
 __all__ = ["Look", "Neighbor", "body_look", "shade"]
@@ -80,8 +81,8 @@ class Neighbor:
     def coverage(self, points: np.ndarray, directions: np.ndarray, softness: float) -> np.ndarray:
         """Return how much of the view from points in unit directions it covers, 0-1, (n,)."""
         way = self.centers - points
-        along = (way * directions).sum(axis=0)
-        gap = np.sqrt(np.maximum((way * way).sum(axis=0) - along * along, 0))
+        along = dot(way, directions)
+        gap = np.sqrt(np.maximum(dot(way, way) - along * along, 0))
         covered = np.clip((self.radius - gap) / softness + 0.5, 0, 1)
         return np.asarray(covered * np.clip(along / self.radius, 0, 1))
 
@@ -120,14 +121,14 @@ def shade(
         nearness = np.clip(1.07 - 0.009 * points[1], 0.9, 1.05)
         shadows = _lamp_light(lamps, points, normals, neighbors)
         return np.asarray(color * (_even_light(normals) * nearness * shadows))
-    mirrored = rays - 2 * (rays * normals).sum(axis=0) * normals
+    mirrored = rays - 2 * dot(rays, normals) * normals
     room = np.broadcast_to(_room(lamps, points, mirrored, centers), points.shape).copy()
     for neighbor in neighbors:
         seen = neighbor.coverage(points, mirrored, 0.15 * neighbor.radius)
         image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / _FLOOR_GRAY)
         room += (image - room) * seen
     # Where metal is seen at a grazing angle, it mirrors more.
-    room += (0.95 - room) * np.clip(1 + (rays * normals).sum(axis=0), 0, 1) ** 3
+    room += (0.95 - room) * np.clip(1 + dot(rays, normals), 0, 1) ** 3
     room = 1 + (room - 1) * look.gloss
     glare = _glare(lamps, points, mirrored) * look.gloss
     return np.asarray(color * room + glare * (0.65 * color + 30))
@@ -144,7 +145,7 @@ def _even_light(normals: np.ndarray) -> np.ndarray:
 def _towards(lamp: Lamp, points: np.ndarray) -> np.ndarray:
     """Return unit directions from points to a lamp, (3, n)."""
     way = np.array(lamp.position, np.float32)[:, None] - points
-    return np.asarray(way / np.sqrt((way * way).sum(axis=0)))
+    return np.asarray(way / np.sqrt(dot(way, way)))
 
 
 def _lamp_light(
@@ -159,7 +160,7 @@ def _lamp_light(
         return light
     for lamp in lamps:
         direction = _towards(lamp, points)
-        facing = np.clip(1.5 * (direction * normals).sum(axis=0), 0, 1)
+        facing = np.clip(1.5 * dot(direction, normals), 0, 1)
         for neighbor in neighbors:
             light -= lamp.share * facing * neighbor.coverage(points, direction, 0.2)
     return np.maximum(light, 0.5)
@@ -172,12 +173,12 @@ def _room(
     upward = mirrored[2]
     place = points[:2] - points[2] / np.minimum(upward, -1e-3) * mirrored[:2]
     # Where it stands, the floor is dark of the object itself.
-    near = ((place - centers[:2]) ** 2).sum(axis=0)
+    near = (place[0] - centers[0]) ** 2 + (place[1] - centers[1]) ** 2
     floor = 1.03 - 0.4 * np.exp(-near / 0.2)
     wall = np.array(_FAR_WALL, np.float32)[:, None]
-    room = _DARK_ROOM + 0.40 * np.exp(((wall * mirrored).sum(axis=0) - 1) * 1.7)
+    room = _DARK_ROOM + 0.40 * np.exp((dot(wall, mirrored) - 1) * 1.7)
     for lamp in lamps:
-        aside = (_towards(lamp, points) * mirrored).sum(axis=0) - 1
+        aside = dot(_towards(lamp, points), mirrored) - 1
         room += lamp.haze * np.exp(aside * 8)
     above = np.clip((upward + 0.2) / 0.27, 0, 1)
     above = above * above * (3 - 2 * above)
@@ -189,6 +190,6 @@ def _glare(lamps: Sequence[Lamp], points: np.ndarray, mirrored: np.ndarray) -> n
     glare = np.zeros(points.shape[1], np.float32)
     for lamp in lamps:
         if lamp.glare:
-            aside = (_towards(lamp, points) * mirrored).sum(axis=0) - 1
+            aside = dot(_towards(lamp, points), mirrored) - 1
             glare += lamp.glare * np.exp(aside * (2 / _GLARE_WIDTH**2))
     return glare

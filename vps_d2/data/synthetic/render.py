@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_lamps
-from vps_d2.data.synthetic.geometry import Pose, body_poses, hit_distance, local_normal
+from vps_d2.data.synthetic.geometry import Pose, body_poses, dot, hit_distance, local_normal
 from vps_d2.data.synthetic.materials import Look, Neighbor, body_look, shade
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 
@@ -48,7 +48,7 @@ class _Samples:
         return _Samples(
             self.index[chosen],
             self.frame_index[chosen],
-            self.rays[:, chosen],
+            np.compress(chosen, self.rays, axis=1),
             self.distance[chosen],
         )
 
@@ -80,13 +80,14 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
         pixels.append(_pixel_of(samples.index, height, width))
     if pixels:
         _lay_over(frames, np.concatenate(pixels), np.concatenate(colors, axis=1))
-    frames = frames * gain
+    frames *= gain
     blur = _BLUR * width / 240
     frames = np.stack([cv2.GaussianBlur(frame, (3, 3), blur) for frame in frames])
     grain = rng.standard_normal((num_frames, height, width, 1), np.float32)
-    frames += math.hypot(_NOISE, options.noise) * grain
+    grain *= math.hypot(_NOISE, options.noise)
+    frames += grain + np.float32(0.5)
     masks = _masks(scene, np.arange(num_frames), options)
-    return np.clip(frames + 0.5, 0, 255).astype(np.uint8), masks
+    return np.clip(frames, 0, 255, out=frames).astype(np.uint8), masks
 
 
 def render_masks(
@@ -284,13 +285,13 @@ def _surface(
     """Return the places on an object, their normals and its centres, all (3, n), in the world."""
     camera = np.array(scene.camera.position, np.float32)[:, None]
     points = camera + samples.distance * samples.rays
-    centers = pose.positions.astype(np.float32).T[:, samples.frame_index]
+    centers = np.take(pose.positions.T.astype(np.float32), samples.frame_index, axis=1)
     if pose.shape == "sphere":
         return points, local_normal(pose, points - centers), centers
-    turn = np.ascontiguousarray(np.moveaxis(pose.rotations, 0, -1))[..., samples.frame_index]
-    local = (turn * (points - centers)[:, None]).sum(axis=0)
-    normals = (turn * local_normal(pose, local)[None]).sum(axis=1)
-    return points, normals, centers
+    turn = np.take(np.moveaxis(pose.rotations, 0, -1), samples.frame_index, axis=2)
+    local = np.stack([dot(turn[:, axis], points - centers) for axis in range(3)])
+    normal = local_normal(pose, local)
+    return points, np.stack([dot(turn[axis], normal) for axis in range(3)]), centers
 
 
 def _neighbors(
@@ -302,7 +303,7 @@ def _neighbors(
     for other, (pose, look) in enumerate(zip(poses, looks, strict=True)):
         nearest = np.linalg.norm(pose.positions - own, axis=1).min()
         if other != number and nearest < _NEAR:
-            centers = pose.positions.astype(np.float32).T[:, frame_index]
+            centers = np.take(pose.positions.T.astype(np.float32), frame_index, axis=1)
             neighbors.append(Neighbor(centers, 1.1 * float(pose.half_size[2]), look.color))
     return neighbors
 
