@@ -59,10 +59,10 @@ class Lamp:
 
 
 LAMPS = (
-    Lamp((5.2, 10.8, 10.9), 0.104, 0.56, glare=2.4, haze=0.2),
-    Lamp((-5.4, -3.2, 8.1), 0.093, 0.33, glare=2.2, haze=0.4),
-    Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.2, haze=0.1),
-    Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=3.4, haze=0.35),
+    Lamp((5.2, 10.8, 10.9), 0.104, 0.56, glare=2.9, haze=0.24),
+    Lamp((-5.4, -3.2, 8.1), 0.093, 0.33, glare=2.7, haze=0.46),
+    Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.5, haze=0.12),
+    Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=4.0, haze=0.4),
 )
 """Positions, shares and radii are fitted to the real videos' shadows, the rest to metal balls."""
 

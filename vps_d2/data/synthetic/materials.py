@@ -118,7 +118,7 @@ def shade(
     """
     color = np.array(look.color, np.float32)[:, None]
     if look.material == "rubber":
-        nearness = np.clip(1.07 - 0.009 * points[1], 0.9, 1.05)
+        nearness = np.clip(1.085 - 0.009 * points[1], 0.9, 1.05)
         shadows = _lamp_light(lamps, points, normals, neighbors)
         return np.asarray(color * (_even_light(normals) * nearness * shadows))
     mirrored = rays - 2 * dot(rays, normals) * normals
@@ -128,7 +128,7 @@ def shade(
         image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / _FLOOR_GRAY)
         room += (image - room) * seen
     # Where metal is seen at a grazing angle, it mirrors more.
-    room += (0.95 - room) * np.clip(1 + dot(rays, normals), 0, 1) ** 3
+    room += 0.6 * (0.95 - room) * np.clip(1 + dot(rays, normals), 0, 1) ** 3
     room = 1 + (room - 1) * look.gloss
     glare = _glare(lamps, points, mirrored) * look.gloss
     return np.asarray(color * room + glare * (0.65 * color + 30))
@@ -174,9 +174,9 @@ def _room(
     place = points[:2] - points[2] / np.minimum(upward, -1e-3) * mirrored[:2]
     # Where it stands, the floor is dark of the object itself.
     near = (place[0] - centers[0]) ** 2 + (place[1] - centers[1]) ** 2
-    floor = 1.03 - 0.4 * np.exp(-near / 0.2)
+    floor = 1.03 - 0.4 * np.exp(-near / 0.1)
     wall = np.array(_FAR_WALL, np.float32)[:, None]
-    room = _DARK_ROOM + 0.40 * np.exp((dot(wall, mirrored) - 1) * 1.7)
+    room = _DARK_ROOM + 0.36 * np.exp((dot(wall, mirrored) - 1) * 1.7)
     for lamp in lamps:
         aside = dot(_towards(lamp, points), mirrored) - 1
         room += lamp.haze * np.exp(aside * 8)

@@ -17,7 +17,7 @@ from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 
 __all__ = ["render", "render_masks"]
 
-_SAMPLES = 2
+_SAMPLES = 3
 """Rays in a pixel's width and height."""
 _BLUR = 0.4
 """Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
