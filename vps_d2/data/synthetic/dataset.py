@@ -195,7 +195,7 @@ def _write_one(job: _Job) -> None:
 def _write_truth(path: Path, jobs: list[_Job]) -> None:
     """Write the masks of frame 22 of hidden videos, in the order of their numbers."""
     masks = [
-        render_masks(simulate(job.seed, job.options), job.options)[NUM_FRAMES - 1]
+        render_masks(simulate(job.seed, job.options), job.options, [NUM_FRAMES - 1])[0]
         for job in tqdm(jobs, desc=path.name, unit="video")
     ]
     partial = path.with_name(f".{path.name}.partial")
