@@ -20,7 +20,7 @@ __all__ = ["FRAME_SECONDS", "simulate"]
 FRAME_SECONDS = 0.24
 _STEPS_PER_FRAME = 60
 _NUM_BODIES = {3: 0.08, 4: 0.22, 5: 0.35, 6: 0.35}
-_SHARE_AT_REST = 0.435
+_SHARE_AT_REST = 0.41
 """Of the objects but two: at least one rests, and one moves."""
 _STAGE_CENTER = (0.0, 9.6)
 _STAGE_HALF_SIZE = 3.4
