@@ -51,6 +51,16 @@ def _add_data_config(cfg: CN) -> None:
     cfg.INPUT.BLUR = CN()
     cfg.INPUT.BLUR.PROB = 0.0
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
+    # Frames left out between the input and the first target frame.
+    cfg.INPUT.TARGET_GAP = 0
+    # Make true input masks look detected: share of the clips, then how often an object is missed in
+    # all masks and in a single one, and its outline moved, by up to so many pixels.
+    cfg.INPUT.MASK_NOISE = CN()
+    cfg.INPUT.MASK_NOISE.PROB = 0.0
+    cfg.INPUT.MASK_NOISE.MISSED_OBJECT = 0.02
+    cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
+    cfg.INPUT.MASK_NOISE.ROUGH = 0.5
+    cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
 
 
 def _add_model_config(cfg: CN) -> None:
@@ -74,9 +84,49 @@ def _add_model_config(cfg: CN) -> None:
     cfg.MODEL.CONVLSTM.HIDDEN_CHANNELS = (64, 64)
     cfg.MODEL.CONVLSTM.KERNEL_SIZE = 5
 
+    cfg.MODEL.RECONSTRUCTOR = CN()
+    # Of the convolutions; each but the first halves the resolution before it, by max pooling.
+    cfg.MODEL.RECONSTRUCTOR.CHANNELS = (16, 32, 64)
+    cfg.MODEL.RECONSTRUCTOR.HIDDEN_CHANNELS = (64, 64)  # of the ConvLSTM
+    cfg.MODEL.RECONSTRUCTOR.KERNEL_SIZE = 5
+    # Predict the change against the last input frame.
+    cfg.MODEL.RECONSTRUCTOR.RESIDUAL = False
+
+    _add_mask_simvp_config(cfg)
+
+
+def _add_mask_simvp_config(cfg: CN) -> None:
+    cfg.MODEL.MASK_SIMVP = CN()
+    # The classes of a video are put into so many slots, and slots predicted; 0: all 49 classes.
+    cfg.MODEL.MASK_SIMVP.SLOTS = 8
+    # Without slots: channels of a learned embedding of the classes; 0: one-hot.
+    cfg.MODEL.MASK_SIMVP.EMBEDDING = 0
+    # "last": of the masks that follow, learn the last; "all": all of them.
+    cfg.MODEL.MASK_SIMVP.TARGETS = "last"
+    # Without slots: in inference, give no class that the input does not have.
+    cfg.MODEL.MASK_SIMVP.SEEN_CLASSES_ONLY = True
+    cfg.MODEL.MASK_SIMVP.PATCH_SIZE = 2
+    cfg.MODEL.MASK_SIMVP.HIDDEN_SPATIAL = 32  # hid_S
+    cfg.MODEL.MASK_SIMVP.HIDDEN_TEMPORAL = 256  # hid_T
+    cfg.MODEL.MASK_SIMVP.NUM_SPATIAL_LAYERS = 4  # N_S
+    cfg.MODEL.MASK_SIMVP.NUM_TEMPORAL_LAYERS = 4  # N_T
+    cfg.MODEL.MASK_SIMVP.TRANSLATOR = "gSTA"  # or "IncepU"
+    # Weights of the two losses, and of background pixels in the cross-entropy (objects have 1).
+    cfg.MODEL.MASK_SIMVP.LOSS = CN()
+    cfg.MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY = 1.0
+    cfg.MODEL.MASK_SIMVP.LOSS.JACCARD = 0.0
+    cfg.MODEL.MASK_SIMVP.LOSS.BACKGROUND_WEIGHT = 0.5
+    # Predict one mask, and from it the next, up to frame 22.
+    cfg.MODEL.MASK_SIMVP.ROLLOUT = False
+    # Chance that a rollout in training is fed its own prediction, not the true mask: at the
+    # beginning and from iteration ITERS on.
+    cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING = CN()
+    cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.PROB = (0.0, 1.0)
+    cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.ITERS = 10000
+
 
 def _add_pipeline_config(cfg: CN) -> None:
-    # The pipeline names its two models by config file and weights; relative paths are taken from
+    # The pipeline names its models by config file and weights; relative paths are taken from
     # the file that names them. "package://" is the folder of the shipped weights.
     cfg.PIPELINE = CN()
     cfg.PIPELINE.PREDICTOR = CN()
@@ -85,6 +135,11 @@ def _add_pipeline_config(cfg: CN) -> None:
     cfg.PIPELINE.SEGMENTER = CN()
     cfg.PIPELINE.SEGMENTER.CONFIG_FILE = ""
     cfg.PIPELINE.SEGMENTER.WEIGHTS = ""
+    # From the masks of the input frames to the mask of frame 22, in the place of segmenting what
+    # the predictor gives.
+    cfg.PIPELINE.MASK_PREDICTOR = CN()
+    cfg.PIPELINE.MASK_PREDICTOR.CONFIG_FILE = ""
+    cfg.PIPELINE.MASK_PREDICTOR.WEIGHTS = ""
     # An object never seen in the input cannot be known: drop its class from the predicted mask.
     cfg.PIPELINE.SEEN_CLASSES_ONLY = True
     # Detections below this score are not painted into a mask.

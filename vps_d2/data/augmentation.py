@@ -9,6 +9,7 @@ import numpy as np
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import transforms as T
+from vps_d2.data.video import NUM_INPUT_FRAMES
 from vps_d2.errors import UserError
 
 
@@ -62,6 +63,12 @@ class ClipSampler:
         length = self.num_input_frames + self.num_target_frames
         start = np.random.randint(max(num_frames - (length - 1) * stride, 1))
         indices = start + stride * np.arange(length)
+        return indices, indices[self.num_input_frames :] < num_frames
+
+    def after_input(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clip, without a stride, whose input ends with frame 11; as :meth:`sample`."""
+        start = max(NUM_INPUT_FRAMES - self.num_input_frames, 0)
+        indices = start + np.arange(self.num_input_frames + self.num_target_frames)
         return indices, indices[self.num_input_frames :] < num_frames
 
 

@@ -5,6 +5,7 @@ masks uint8 with class numbers 0-48. Frames keep their size.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import split_mask
 from vps_d2.data.augmentation import ClipSampler, build_blur, build_flip
 from vps_d2.data.datasets import Record
+from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
 from vps_d2.data.video import (
-    NUM_INPUT_FRAMES,
+    MASK_FILE,
+    NUM_TARGET_FRAMES,
     FaultError,
     read_frame,
     read_frames,
@@ -65,6 +68,7 @@ class FutureFramesMapper:
         is_train: draw and augment clips.
         num_input_frames: ``T_in``.
         num_target_frames: ``T_out``.
+        target_gap: frames left out between the input and the first target.
         strides: temporal strides to draw from (frameskip augmentation).
         flips: augmentations of the whole clip.
         blurs: augmentations of the input frames.
@@ -77,6 +81,7 @@ class FutureFramesMapper:
         is_train: bool,
         num_input_frames: int,
         num_target_frames: int,
+        target_gap: int = 0,
         strides: tuple[int, ...] = (1,),
         flips: list[T.Augmentation] | None = None,
         blurs: list[T.Augmentation] | None = None,
@@ -84,11 +89,12 @@ class FutureFramesMapper:
         self.is_train = is_train
         self.num_input_frames = num_input_frames
         self.num_target_frames = num_target_frames
+        self.target_gap = target_gap
         self.flips = T.AugmentationList(flips or [])
         self.blurs = T.AugmentationList(blurs or [])
         self.sampler = ClipSampler(
             num_input_frames=num_input_frames,
-            num_target_frames=num_target_frames,
+            num_target_frames=target_gap + num_target_frames,
             strides=strides if is_train else (1,),
         )
 
@@ -99,6 +105,7 @@ class FutureFramesMapper:
             "is_train": is_train,
             "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
             "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
+            "target_gap": cfg.INPUT.TARGET_GAP,
             "strides": tuple(cfg.INPUT.FRAMESKIP),
             "flips": build_flip(cfg) if is_train else [],
             "blurs": build_blur(cfg) if is_train else [],
@@ -124,9 +131,9 @@ class FutureFramesMapper:
         if self.is_train:
             indices, valid = self.sampler.sample(record["num_frames"])
         else:
-            start = max(NUM_INPUT_FRAMES - self.num_input_frames, 0)
-            indices = start + np.arange(self.num_input_frames + self.num_target_frames)
-            valid = indices[self.num_input_frames :] < record["num_frames"]
+            indices, valid = self.sampler.after_input(record["num_frames"])
+        gap = slice(self.num_input_frames, self.num_input_frames + self.target_gap)
+        indices, valid = np.delete(indices, gap), valid[self.target_gap :]
         inside = np.concatenate([np.ones(self.num_input_frames, bool), valid])
         frames = read_frames(record["folder"], indices[inside].tolist())
         if self.is_train:
@@ -148,6 +155,91 @@ class FutureFramesMapper:
         flipped = [flip.apply_image(frame) for frame in frames]
         inputs = [blur.apply_image(frame) for frame in flipped[: self.num_input_frames]]
         return np.stack(inputs + flipped[self.num_input_frames :])
+
+
+@DATASET_MAPPER_REGISTRY.register()
+class FutureMasksMapper:
+    """Clips of masks for the mask predictors.
+
+    In training a clip is drawn with a random stride and start, and flipped as a whole; only its
+    input masks are made noisy. Otherwise the input ends with frame 11 of the video, and all masks
+    that follow come along.
+
+    Args:
+        is_train: draw and augment clips.
+        num_input_frames: ``T_in``.
+        num_target_frames: ``T_out`` in training.
+        strides: temporal strides to draw from (frameskip augmentation).
+        flips: augmentations of the whole clip.
+        noise: of the input masks; None for none.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        num_input_frames: int,
+        num_target_frames: int,
+        strides: tuple[int, ...] = (1,),
+        flips: list[T.Augmentation] | None = None,
+        noise: MaskNoise | None = None,
+    ) -> None:
+        self.is_train = is_train
+        self.num_input_frames = num_input_frames
+        self.flips = T.AugmentationList(flips or [])
+        self.noise = noise
+        self.sampler = ClipSampler(
+            num_input_frames=num_input_frames,
+            num_target_frames=num_target_frames if is_train else NUM_TARGET_FRAMES,
+            strides=strides if is_train else (1,),
+        )
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        return {
+            "is_train": is_train,
+            "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
+            "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
+            "strides": tuple(cfg.INPUT.FRAMESKIP),
+            "flips": build_flip(cfg) if is_train else [],
+            "noise": build_mask_noise(cfg) if is_train else None,
+        }
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        """Read and augment one clip.
+
+        Args:
+            record: of a data set of labelled videos.
+
+        Returns:
+            the record's ``video_id``, ``video_name``, ``height`` and ``width``; ``masks`` uint8
+            ``(T_in, H, W)``, ``target_masks`` uint8 ``(T_out, H, W)`` and ``target_valid`` bool
+            ``(T_out,)``. A target that is not valid is background.
+
+        Raises:
+            UserError: if there are no masks, or they cannot be read.
+        """
+        if "mask_file_name" not in record:
+            reason = "missing mask, which a mask predictor learns from"
+            raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labelled videos")
+        keys = ("video_id", "video_name", "height", "width", "stream_position")
+        output = {key: record[key] for key in keys if key in record}
+        masks = read_masks(Path(record["mask_file_name"]).parent)
+        sample = self.sampler.sample if self.is_train else self.sampler.after_input
+        indices, valid = sample(len(masks))
+        clip = masks[np.minimum(indices, len(masks) - 1)]
+        clip[self.num_input_frames :][~valid] = 0
+        flip = self.flips(T.AugInput(clip[0]))
+        clip = np.stack([flip.apply_segmentation(mask) for mask in clip])
+        inputs, targets = clip[: self.num_input_frames], clip[self.num_input_frames :]
+        if self.noise is not None:
+            inputs = self.noise(inputs)
+        output["masks"] = torch.from_numpy(np.ascontiguousarray(inputs))
+        output["target_masks"] = torch.from_numpy(np.ascontiguousarray(targets))
+        output["target_valid"] = torch.from_numpy(valid)
+        return output
 
 
 @DATASET_MAPPER_REGISTRY.register()

@@ -66,7 +66,7 @@ def draw_result(
     """Draw a model's input, its output and the truth side by side.
 
     Args:
-        sample: mapped input of a video predictor, or of a segmenter of frames.
+        sample: mapped input of a predictor of frames or of masks, or of a segmenter of frames.
         output: of the model for it.
         score_thresh: instances below it are not painted.
 
@@ -79,12 +79,17 @@ def draw_result(
         if valid is not None and bool(valid[-1]):
             parts.append(sample["target_frames"][-1])
         return _side_by_side([_to_picture(part) for part in parts])
-    pictures = [_to_picture(sample["image"])]
+    if "image" in sample:
+        pictures = [_to_picture(sample["image"])]
+    else:
+        pictures = [colorize_mask(sample["masks"][-1].numpy())]
     if "sem_seg" in output:
         mask = output["sem_seg"].argmax(0).to(torch.uint8).cpu().numpy()
     else:
         mask = instances_to_semantic(output["instances"], score_thresh)
     pictures.append(colorize_mask(mask))
+    if "target_masks" in sample and bool(sample["target_valid"][-1]):
+        pictures.append(colorize_mask(sample["target_masks"][-1].numpy()))
     if "sem_seg_file_name" in sample:
         pictures.append(colorize_mask(load_mask_frame(sample["sem_seg_file_name"])))
     return _side_by_side(pictures)

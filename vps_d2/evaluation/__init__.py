@@ -6,6 +6,7 @@ from vps_d2.evaluation.evaluators import (
     SemanticJaccardEvaluator,
     build_evaluator,
 )
+from vps_d2.evaluation.future_mask import FutureMaskEvaluator
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.evaluation.semantic import instances_to_semantic
 
@@ -13,6 +14,7 @@ __all__ = [
     "EVALUATOR_REGISTRY",
     "FrameErrors",
     "FramePredictionEvaluator",
+    "FutureMaskEvaluator",
     "JaccardIndex",
     "SemanticJaccardEvaluator",
     "build_evaluator",

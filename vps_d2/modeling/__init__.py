@@ -1,7 +1,9 @@
 """Networks, and the architectures that feed and register them."""
 
 from vps_d2.modeling.convlstm import ConvLSTMNetwork
+from vps_d2.modeling.mask_simvp import MaskSimVP, MaskSimVPNetwork
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
+from vps_d2.modeling.reconstructor import ConvLSTMReconstructor, ReconstructorNetwork
 from vps_d2.modeling.simvp import SimVPNetwork
 from vps_d2.modeling.translators import TRANSLATORS
 from vps_d2.modeling.video_predictor import ConvLSTM, SimVP, VideoPredictor
@@ -10,6 +12,10 @@ __all__ = [
     "TRANSLATORS",
     "ConvLSTM",
     "ConvLSTMNetwork",
+    "ConvLSTMReconstructor",
+    "MaskSimVP",
+    "MaskSimVPNetwork",
+    "ReconstructorNetwork",
     "SimVP",
     "SimVPNetwork",
     "VideoPredictor",

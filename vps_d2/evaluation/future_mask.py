@@ -1,0 +1,55 @@
+"""The score of mask predictors: how well they know the mask of frame 22."""
+
+import torch
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.evaluation import DatasetEvaluator
+from vps_d2.d2.utils import comm
+from vps_d2.evaluation.evaluators import EVALUATOR_REGISTRY, Batch
+from vps_d2.evaluation.metrics import JaccardIndex
+
+
+@EVALUATOR_REGISTRY.register()
+class FutureMaskEvaluator(DatasetEvaluator):
+    """Jaccard index of the last mask of a video, beside that of copying the last input mask.
+
+    The input masks are those of the data set, true ones for a labelled split: what a segmenter
+    costs is not in the score.
+
+    Args:
+        cfg: configuration.
+        dataset_name: of the data set.
+    """
+
+    def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
+        self.dataset_name = dataset_name
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was counted."""
+        self.predicted, self.copied = JaccardIndex(), JaccardIndex()
+
+    def process(self, inputs: Batch, outputs: Batch) -> None:
+        """Count a batch.
+
+        Args:
+            inputs: of ``FutureMasksMapper``; a video whose last target is not valid is passed over.
+            outputs: with ``"mask"`` uint8 ``(H, W)`` or logits ``"sem_seg"`` ``(49, H, W)``.
+        """
+        for video, output in zip(inputs, outputs, strict=True):
+            if not bool(video["target_valid"][-1]):
+                continue
+            truth = video["target_masks"][-1].numpy()
+            mask = output["mask"] if "mask" in output else output["sem_seg"].argmax(0)
+            self.predicted.update(mask.to(torch.uint8).cpu().numpy(), truth)
+            self.copied.update(video["masks"][-1].numpy(), truth)
+
+    def evaluate(self) -> dict[str, dict[str, float]] | None:
+        """Return ``{"future_mask": {"jaccard", "copy"}}``, on the main process alone."""
+        parts = comm.gather((self.predicted.confusion, self.copied.confusion))
+        if not comm.is_main_process():
+            return None
+        predicted, copied = JaccardIndex(), JaccardIndex()
+        predicted.confusion = sum(each for each, _ in parts)
+        copied.confusion = sum(each for _, each in parts)
+        return {"future_mask": {"jaccard": predicted.macro(), "copy": copied.macro()}}
