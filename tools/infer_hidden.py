@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vps_d2.errors import UserError, run_tool
 from vps_d2.inference import MASKS_FILE, HiddenInference, weights_fingerprint
-from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config
+from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
 
 EPILOG = """example:
   python tools/infer_hidden.py --config-file configs/pipeline/simvp_mask_rcnn.yaml \\
@@ -67,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.PIPELINE.BATCH_SIZE = args.batch_size
     if args.input.resolve() == args.output.resolve():
         raise UserError(f"--output {args.output} is the folder of the videos; give another.")
-    models = cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER
-    files = [path for node in models for path in (node.CONFIG_FILE, node.WEIGHTS)]
+    files = [path for node in model_nodes(cfg) for path in (node.CONFIG_FILE, node.WEIGHTS)]
     inference = HiddenInference(
         FutureMaskPredictor.from_config(cfg),
         args.input,

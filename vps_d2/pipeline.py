@@ -6,7 +6,6 @@ with class numbers 0-48.
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +38,7 @@ class FuturePrediction(NamedTuple):
     Attributes:
         frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
             is no predictor.
-        mask: uint8 ``(H, W)``, of the last of them.
+        mask: uint8 ``(H, W)``, of frame 22.
     """
 
     frames: np.ndarray
@@ -89,14 +88,14 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
     cfg = load_config(config_file)
     folder = Path(config_file).resolve().parent
     _resolve(cfg, folder)
-    before = [(node.CONFIG_FILE, node.WEIGHTS) for node in _models(cfg)]
+    before = [(node.CONFIG_FILE, node.WEIGHTS) for node in model_nodes(cfg)]
     try:
         cfg.merge_from_list(list(opts))
     except (KeyError, ValueError, AssertionError) as error:
         raise UserError(
             f"command line: {error}; overrides are written as KEY VALUE KEY VALUE."
         ) from error
-    if before != [(node.CONFIG_FILE, node.WEIGHTS) for node in _models(cfg)]:
+    if before != [(node.CONFIG_FILE, node.WEIGHTS) for node in model_nodes(cfg)]:
         _resolve(cfg, Path.cwd())  # absolute ones stay
     if not cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
         raise UserError(
@@ -106,12 +105,13 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
     return cfg
 
 
-def _models(cfg: CfgNode) -> tuple[CfgNode, CfgNode]:
-    return cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER
+def model_nodes(cfg: CfgNode) -> tuple[CfgNode, CfgNode, CfgNode]:
+    """Return what names the models of a pipeline: predictor, segmenter and mask predictor."""
+    return cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER, cfg.PIPELINE.MASK_PREDICTOR
 
 
 def _resolve(cfg: CfgNode, folder: Path) -> None:
-    for node in _models(cfg):
+    for node in model_nodes(cfg):
         node.CONFIG_FILE = resolve_path(node.CONFIG_FILE, folder)
         node.WEIGHTS = resolve_path(node.WEIGHTS, folder)
 
@@ -141,12 +141,18 @@ def load_model(
 
 
 class FutureMaskPredictor:
-    """Predict the frames of videos, and segment the last one.
+    """Predict the frames of videos and the mask of frame 22.
+
+    The mask is that of the last predicted frame. With a mask predictor it is predicted from the
+    masks of the input frames instead, and predicted frames are extra.
 
     Args:
         predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; None to segment the last
             input frame instead.
         segmenter: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
+        mask_predictor: any architecture from ``{"masks": uint8 (T_in, H, W)}``, class numbers of
+            the input frames, to ``{"sem_seg": logits (49, H, W)}`` or ``{"mask": uint8 (H, W)}``,
+            those of frame 22; None for none.
         score_thresh: instances below it are not painted.
         seen_classes_only: leave out classes that are not detected in the input frames.
         batch_size: videos on the device at a time.
@@ -157,12 +163,14 @@ class FutureMaskPredictor:
         predictor: LoadedModel | None,
         segmenter: LoadedModel,
         *,
+        mask_predictor: LoadedModel | None = None,
         score_thresh: float = 0.5,
         seen_classes_only: bool = True,
         batch_size: int = 8,
     ) -> None:
         self.predictor = predictor
         self.segmenter = segmenter
+        self.mask_predictor = mask_predictor
         self.score_thresh = score_thresh
         self.seen_classes_only = seen_classes_only
         self.batch_size = batch_size
@@ -194,12 +202,15 @@ class FutureMaskPredictor:
             raise UserError(
                 f'MODEL.DEVICE is "{device}", but PyTorch sees no GPU here; use MODEL.DEVICE cpu.'
             )
-        load = [
-            partial(load_model, node.CONFIG_FILE, node.WEIGHTS, device) for node in _models(cfg)
-        ]
+        predictor, segmenter, mask_predictor = (
+            load_model(node.CONFIG_FILE, node.WEIGHTS, device) if node.CONFIG_FILE else None
+            for node in model_nodes(cfg)
+        )
+        assert segmenter is not None  # load_pipeline_config has seen to it
         return cls(
-            load[0]() if cfg.PIPELINE.PREDICTOR.CONFIG_FILE else None,
-            load[1](),
+            predictor,
+            segmenter,
+            mask_predictor=mask_predictor,
             score_thresh=cfg.PIPELINE.SCORE_THRESH,
             seen_classes_only=cfg.PIPELINE.SEEN_CLASSES_ONLY,
             batch_size=cfg.PIPELINE.BATCH_SIZE,
@@ -223,8 +234,11 @@ class FutureMaskPredictor:
         for start in range(0, len(frames), self.batch_size):
             batch = frames[start : start + self.batch_size]
             predicted = self.predict_frames(batch)
-            seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
-            masks = self.segment(predicted[:, -1], seen)
+            if self.mask_predictor is not None:
+                masks = self.predict_masks(batch)
+            else:
+                seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
+                masks = self.segment(predicted[:, -1], seen)
             predictions += map(FuturePrediction, predicted, masks)
         return predictions
 
@@ -239,15 +253,35 @@ class FutureMaskPredictor:
         """
         if self.predictor is None or not len(frames):
             return frames[:, -1:]
-        count = self.predictor.cfg.INPUT.NUM_INPUT_FRAMES
-        if frames.shape[1] < count:
-            raise UserError(
-                f"the predictor wants {count} frames of a video, not {frames.shape[1]}; give more."
-            )
-        outputs = self.predictor([{"frames": to_tensor(video[-count:])} for video in frames])
+        frames = _last_frames(frames, self.predictor)
+        outputs = self.predictor([{"frames": to_tensor(video)} for video in frames])
         # Rounded on the device, so that a quarter of the bytes have to leave it.
         predicted = torch.stack([output["frames"] for output in outputs]).round().clamp(0, 255)
         return predicted.to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
+
+    def predict_masks(self, frames: np.ndarray) -> np.ndarray:
+        """Segment the input frames, and predict the mask of frame 22 from their masks.
+
+        Args:
+            frames: uint8 ``(N, T, H, W, 3)``, one batch.
+
+        Returns:
+            uint8 ``(N, H, W)``.
+        """
+        if self.mask_predictor is None:
+            raise ValueError("this pipeline has no mask predictor")
+        frames = _last_frames(frames, self.mask_predictor)
+        if not len(frames):
+            return np.zeros((0, *frames.shape[2:4]), np.uint8)
+        masks = self.segment(frames.reshape(-1, *frames.shape[2:])).reshape(frames.shape[:4])
+        outputs = self.mask_predictor([{"masks": torch.from_numpy(video)} for video in masks])
+        seen = [np.unique(video) if self.seen_classes_only else None for video in masks]
+        return np.stack(
+            [
+                output_to_mask(output, self.score_thresh, classes)
+                for output, classes in zip(outputs, seen, strict=True)
+            ]
+        )
 
     def segment(
         self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
@@ -294,19 +328,31 @@ class FutureMaskPredictor:
         return frames
 
 
+def _last_frames(frames: np.ndarray, model: LoadedModel) -> np.ndarray:
+    count = model.cfg.INPUT.NUM_INPUT_FRAMES
+    if frames.shape[1] < count:
+        raise UserError(
+            f"the predictor wants {count} frames of a video, not {frames.shape[1]}; give more."
+        )
+    return frames[:, -count:]
+
+
 def output_to_mask(
     output: dict[str, Any], score_thresh: float, classes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Turn what a segmenter says of one frame into a mask.
+    """Turn what a segmenter or a mask predictor says of one frame into a mask.
 
     Args:
-        output: with ``instances``, or ``sem_seg`` scores ``(49, H, W)``.
+        output: with ``instances``, ``sem_seg`` scores ``(49, H, W)``, or ``mask`` uint8 ``(H, W)``.
         score_thresh: instances below it are not painted.
         classes: class numbers that may be in the mask; None for all.
 
     Returns:
         uint8 ``(H, W)``.
     """
+    if "mask" in output:
+        given: np.ndarray = output["mask"].cpu().numpy()
+        return given if classes is None else np.where(np.isin(given, classes), given, 0)
     if "sem_seg" in output:
         scores = output["sem_seg"].float()
         if classes is not None:
