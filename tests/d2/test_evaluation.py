@@ -216,7 +216,7 @@ def sem_seg_scores(dataset, evaluator=SemSegEvaluator, output_dir=None):
 
 def test_semantic_scores(dataset, tmp_path):
     scores = sem_seg_scores(dataset, output_dir=str(tmp_path))
-    # The cube loses one column of eight. The ignored corner is guessed as a ball, and costs nothing.
+    # The cube loses one column of eight; the ignored corner costs nothing.
     assert scores["IoU-cube"] == pytest.approx(100 * 7 / 8)
     assert scores["IoU-ball"] == pytest.approx(100)
     assert scores["ACC-floor"] == pytest.approx(100)

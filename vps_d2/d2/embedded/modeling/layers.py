@@ -1,0 +1,122 @@
+"""Layers that the parts of Mask R-CNN share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+from torchvision.ops import misc
+
+from vps_d2.errors import UserError
+
+__all__ = ["Conv2d", "FeatureShape", "FrozenBatchNorm2d", "choose", "get_norm"]
+
+Choice = TypeVar("Choice")
+
+
+class FeatureShape(NamedTuple):
+    """What is known of a feature map before there is an image."""
+
+    channels: int
+    stride: int
+    """Pixels of the image per pixel of the map."""
+
+
+def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
+    """Return the choice that a configuration key names.
+
+    Raises:
+        UserError: if it names none of them.
+    """
+    if name not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise UserError(
+            f"{key} is {name!r}, which the embedded engine does not have; use one of {known}, or "
+            "install Detectron2."
+        )
+    return choices[name]
+
+
+class FrozenBatchNorm2d(misc.FrozenBatchNorm2d):
+    """Batch normalisation whose statistics and weights are buffers, never trained.
+
+    torchvision's, but it keeps the input's dtype, and starts as the identity to the last bit.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__(num_features)
+        self.running_var -= self.eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise (N, C, H, W)."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        scale, shift = (vector.to(x.dtype)[:, None, None] for vector in (scale, shift))
+        return x * scale + shift
+
+
+def _no_norm(channels: int) -> None:
+    return None
+
+
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(32, channels)
+
+
+_NORMS: dict[str, Callable[[int], nn.Module | None]] = {
+    "": _no_norm,
+    "BN": nn.BatchNorm2d,
+    "SyncBN": nn.SyncBatchNorm,
+    "FrozenBN": FrozenBatchNorm2d,
+    "GN": _group_norm,
+}
+
+
+def get_norm(norm: str, channels: int) -> nn.Module | None:
+    """Return a normalisation by the name that configurations use; "" is none.
+
+    Raises:
+        UserError: if there is none of this name.
+    """
+    return choose("NORM", norm, _NORMS)(channels)
+
+
+class Conv2d(nn.Conv2d):
+    """Convolution, then normalisation and ReLU where asked for; bias where nothing normalises.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: side of the square kernel, which is odd; the input is padded by half of it.
+        norm: name of the normalisation; see :func:`get_norm`.
+        relu: whether ReLU follows.
+        bias: whether there is a bias; None for one where there is no normalisation.
+        kwargs: as ``torch.nn.Conv2d`` takes them.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        norm: str = "",
+        relu: bool = False,
+        bias: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        padding = kwargs.get("dilation", 1) * (kernel_size // 2)
+        has_bias = not norm if bias is None else bias
+        super().__init__(
+            in_channels, out_channels, kernel_size, padding=padding, bias=has_bias, **kwargs
+        )
+        # Detectron2's checkpoints name the normalisation inside its convolution.
+        self.norm = get_norm(norm, out_channels)
+        self.relu = relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """From (N, C_in, H, W) to (N, C_out, H', W')."""
+        x = super().forward(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x.relu_() if self.relu else x
