@@ -130,7 +130,6 @@ def _roi_box_head() -> CfgNode:
     cfg.CONV_DIM = 256
     cfg.NORM = ""
     cfg.CLS_AGNOSTIC_BBOX_REG = False
-    cfg.TRAIN_ON_PRED_BOXES = False
     return cfg
 
 
@@ -230,9 +229,6 @@ def _defaults() -> CfgNode:
     cfg.OUTPUT_DIR = "./output"
     # Negative: a different one in every run.
     cfg.SEED = -1
-    cfg.CUDNN_BENCHMARK = False
-    cfg.FLOAT32_PRECISION = ""
-    cfg.VIS_PERIOD = 0
     return cfg
 
 
