@@ -55,7 +55,7 @@ def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:
     ("opts", "words"),
     [
         (["DATASETS.TEST", '("vps_vla",)'], '"vps_vla", which is no data set'),
-        (["MODEL.META_ARCHITECTURE", "SimVPP"], "use one of ConvLSTM, GeneralizedRCNN"),
+        (["MODEL.META_ARCHITECTURE", "SimVPP"], "use one of ConvLSTM.* GeneralizedRCNN"),
     ],
 )
 def test_unknown_names_are_named(opts: list[str], words: str) -> None:

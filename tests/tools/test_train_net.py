@@ -9,7 +9,13 @@ from vps_d2.data.datasets import register_frames, register_videos
 from vps_d2.errors import UserError
 
 CONFIGS = ROOT / "configs" / "instant_test"
-SCORES = {"simvp": "frames/mse", "convlstm": "frames/mse", "mask_rcnn_R50w32_FPN": "jaccard/macro"}
+SCORES = {
+    "simvp": "frames/mse",
+    "convlstm": "frames/mse",
+    "reconstructor": "frames/mse",
+    "mask_simvp": "future_mask/jaccard",
+    "mask_rcnn_R50w32_FPN": "jaccard/macro",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -229,6 +229,8 @@ def _defaults() -> CfgNode:
     cfg.OUTPUT_DIR = "./output"
     # Negative: a different one in every run.
     cfg.SEED = -1
+    cfg.CUDNN_BENCHMARK = False
+    cfg.FLOAT32_PRECISION = ""
     return cfg
 
 
