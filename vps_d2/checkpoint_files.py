@@ -61,6 +61,36 @@ def _damaged(path: str) -> UserError:
     )
 
 
+def export_weights(checkpoint: str, path: str) -> int:
+    """Write the weights of a checkpoint alone, in half precision, as the shipped ones are.
+
+    Args:
+        checkpoint: of a training run, or weights.
+        path: of the new file.
+
+    Returns:
+        its size in bytes.
+
+    Raises:
+        UserError: if the checkpoint cannot be read or holds no weights, or the file not be written.
+    """
+    loaded = read_checkpoint(checkpoint)
+    weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(weights, dict) or not all(torch.is_tensor(v) for v in weights.values()):
+        raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
+    halved = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with write_whole(path) as file:
+            torch.save({"model": halved}, file)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    return os.path.getsize(path)
+
+
 @contextmanager
 def write_whole(path: str) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name only when all of it is on the disk.

@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from tests.helpers import load_tool
+from vps_d2.errors import UserError
+
+
+def export(*arguments):
+    load_tool("export_weights").main([str(argument) for argument in arguments])
+
+
+def test_weights_alone_in_half_precision(tmp_path, capsys):
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    optimizer = torch.optim.AdamW(model.parameters())
+    checkpoint = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "iteration": 3}
+    torch.save(checkpoint, tmp_path / "model_final.pth")
+    export("--checkpoint", tmp_path / "model_final.pth", "--output", tmp_path / "new" / "w.pth")
+    weights = torch.load(tmp_path / "new" / "w.pth", weights_only=True)
+    assert list(weights) == ["model"]
+    assert weights["model"]["0.weight"].dtype == torch.float16
+    assert weights["model"]["1.num_batches_tracked"].dtype == torch.int64
+    model.load_state_dict(weights["model"])
+    assert "MB" in capsys.readouterr().out
+
+
+def test_a_missing_checkpoint_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="is not there"):
+        export("--checkpoint", tmp_path / "absent.pth", "--output", tmp_path / "w.pth")
+
+
+def test_a_file_without_weights_is_a_sentence(tmp_path):
+    torch.save({"model": 3}, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match="holds no weights"):
+        export("--checkpoint", tmp_path / "odd.pth", "--output", tmp_path / "w.pth")
+    assert not (tmp_path / "w.pth").exists()
