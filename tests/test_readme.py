@@ -12,12 +12,14 @@ from tests.helpers import ROOT, load_tool
 README = (ROOT / "README.md").read_text()
 # Last on the command line, so they override what the README gives: the same way, sooner there.
 SHORT = {
-    "make_synthetic": "--train 2 --val 1 --unlabeled 1 --hidden 2 --height 64 --width 96 --workers 1".split(),
+    "make_synthetic": (
+        "--train 2 --val 1 --unlabeled 1 --hidden 2 --height 64 --width 96 --workers 1"
+    ),
     "train_net": (
         "SOLVER.MAX_ITER 1 SOLVER.IMS_PER_BATCH 1 SOLVER.WARMUP_ITERS 0 TEST.NUM_PICTURES 1 "
         "DATALOADER.NUM_WORKERS 0 DATALOADER.FILTER_EMPTY_ANNOTATIONS False"
-    ).split(),
-    "benchmark": ["--only", "loader"],
+    ),
+    "benchmark": "--only loader",
 }
 
 
@@ -63,7 +65,7 @@ def test_the_tools_and_the_example_run(tmp_path: Path, monkeypatch: pytest.Monke
     tools = [words for words in commands() if words[0] == "python"]
     for words in tools:
         name = Path(words[1]).stem
-        load_tool(name).main([*words[2:], *SHORT.get(name, [])])
+        load_tool(name).main([*words[2:], *SHORT.get(name, "").split()])
     assert (tmp_path / "output/hidden/hidden_masks.npy").is_file()
     assert (tmp_path / "datasets/vps/generated_train").is_dir()
     assert list((tmp_path / "output/hidden").rglob("*.gif"))

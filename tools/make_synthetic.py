@@ -9,8 +9,8 @@ from vps_d2.data.synthetic import SPLITS, SyntheticOptions, make_dataset
 from vps_d2.errors import run_tool
 
 EPILOG = """example:
-  python tools/make_synthetic.py --out datasets/vps --train 1000 --val 100 --unlabeled 1000 --hidden 100 \\
-      --randomize
+  python tools/make_synthetic.py --out datasets/vps --train 1000 --val 100 --unlabeled 1000 \\
+      --hidden 100 --randomize
 
 Run again with the same settings, it goes on where it was stopped. The videos are numbered on
 across train, val, unlabeled and hidden; hidden_truth.npy holds the masks of frame 22 of the

@@ -2,11 +2,10 @@
 
 import torch
 
-from vps_d2.d2.config import CfgNode as CN
-from vps_d2.d2.config import get_cfg
+from vps_d2.d2.config import CfgNode, get_cfg
 
 
-def add_vps_config(cfg: CN) -> None:
+def add_vps_config(cfg: CfgNode) -> None:
     """Add the project's keys, with their defaults, to a Detectron2 configuration in place.
 
     Args:
@@ -30,14 +29,14 @@ def add_vps_config(cfg: CN) -> None:
     cfg.TEST.BEST_MODE = "max"
 
 
-def get_vps_cfg() -> CN:
+def get_vps_cfg() -> CfgNode:
     """Return a fresh configuration: Detectron2's defaults and the project's keys."""
     cfg = get_cfg()
     add_vps_config(cfg)
     return cfg
 
 
-def _add_data_config(cfg: CN) -> None:
+def _add_data_config(cfg: CfgNode) -> None:
     # Train on the faultless part of a data set, and log the rest, instead of stopping.
     cfg.DATASETS.SKIP_FAULTY = False
     # Name in DATASET_MAPPER_REGISTRY: what the architecture is fed.
@@ -48,14 +47,14 @@ def _add_data_config(cfg: CN) -> None:
     # Temporal strides that training clips are drawn with (frameskip augmentation); (1,) is none.
     cfg.INPUT.FRAMESKIP = (1,)
     # Gaussian blur augmentation: share of the samples, and range of the deviation in pixels.
-    cfg.INPUT.BLUR = CN()
+    cfg.INPUT.BLUR = CfgNode()
     cfg.INPUT.BLUR.PROB = 0.0
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
     # Frames left out between the input and the first target frame.
     cfg.INPUT.TARGET_GAP = 0
     # Make true input masks look detected: share of the clips, then how often an object is missed in
     # all masks and in a single one, and its outline moved, by up to so many pixels.
-    cfg.INPUT.MASK_NOISE = CN()
+    cfg.INPUT.MASK_NOISE = CfgNode()
     cfg.INPUT.MASK_NOISE.PROB = 0.0
     cfg.INPUT.MASK_NOISE.MISSED_OBJECT = 0.02
     cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
@@ -63,12 +62,12 @@ def _add_data_config(cfg: CN) -> None:
     cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
 
 
-def _add_model_config(cfg: CN) -> None:
+def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     # Memory format of convolution inputs and weights: faster in bfloat16 on CPUs and GPUs.
     cfg.MODEL.CHANNELS_LAST = True
 
-    cfg.MODEL.SIMVP = CN()
+    cfg.MODEL.SIMVP = CfgNode()
     # Space-to-depth factor before the encoder; 1 is the paper's network.
     cfg.MODEL.SIMVP.PATCH_SIZE = 1
     cfg.MODEL.SIMVP.HIDDEN_SPATIAL = 16  # hid_S
@@ -79,12 +78,12 @@ def _add_model_config(cfg: CN) -> None:
     # Predict the change against the last input frame; False is the paper's network.
     cfg.MODEL.SIMVP.RESIDUAL = False
 
-    cfg.MODEL.CONVLSTM = CN()
+    cfg.MODEL.CONVLSTM = CfgNode()
     cfg.MODEL.CONVLSTM.PATCH_SIZE = 4
     cfg.MODEL.CONVLSTM.HIDDEN_CHANNELS = (64, 64)
     cfg.MODEL.CONVLSTM.KERNEL_SIZE = 5
 
-    cfg.MODEL.RECONSTRUCTOR = CN()
+    cfg.MODEL.RECONSTRUCTOR = CfgNode()
     # Of the convolutions; each but the first halves the resolution before it, by max pooling.
     cfg.MODEL.RECONSTRUCTOR.CHANNELS = (16, 32, 64)
     cfg.MODEL.RECONSTRUCTOR.HIDDEN_CHANNELS = (64, 64)  # of the ConvLSTM
@@ -95,8 +94,8 @@ def _add_model_config(cfg: CN) -> None:
     _add_mask_simvp_config(cfg)
 
 
-def _add_mask_simvp_config(cfg: CN) -> None:
-    cfg.MODEL.MASK_SIMVP = CN()
+def _add_mask_simvp_config(cfg: CfgNode) -> None:
+    cfg.MODEL.MASK_SIMVP = CfgNode()
     # The classes of a video are put into so many slots, and slots predicted; 0: all 49 classes.
     cfg.MODEL.MASK_SIMVP.SLOTS = 8
     # Without slots: channels of a learned embedding of the classes; 0: one-hot.
@@ -112,7 +111,7 @@ def _add_mask_simvp_config(cfg: CN) -> None:
     cfg.MODEL.MASK_SIMVP.NUM_TEMPORAL_LAYERS = 4  # N_T
     cfg.MODEL.MASK_SIMVP.TRANSLATOR = "gSTA"  # or "IncepU"
     # Weights of the two losses, and of background pixels in the cross-entropy (objects have 1).
-    cfg.MODEL.MASK_SIMVP.LOSS = CN()
+    cfg.MODEL.MASK_SIMVP.LOSS = CfgNode()
     cfg.MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY = 1.0
     cfg.MODEL.MASK_SIMVP.LOSS.JACCARD = 0.0
     cfg.MODEL.MASK_SIMVP.LOSS.BACKGROUND_WEIGHT = 0.5
@@ -120,24 +119,24 @@ def _add_mask_simvp_config(cfg: CN) -> None:
     cfg.MODEL.MASK_SIMVP.ROLLOUT = False
     # Chance that a rollout in training is fed its own prediction, not the true mask: at the
     # beginning and from iteration ITERS on.
-    cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING = CN()
+    cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING = CfgNode()
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.PROB = (0.0, 1.0)
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.ITERS = 10000
 
 
-def _add_pipeline_config(cfg: CN) -> None:
+def _add_pipeline_config(cfg: CfgNode) -> None:
     # The pipeline names its models by config file and weights; relative paths are taken from
     # the file that names them. "package://" is the folder of the shipped weights.
-    cfg.PIPELINE = CN()
-    cfg.PIPELINE.PREDICTOR = CN()
+    cfg.PIPELINE = CfgNode()
+    cfg.PIPELINE.PREDICTOR = CfgNode()
     cfg.PIPELINE.PREDICTOR.CONFIG_FILE = ""
     cfg.PIPELINE.PREDICTOR.WEIGHTS = ""
-    cfg.PIPELINE.SEGMENTER = CN()
+    cfg.PIPELINE.SEGMENTER = CfgNode()
     cfg.PIPELINE.SEGMENTER.CONFIG_FILE = ""
     cfg.PIPELINE.SEGMENTER.WEIGHTS = ""
     # From the masks of the input frames to the mask of frame 22, in the place of segmenting what
     # the predictor gives.
-    cfg.PIPELINE.MASK_PREDICTOR = CN()
+    cfg.PIPELINE.MASK_PREDICTOR = CfgNode()
     cfg.PIPELINE.MASK_PREDICTOR.CONFIG_FILE = ""
     cfg.PIPELINE.MASK_PREDICTOR.WEIGHTS = ""
     # An object never seen in the input cannot be known: drop its class from the predicted mask.

@@ -189,9 +189,7 @@ def test_the_engines_agree(twins, opts):
         assert torch.allclose(value, losses[1][name], rtol=1e-4, atol=1e-5), name
 
     with torch.no_grad():
-        first, second = (
-            model.eval()(batch) for model, batch in zip(models, batches, strict=True)
-        )
+        first, second = (model.eval()(batch) for model, batch in zip(models, batches, strict=True))
     for one, other in zip(first, second, strict=True):
         one, other = one["instances"], other["instances"]
         assert len(one) > 0 and torch.equal(one.pred_classes, other.pred_classes)

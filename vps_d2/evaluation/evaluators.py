@@ -109,7 +109,8 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """Return ``{"jaccard": {"macro", "class-<name>"...}}``, on the main process alone.
 
-        Classes that never occur are left out. Metrics with a dash in their name go to TensorBoard but not to the printed table.
+        Classes that never occur are left out. Scores with a dash in their name go to TensorBoard
+        but not into the printed table.
         """
         parts = comm.gather(self.jaccard.confusion)
         if not comm.is_main_process():
