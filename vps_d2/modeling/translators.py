@@ -20,8 +20,23 @@ def _init_by_fan_out(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class DilatedDepthwise(nn.Conv2d):
+    """A dilated depthwise convolution, on a CPU always in the format of its weights.
+
+    In bfloat16 with the channels innermost, oneDNN 3.13 gives wrong gradients of the weights, now
+    and then no numbers. In float32 it is right, and as fast. Arguments are those of ``nn.Conv2d``.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Map ``(N, C, H, W)`` to the same dtype."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.to(self.weight.dtype)).to(input.dtype)
+
+
 def _depthwise(channels: int, kernel_size: int, dilation: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(
+    return (DilatedDepthwise if dilation > 1 else nn.Conv2d)(
         channels,
         channels,
         kernel_size,
