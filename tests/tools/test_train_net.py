@@ -26,7 +26,7 @@ def datasets(tiny_videos: Path) -> None:
 
 
 def arguments(name: str, folder: Path, *more: str) -> list[str]:
-    kind = "frames_" if name.startswith("mask") else ""
+    kind = "frames_" if name.startswith("mask_rcnn") else ""
     return [
         *("--config-file", str(CONFIGS / f"{name}_instant_test.yaml"), *more),
         *("DATASETS.TRAIN", f"('{kind}train_of_test_train_net',)"),
