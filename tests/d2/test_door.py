@@ -2,7 +2,10 @@ import ast
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -110,6 +113,15 @@ def test_every_name_of_the_door_is_there_and_comes_from_the_engine(name: str) ->
 def test_engine_is_one_of_the_two() -> None:
     assert ENGINE in ("detectron2", "embedded")
     assert _choose_engine("embedded") == "embedded"
+
+
+def test_a_tool_names_an_unknown_engine_in_a_sentence() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "evaluate.py"), "--help"]
+    environment = {**os.environ, "VPS_D2_ENGINE": "mmdet"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: VPS_D2_ENGINE=mmdet names no engine")
+    assert "Traceback" not in result.stderr
 
 
 def test_unknown_engine_is_named() -> None:

@@ -22,6 +22,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("MODEL:\n  NO_SUCH_KEY: 1\nVERSION: 2\n", "NO_SUCH_KEY"),
         ("SOLVER:\n  MAX_ITER: many\nVERSION: 2\n", "MAX_ITER"),
         ("SOLVER: [1\n", "bad.yaml"),
+        ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "bad.yaml"),
     ],
 )
 def test_bad_file_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:

@@ -56,5 +56,9 @@ def _choose_engine(forced: str) -> str:
     return "detectron2"
 
 
-ENGINE: str = _choose_engine(os.environ.get(_VARIABLE, ""))
-"""Name of the engine in use: "detectron2" or "embedded"."""
+try:
+    ENGINE: str = _choose_engine(os.environ.get(_VARIABLE, ""))
+    """Name of the engine in use: "detectron2" or "embedded"."""
+except UserError as error:
+    # Nothing can go on without an engine, and no tool has started yet that could show the sentence.
+    raise SystemExit(f"error: {error}") from None

@@ -40,7 +40,8 @@ def load_config(config_file: str | Path = "", opts: Sequence[str] = ()) -> CfgNo
         if not Path(config_file).is_file():
             raise UserError(f"config file {config_file} does not exist; check --config-file.")
         try:
-            cfg.merge_from_file(str(config_file))
+            # Detectron2 would by default run the code that a YAML's tags name.
+            cfg.merge_from_file(str(config_file), allow_unsafe=False)
         except OSError as error:
             raise UserError(
                 f"config file {error.filename}, which {config_file} builds on, cannot be read; "
