@@ -31,7 +31,7 @@ setup(
         "imageio[ffmpeg]>=2.31",
         "tensorboard>=2.13",
         "tqdm>=4.65",
-        "mujoco-core>=3.3",
+        "mujoco-core>=4.0",
     ],
     extras_require={"test": TEST, "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"]},
 )
