@@ -102,6 +102,8 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP.EMBEDDING = 0
     # "last": of the masks that follow, learn the last; "all": all of them.
     cfg.MODEL.MASK_SIMVP.TARGETS = "last"
+    # Predict the change against the last input mask; False is the published network.
+    cfg.MODEL.MASK_SIMVP.RESIDUAL = True
     # Without slots: in inference, give no class that the input does not have.
     cfg.MODEL.MASK_SIMVP.SEEN_CLASSES_ONLY = True
     cfg.MODEL.MASK_SIMVP.PATCH_SIZE = 2

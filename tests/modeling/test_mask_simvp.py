@@ -75,6 +75,8 @@ VIDEOS = (
         {"num_slots": 0, "embedding": 4, "all_targets": True},
         {"rollout": True, "all_targets": True},
         {"rollout": True, "num_slots": 0},
+        {"residual": True, "all_targets": True},
+        {"residual": True, "rollout": True},
     ],
 )
 def test_trains_and_predicts_in_every_mode(arguments: dict) -> None:
@@ -84,6 +86,7 @@ def test_trains_and_predicts_in_every_mode(arguments: dict) -> None:
     assert set(losses) == {"loss_cross_entropy", "loss_jaccard"}
     sum(losses.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert model.network.readout.weight.grad.any()
     with torch.no_grad():
         outputs = model.eval()(list(VIDEOS))
     for given, output in zip(VIDEOS, outputs, strict=True):
@@ -98,6 +101,14 @@ def test_trains_and_predicts_in_every_mode(arguments: dict) -> None:
             assert set(output) == {"sem_seg"}
     assert not outputs[0]["sem_seg"].argmax(0).any()
     assert outputs[0]["sem_seg"][0].isfinite().all()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"num_slots": 0}, {"rollout": True}])
+def test_residual_starts_as_copy(arguments: dict) -> None:
+    given = [VIDEOS[0], VIDEOS[1], video((2, 3, 1), (17, 8, -1), height=HEIGHT, width=WIDTH)]
+    outputs = small(residual=True, **arguments).eval()(given)
+    for each, output in zip(given, outputs, strict=True):
+        assert torch.equal(output["sem_seg"].argmax(0), each["masks"][-1].long())
 
 
 def test_odd_sizes_and_an_empty_batch() -> None:

@@ -1,7 +1,8 @@
 """Networks, and the architectures that feed and register them."""
 
 from vps_d2.modeling.convlstm import ConvLSTMNetwork
-from vps_d2.modeling.mask_simvp import MaskSimVP, MaskSimVPNetwork
+from vps_d2.modeling.mask_network import MaskSimVPNetwork
+from vps_d2.modeling.mask_simvp import MaskSimVP
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
 from vps_d2.modeling.reconstructor import ConvLSTMReconstructor, ReconstructorNetwork
 from vps_d2.modeling.simvp import SimVPNetwork

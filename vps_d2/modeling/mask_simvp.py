@@ -18,6 +18,7 @@ from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.data.video import NUM_TARGET_FRAMES
 from vps_d2.errors import UserError
 from vps_d2.modeling.mask_losses import IGNORED, mask_cross_entropy, soft_jaccard_loss
+from vps_d2.modeling.mask_network import MaskSimVPNetwork
 from vps_d2.modeling.mask_slots import (
     EMPTY,
     assign_slots,
@@ -28,107 +29,12 @@ from vps_d2.modeling.mask_slots import (
     slot_shapes,
     to_class_logits,
 )
-from vps_d2.modeling.precision import use_channels_last
-from vps_d2.modeling.simvp import SimVPNetwork, pad_to_multiple
 from vps_d2.modeling.translators import TRANSLATORS
 
 _NUM_SHAPES = 3
 _NUM_COORDINATES = 2
-
-
-class MaskSimVPNetwork(SimVPNetwork):
-    """SimVP with other channels out than in, and frames that can be encoded one at a time.
-
-    Where ``T_in`` and ``T_out`` differ, a 1x1 convolution over all input frames makes the skip.
-
-    Args:
-        in_channels: ``C_in`` of a frame.
-        out_channels: ``C_out`` of a predicted frame.
-        num_input_frames: ``T_in``.
-        num_output_frames: ``T_out``.
-        hidden_spatial: channels of encoder and decoder (``hid_S``).
-        kwargs: further arguments of :class:`SimVPNetwork`.
-    """
-
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        out_channels: int,
-        num_input_frames: int,
-        num_output_frames: int,
-        hidden_spatial: int,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            channels=in_channels,
-            num_input_frames=num_input_frames,
-            num_output_frames=num_output_frames,
-            hidden_spatial=hidden_spatial,
-            **kwargs,
-        )
-        self.readout = nn.Conv2d(hidden_spatial, out_channels * self.patch_size**2, 1)
-        if num_input_frames != num_output_frames:
-            self.skip_over_time = nn.Conv2d(
-                num_input_frames * hidden_spatial, num_output_frames * hidden_spatial, 1
-            )
-        if self.memory_format == torch.channels_last:
-            use_channels_last(self)  # SimVPNetwork laid out its own; these two came later
-
-    def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode single frames.
-
-        Args:
-            frames: ``(N, T, C_in, H, W)``, any ``T``.
-
-        Returns:
-            features ``(N, T, hid_S, H / stride, W / stride)``, and those of the first layer, at the
-            resolution of the patches, for the skip; sizes are rounded up.
-        """
-        num_videos = len(frames)
-        x = pad_to_multiple(frames.flatten(0, 1), self.stride)
-        if self.patch_size > 1:
-            x = F.pixel_unshuffle(x, self.patch_size)
-        skip = x = self.encoder[0](x.contiguous(memory_format=self.memory_format))
-        for layer in self.encoder[1:]:
-            x = layer(x)
-        return x.unflatten(0, (num_videos, -1)), skip.unflatten(0, (num_videos, -1))
-
-    def predict(
-        self, features: torch.Tensor, skip: torch.Tensor, size: tuple[int, int]
-    ) -> torch.Tensor:
-        """Predict the frames that follow ``T_in`` encoded ones.
-
-        Args:
-            features: of :meth:`encode`.
-            skip: of :meth:`encode`.
-            size: H and W of the frames.
-
-        Returns:
-            ``(N, T_out, C_out, H, W)``.
-        """
-        num_videos = len(features)
-        x = self.translator(features.flatten(1, 2).contiguous(memory_format=self.memory_format))
-        skip = skip.flatten(1, 2)
-        if self.num_input_frames != self.num_output_frames:
-            skip = self.skip_over_time(skip.contiguous(memory_format=self.memory_format))
-        x, skip = (
-            each.reshape(num_videos * self.num_output_frames, -1, *each.shape[-2:]).contiguous(
-                memory_format=self.memory_format
-            )
-            for each in (x, skip)
-        )
-        for layer in self.decoder[:-1]:
-            x = layer(x)
-        x = self.readout(self.decoder[-1](x + skip))
-        if self.patch_size > 1:
-            x = F.pixel_shuffle(x, self.patch_size)
-        return x[..., : size[0], : size[1]].unflatten(0, (num_videos, -1))
-
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Map ``(N, T_in, C_in, H, W)`` to ``(N, T_out, C_out, H, W)``."""
-        height, width = frames.shape[-2:]
-        return self.predict(*self.encode(frames), (height, width))
+_COPY_LOGIT = 4.0
+"""Of the class in the last input mask, where training begins with a residual."""
 
 
 class _Videos(NamedTuple):
@@ -149,6 +55,8 @@ class MaskSimVP(nn.Module):
         embedding: channels of a learned embedding of the 48 classes in the place of one-hot ones; 0
             for none. Only without slots.
         all_targets: learn and give all masks after the input, not the last alone.
+        residual: predict the change against the last input mask, whose classes have a learned logit
+            to begin with. Many objects rest, and that need not be learned.
         seen_classes_only: give no class that is not in the input masks. In slots it cannot.
         background_weight: see :func:`mask_cross_entropy`.
         cross_entropy_weight: of the cross-entropy in the loss.
@@ -168,6 +76,7 @@ class MaskSimVP(nn.Module):
         num_slots: int = 8,
         embedding: int = 0,
         all_targets: bool = False,
+        residual: bool = False,
         seen_classes_only: bool = True,
         background_weight: float = 1.0,
         cross_entropy_weight: float = 1.0,
@@ -188,6 +97,13 @@ class MaskSimVP(nn.Module):
         if embedding:
             self.embedding = nn.Linear(NUM_CLASSES - 1, embedding, bias=False)
         self.all_targets = all_targets
+        self.copy_logit: nn.Parameter | None = None
+        if residual:
+            shape = (network.num_output_frames, 1, 1, 1)
+            self.copy_logit = nn.Parameter(torch.full(shape, _COPY_LOGIT))
+            nn.init.zeros_(network.readout.weight)
+            assert network.readout.bias is not None
+            nn.init.zeros_(network.readout.bias)
         self.seen_classes_only = seen_classes_only
         self.background_weight = background_weight
         self.cross_entropy_weight = cross_entropy_weight
@@ -232,6 +148,7 @@ class MaskSimVP(nn.Module):
             "num_slots": keys.SLOTS,
             "embedding": keys.EMBEDDING,
             "all_targets": all_targets,
+            "residual": keys.RESIDUAL,
             "seen_classes_only": keys.SEEN_CLASSES_ONLY,
             "background_weight": keys.LOSS.BACKGROUND_WEIGHT,
             "cross_entropy_weight": keys.LOSS.CROSS_ENTROPY,
@@ -353,9 +270,19 @@ class MaskSimVP(nn.Module):
         return masks_to_memberships(masks, slots, dtype)
 
     def _infer(self, videos: _Videos) -> torch.Tensor:
-        planes = self.make_planes(self._memberships(videos.masks, videos.slots), videos.slots)
-        logits: torch.Tensor = self.network(planes)
-        return _bar(logits, videos.barred)
+        memberships = self._memberships(videos.masks, videos.slots)
+        logits = self.network(self.make_planes(memberships, videos.slots))
+        return self._finish(logits, memberships, videos.barred)
+
+    def _finish(
+        self, logits: torch.Tensor, memberships: torch.Tensor, barred: torch.Tensor
+    ) -> torch.Tensor:
+        """Add the copy of the last memberships, and bar slots ``(N, K + 1)``."""
+        if self.copy_logit is not None:
+            objects = memberships[:, -1:]
+            last = torch.cat([1 - objects.sum(2, keepdim=True), objects], dim=2)
+            logits = logits + self.copy_logit.to(logits.dtype) * last.to(logits.dtype)
+        return logits.masked_fill(barred[:, None, :, None, None], -torch.inf)
 
     def _roll_out(
         self,
@@ -365,20 +292,20 @@ class MaskSimVP(nn.Module):
     ) -> torch.Tensor:
         """Predict masks one by one; in training, feed true ones ``(targets, valid)`` in part."""
         size = (videos.masks.shape[-2], videos.masks.shape[-1])
-        features, skips = self.network.encode(
-            self.make_planes(self._memberships(videos.masks, videos.slots), videos.slots)
-        )
+        memberships = self._memberships(videos.masks, videos.slots)
+        features, skips = self.network.encode(self.make_planes(memberships, videos.slots))
         outputs = []
         for step in range(num_steps):
-            logits = _bar(self.network.predict(features, skips, size), videos.barred)
+            logits = self.network.predict(features, skips, size)
+            logits = self._finish(logits, memberships, videos.barred)
             outputs.append(logits)
             if step == num_steps - 1:
                 break
             # No gradient through what is fed, as in the paper.
-            following = logits.detach().float().softmax(2)[:, :, 1:]
+            memberships = logits.detach().float().softmax(2)[:, :, 1:]
             if truth is not None:
-                following = self._sample(following, videos.slots, truth, step)
-            feature, skip = self.network.encode(self.make_planes(following, videos.slots))
+                memberships = self._sample(memberships, videos.slots, truth, step)
+            feature, skip = self.network.encode(self.make_planes(memberships, videos.slots))
             features = torch.cat([features[:, 1:], feature], dim=1)
             skips = torch.cat([skips[:, 1:], skip], dim=1)
         return torch.cat(outputs, dim=1)
@@ -399,11 +326,6 @@ class MaskSimVP(nn.Module):
         begin, end = self.sampling_prob
         progress = min(get_event_storage().iter / max(self.sampling_iters, 1), 1.0)
         return begin + (end - begin) * progress
-
-
-def _bar(logits: torch.Tensor, barred: torch.Tensor) -> torch.Tensor:
-    """Set logits ``(N, T, K + 1, H, W)`` to minus infinity where ``(N, K + 1)`` is True."""
-    return logits.masked_fill(barred[:, None, :, None, None], -torch.inf)
 
 
 def _check_keys(keys: CfgNode) -> None:
