@@ -85,7 +85,7 @@ def _add_model_config(cfg: CfgNode) -> None:
 
     cfg.MODEL.RECONSTRUCTOR = CfgNode()
     # Of the convolutions; each but the first halves the resolution before it, by max pooling.
-    cfg.MODEL.RECONSTRUCTOR.CHANNELS = (16, 32, 64)
+    cfg.MODEL.RECONSTRUCTOR.CHANNELS = (8, 16, 32, 64)
     cfg.MODEL.RECONSTRUCTOR.HIDDEN_CHANNELS = (64, 64)  # of the ConvLSTM
     cfg.MODEL.RECONSTRUCTOR.KERNEL_SIZE = 5
     # Predict the change against the last input frame.

@@ -40,7 +40,7 @@ class ReconstructorNetwork(nn.Module):
         self,
         *,
         channels: int = 3,
-        encoder_channels: Sequence[int] = (16, 32, 64),
+        encoder_channels: Sequence[int] = (8, 16, 32, 64),
         hidden_channels: Sequence[int] = (64, 64),
         kernel_size: int = 5,
         residual: bool = False,
