@@ -67,3 +67,14 @@ def test_frame_errors_of_nothing() -> None:
     assert all(math.isnan(score) for score in errors.compute().values())
     with pytest.raises(ValueError, match="do not compare"):
         errors.update(frames, frames[:1])
+
+
+def test_frame_errors_do_not_depend_on_autocast() -> None:
+    torch.manual_seed(0)
+    truth = 120 + 8 * torch.rand(2, 3, 32, 32)
+    predicted = truth + torch.randn(2, 3, 32, 32)
+    exact, rough = FrameErrors(), FrameErrors()
+    exact.update(predicted, truth)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough.update(predicted, truth)
+    assert rough.compute() == exact.compute()

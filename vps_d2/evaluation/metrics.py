@@ -99,9 +99,11 @@ class FrameErrors:
         errors = (predicted - truth).square().mean(dim=(1, 2, 3))
         # Rounding to 8 bits alone is an error of 1/12; less cannot be told from none.
         noise = 10 * torch.log10(_PEAK**2 / errors.clamp(min=1 / 12))
-        similarity = structural_similarity_index_measure(
-            predicted, truth, data_range=_PEAK, reduction="none"
-        )
+        # SSIM is a small difference of large sums; an evaluation in bfloat16 would lose it.
+        with torch.autocast("cpu", enabled=False):
+            similarity = structural_similarity_index_measure(
+                predicted, truth, data_range=_PEAK, reduction="none"
+            )
         assert isinstance(similarity, torch.Tensor)
         scores = torch.stack([errors, noise, similarity.reshape(-1)])
         self.sums += scores.double().sum(1).numpy()
