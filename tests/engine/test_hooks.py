@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vps_d2.config import get_vps_cfg
-from vps_d2.d2.structures import Instances
+from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.engine.hooks import PictureHook, draw_result
 
@@ -38,10 +38,11 @@ def test_pictures_of_masks(kind: str) -> None:
     nothing = Instances((4, 6))
     nothing.pred_masks = torch.zeros(0, 4, 6, dtype=torch.bool)
     nothing.pred_classes = torch.zeros(0, dtype=torch.int64)
+    nothing.pred_boxes = Boxes(torch.zeros(0, 4))
     nothing.scores = torch.zeros(0)
     output = {"instances": nothing} if kind == "instances" else {"sem_seg": torch.zeros(49, 4, 6)}
     picture = draw_result({"image": torch.zeros(3, 4, 6, dtype=torch.uint8)}, output)
-    assert picture.shape == (4, 12, 3)
+    assert picture.shape == ((8, 24, 3) if kind == "instances" else (4, 12, 3))
 
 
 def test_pictures_come_in_their_turn() -> None:

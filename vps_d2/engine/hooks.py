@@ -8,9 +8,12 @@ import torch
 from torch import nn
 
 from vps_d2.d2.config import CfgNode
+from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.engine import HookBase
 from vps_d2.d2.evaluation import inference_context
+from vps_d2.d2.structures import Instances
 from vps_d2.d2.utils.events import get_event_storage
+from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import build_mapper
@@ -23,8 +26,9 @@ class PictureHook(HookBase):
     """Show in TensorBoard, every TEST.PICTURE_PERIOD iterations, what the model makes of samples.
 
     For a video: its last input frame, the last predicted frame and the true one. For a frame: the
-    frame, its predicted mask and the true one. The same TEST.NUM_PICTURES samples are shown each
-    time, spread over the first data set of DATASETS.TEST, or of DATASETS.TRAIN if that is empty.
+    frame, with detections named in it, its predicted mask and the true one. The same
+    TEST.NUM_PICTURES samples are shown each time, spread over the first data set of DATASETS.TEST,
+    or of DATASETS.TRAIN if that is empty.
 
     Args:
         cfg: configuration.
@@ -71,7 +75,8 @@ def draw_result(
         score_thresh: instances below it are not painted.
 
     Returns:
-        uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out where there is none.
+        uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out where there is none. Instances are
+        named in the input, and all is of twice the size so that this can be read.
     """
     if "frames" in output:
         parts = [sample["frames"][-1], output["frames"][-1].round()]
@@ -92,7 +97,18 @@ def draw_result(
         pictures.append(colorize_mask(sample["target_masks"][-1].numpy()))
     if "sem_seg_file_name" in sample:
         pictures.append(colorize_mask(load_mask_frame(sample["sem_seg_file_name"])))
+    if "instances" in output:
+        pictures = [picture.repeat(2, axis=0).repeat(2, axis=1) for picture in pictures]
+        pictures[0] = _name_instances(_to_picture(sample["image"]), output["instances"])
     return _side_by_side(pictures)
+
+
+def _name_instances(frame: np.ndarray, instances: Instances) -> np.ndarray:
+    """Draw detections with their names and scores, at twice the size of the frame."""
+    metadata = MetadataCatalog.get("vps_frames_val")
+    visualizer = Visualizer(frame, metadata, scale=2, instance_mode=ColorMode.SEGMENTATION)
+    picture = visualizer.draw_instance_predictions(instances.to("cpu")).get_image()
+    return np.asarray(picture)
 
 
 def _to_picture(frame: torch.Tensor) -> np.ndarray:
