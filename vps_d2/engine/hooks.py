@@ -99,7 +99,9 @@ def draw_result(
         pictures.append(colorize_mask(load_mask_frame(sample["sem_seg_file_name"])))
     if "instances" in output:
         pictures = [picture.repeat(2, axis=0).repeat(2, axis=1) for picture in pictures]
-        pictures[0] = _name_instances(_to_picture(sample["image"]), output["instances"])
+        found = output["instances"]
+        kept = found[found.scores >= score_thresh].to("cpu")
+        pictures[0] = _name_instances(_to_picture(sample["image"]), kept)
     return _side_by_side(pictures)
 
 
@@ -107,7 +109,7 @@ def _name_instances(frame: np.ndarray, instances: Instances) -> np.ndarray:
     """Draw detections with their names and scores, at twice the size of the frame."""
     metadata = MetadataCatalog.get("vps_frames_val")
     visualizer = Visualizer(frame, metadata, scale=2, instance_mode=ColorMode.SEGMENTATION)
-    picture = visualizer.draw_instance_predictions(instances.to("cpu")).get_image()
+    picture = visualizer.draw_instance_predictions(instances).get_image()
     return np.asarray(picture)
 
 
