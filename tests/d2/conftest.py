@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from vps_d2.d2 import ENGINE
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     # The summary, because -q leaves out the header.
     terminalreporter.write_line(f"conformance suite ran on the engine: {ENGINE}")
 
