@@ -42,6 +42,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     # Name in DATASET_MAPPER_REGISTRY: what the architecture is fed.
     cfg.INPUT.MAPPER = "FrameMapper"
     cfg.INPUT.FORMAT = "RGB"
+    # Add the mask to a frame, as semantic segmentation learns from it.
+    cfg.INPUT.SEM_SEG = False
     cfg.INPUT.NUM_INPUT_FRAMES = 11
     cfg.INPUT.NUM_TARGET_FRAMES = 11
     # Temporal strides that training clips are drawn with (frameskip augmentation); (1,) is none.
@@ -90,6 +92,17 @@ def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.RECONSTRUCTOR.KERNEL_SIZE = 5
     # Predict the change against the last input frame.
     cfg.MODEL.RECONSTRUCTOR.RESIDUAL = False
+
+    cfg.MODEL.UNET = CfgNode()
+    # Space-to-depth factor before the first level; 1 is the paper's network.
+    cfg.MODEL.UNET.PATCH_SIZE = 2
+    cfg.MODEL.UNET.CHANNELS = (24, 48, 96, 192, 256)  # of each level, from the finest
+    # Weights of the losses, and of background pixels in the cross-entropy (objects have 1).
+    cfg.MODEL.UNET.LOSS = CfgNode()
+    cfg.MODEL.UNET.LOSS.CROSS_ENTROPY = 1.0
+    cfg.MODEL.UNET.LOSS.DICE = 1.0
+    cfg.MODEL.UNET.LOSS.LOVASZ = 0.0
+    cfg.MODEL.UNET.LOSS.BACKGROUND_WEIGHT = 0.5
 
     _add_mask_simvp_config(cfg)
 

@@ -15,6 +15,7 @@ SCORES = {
     "reconstructor": "frames/mse",
     "mask_simvp": "future_mask/jaccard",
     "mask_rcnn_R50w32_FPN": "jaccard/macro",
+    "unet": "jaccard/macro",
 }
 
 
@@ -26,7 +27,7 @@ def datasets(tiny_videos: Path) -> None:
 
 
 def arguments(name: str, folder: Path, *more: str) -> list[str]:
-    kind = "frames_" if name.startswith("mask_rcnn") else ""
+    kind = "frames_" if name.startswith(("mask_rcnn", "unet")) else ""
     return [
         *("--config-file", str(CONFIGS / f"{name}_instant_test.yaml"), *more),
         *("DATASETS.TRAIN", f"('{kind}train_of_test_train_net',)"),

@@ -270,6 +270,7 @@ class FrameMapper:
         return {
             "is_train": is_train,
             "augmentations": build_flip(cfg) + build_blur(cfg) if is_train else [],
+            "with_sem_seg": cfg.INPUT.SEM_SEG,
         }
 
     def __call__(self, record: Record) -> dict[str, Any]:
@@ -281,7 +282,8 @@ class FrameMapper:
         Returns:
             the record and ``image`` uint8 ``(3, H, W)``; in training ``instances`` with
             ``gt_boxes``, ``gt_classes`` (0-47: class number minus one) and ``gt_masks``
-            (:class:`BitMasks`), none of them for an empty frame.
+            (:class:`BitMasks`), none of them for an empty frame, and if asked for ``sem_seg``
+            int64 ``(H, W)``.
 
         Raises:
             UserError: if the frame or its mask cannot be read.

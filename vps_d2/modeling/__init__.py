@@ -7,6 +7,7 @@ from vps_d2.modeling.precision import inference_autocast, use_channels_last
 from vps_d2.modeling.reconstructor import ConvLSTMReconstructor, ReconstructorNetwork
 from vps_d2.modeling.simvp import SimVPNetwork
 from vps_d2.modeling.translators import TRANSLATORS
+from vps_d2.modeling.unet import UNet, UNetNetwork
 from vps_d2.modeling.video_predictor import ConvLSTM, SimVP, VideoPredictor
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "ReconstructorNetwork",
     "SimVP",
     "SimVPNetwork",
+    "UNet",
+    "UNetNetwork",
     "VideoPredictor",
     "inference_autocast",
     "use_channels_last",

@@ -1,0 +1,63 @@
+"""Losses of semantic segmentation.
+
+Shapes: ``N`` masks, ``C`` classes, ``H`` rows, ``W`` columns. Logits are float ``(N, C, H, W)``,
+labels int64 ``(N, H, W)``. All are means over the classes that are in the labels of the batch, as
+the Jaccard index is over a split, so that a small object counts as much as a large one.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def weighted_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, background_weight: float = 1.0
+) -> torch.Tensor:
+    """Return the mean cross-entropy of the pixels.
+
+    Args:
+        logits: of the classes.
+        labels: true classes.
+        background_weight: of a background pixel (class 0), where one of an object has 1.
+    """
+    weights = torch.ones(logits.shape[1], device=logits.device)
+    weights[0] = background_weight
+    return F.cross_entropy(logits.float(), labels, weight=weights)
+
+
+def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return one minus the mean soft Dice index, ``2 sum(p y) / (sum(p) + sum(y))`` of a class."""
+    probabilities = logits.float().softmax(1)
+    classes = labels.unique()
+    chosen = probabilities[:, classes]
+    truth = labels[:, None] == classes[:, None, None]
+    overlap = (chosen * truth).sum((0, 2, 3))
+    total = chosen.sum((0, 2, 3)) + truth.sum((0, 2, 3))
+    return (1 - 2 * overlap / total).mean()
+
+
+def lovasz_softmax_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the Lovasz extension of one minus the Jaccard index (arXiv 1705.08790).
+
+    Unlike Dice it is exact for masks of zeros and ones, and slower: it sorts the pixels once for
+    every class.
+    """
+    probabilities = logits.float().softmax(1).movedim(1, 0).flatten(1)
+    labels = labels.flatten()
+    losses = []
+    for number in labels.unique():
+        truth = (labels == number).float()
+        errors, order = (truth - probabilities[number]).abs().sort(descending=True)
+        losses.append((errors * _lovasz_weights(truth[order])).sum())
+    return torch.stack(losses).mean()
+
+
+def _lovasz_weights(truth: torch.Tensor) -> torch.Tensor:
+    """Return how much each pixel, most wrong first, adds to one minus the Jaccard index.
+
+    Args:
+        truth: 0 or 1, ``(P,)``.
+    """
+    remaining = truth.sum() - truth.cumsum(0)
+    union = truth.sum() + (1 - truth).cumsum(0)
+    distance = 1 - remaining / union
+    return torch.diff(distance, prepend=distance.new_zeros(1))
