@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from vps_d2.arguments import parse_positive, parse_shard
 from vps_d2.errors import UserError, run_tool
 from vps_d2.inference import MASKS_FILE, HiddenInference, weights_fingerprint
 from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
@@ -16,21 +17,6 @@ EPILOG = """example:
 several machines or GPUs: start one process for each of --shard 0/4, 1/4, 2/4 and 3/4 with the same
 other options and --output; the one that finishes last joins the parts into hidden_masks.npy.
 """
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``i/n``, with i from 0 to n - 1."""
-    index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return int(index), int(count)
-    raise argparse.ArgumentTypeError(f"{text} is not i/n with i from 0 to n - 1, such as 0/4")
-
-
-def parse_positive(text: str) -> int:
-    """Read a number of 1 or more."""
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

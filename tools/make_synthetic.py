@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from vps_d2.arguments import parse_count, parse_positive
 from vps_d2.data.synthetic import SPLITS, SyntheticOptions, make_dataset
 from vps_d2.errors import run_tool
 
@@ -18,20 +19,6 @@ hidden videos, scene.json every object's class, position (m), velocity (m/s) and
 """
 
 
-def positive(text: str) -> int:
-    """Read a whole number of at least 1."""
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def count(text: str) -> int:
-    """Read a whole number of at least 0."""
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
@@ -40,11 +27,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the data set")
     for split in SPLITS:
-        add(f"--{split}", type=count, default=0, metavar="N", help=f"{split} videos (default: 0)")
-    add("--seed", type=count, default=0, help="of the data set (default: 0)")
-    add("--height", type=positive, default=160, help="rows of a frame (default: 160)")
-    add("--width", type=positive, default=240, help="columns of a frame (default: 240)")
-    add("--workers", type=positive, help="processes (default: one on each CPU)")
+        add(
+            f"--{split}",
+            type=parse_count,
+            default=0,
+            metavar="N",
+            help=f"{split} videos (default: 0)",
+        )
+    add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
+    add("--height", type=parse_positive, default=160, help="rows of a frame (default: 160)")
+    add("--width", type=parse_positive, default=240, help="columns of a frame (default: 240)")
+    add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
     add(
         "--randomize",
         action="store_true",

@@ -62,12 +62,10 @@ class UNetNetwork(nn.Module):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         widths = [in_channels * patch_size**2, *channels]
         self.down = nn.ModuleList(
-            _double_conv(first, second)
-            for first, second in itertools.pairwise(widths)
+            _double_conv(first, second) for first, second in itertools.pairwise(widths)
         )
         self.up = nn.ModuleList(
-            _double_conv(fine + coarse, fine)
-            for fine, coarse in itertools.pairwise(channels)
+            _double_conv(fine + coarse, fine) for fine, coarse in itertools.pairwise(channels)
         )
         self.head = nn.Conv2d(channels[0], num_classes * patch_size**2, kernel_size=1)
         if channels_last:

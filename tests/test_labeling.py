@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+
+import tests.pipeline_stubs  # noqa: F401  registers the stubs
+from tests.conftest import write_tiny_videos
+from tests.helpers import load_tool
+from vps_d2.d2.structures import Instances
+from vps_d2.data.faults import check_dataset
+from vps_d2.data.video import frame_path, read_frames, read_masks
+from vps_d2.errors import UserError
+from vps_d2.labeling import confidence
+
+CONFIG = "MODEL:\n  META_ARCHITECTURE: StubSegmenter\n  DEVICE: cpu\nVERSION: 2\n"
+
+
+@pytest.fixture
+def label(tmp_path):
+    (tmp_path / "segmenter.yaml").write_text(CONFIG)
+
+    def run(source, out, *arguments):
+        load_tool("label_unlabeled").main(
+            [
+                *("--config-file", str(tmp_path / "segmenter.yaml")),
+                *("--input", str(source), "--output", str(out), *map(str, arguments)),
+            ]
+        )
+
+    return run
+
+
+def contents(root):
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_the_result_is_a_labelled_split_and_the_data_stays(tiny_videos, tmp_path, label, capsys):
+    source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
+    before = contents(source)
+    label(source, out, "--threshold", 0)
+    assert "2 videos labelled, 0 left out" in capsys.readouterr().out
+    assert contents(source) == before
+    assert check_dataset(out) == (2, [])
+    for folder in source.iterdir():
+        frames, masks = read_frames(out / folder.name, range(22)), read_masks(out / folder.name)
+        assert np.array_equal(frames, read_frames(folder, range(22)))
+        assert np.array_equal(masks == 2, frames[..., 1] > 150)
+
+
+def test_a_second_run_does_the_rest(tiny_videos, tmp_path, label):
+    source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
+    label(source, out, "--threshold", 0)
+    whole = contents(out)
+    lost = out / "video_00005"
+    lost.rename(out / ".video_00005.partial")  # as a killed run leaves it
+    label(source, out, "--threshold", 0)
+    assert contents(out) == whole
+
+
+def test_shards_share_the_work(tiny_videos, tmp_path, label):
+    source = tiny_videos / "unlabeled"
+    label(source, tmp_path / "whole", "--threshold", 0)
+    for index in (1, 0):
+        label(source, tmp_path / "parts", "--threshold", 0, "--shard", f"{index}/2")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label, capsys):
+    out = tmp_path / "labeled"
+    for _ in range(2):
+        label(tiny_videos / "unlabeled", out, "--threshold", 1.1)
+    assert "0 videos labelled, 2 left out" in capsys.readouterr().out
+    lines = (out / "left_out.txt").read_text().splitlines()
+    assert sorted(line.split()[0] for line in lines) == ["video_00004", "video_00005"]
+
+
+def test_never_over_the_data(tiny_videos, label):
+    for out in (tiny_videos / "unlabeled", tiny_videos / "unlabeled" / "labeled"):
+        with pytest.raises(UserError, match="lies in the folder of the videos"):
+            label(tiny_videos / "unlabeled", out)
+
+
+def test_faults_stop_or_are_passed_over(tmp_path, label, capsys):
+    source = write_tiny_videos(tmp_path / "vps") / "unlabeled"
+    frame_path(source / "video_00004", 3).unlink()
+    with pytest.raises(UserError, match=r"missing frame.*--skip-faulty"):
+        label(source, tmp_path / "labeled")
+    label(source, tmp_path / "labeled", "--skip-faulty", "--threshold", 0)
+    assert "1 videos labelled" in capsys.readouterr().out
+
+
+def test_confidence_of_both_kinds_of_segmenter():
+    logits = torch.zeros(49, 2, 2)
+    logits[0] = 50
+    assert confidence({"sem_seg": logits}, 0.5) == (0.0, 0)
+    logits[3, 0, 0] = 100
+    assert confidence({"sem_seg": logits}, 0.5) == (pytest.approx(1.0), 1)
+    instances = Instances((2, 2))
+    instances.scores = torch.tensor([0.9, 0.2])
+    instances.pred_classes = torch.tensor([1, 2])
+    instances.pred_masks = torch.ones(2, 2, 2, dtype=torch.bool)
+    assert confidence({"instances": instances}, 0.5) == (pytest.approx(3.6), 4)
