@@ -143,6 +143,9 @@ def _add_pipeline_config(cfg: CfgNode) -> None:
     # The pipeline names its models by config file and weights; relative paths are taken from
     # the file that names them. "package://" is the folder of the shipped weights.
     cfg.PIPELINE = CfgNode()
+    # What the leaderboard says of it: a name, and what it was trained on and for how long.
+    cfg.PIPELINE.TITLE = ""
+    cfg.PIPELINE.TRAINING = ""
     cfg.PIPELINE.PREDICTOR = CfgNode()
     cfg.PIPELINE.PREDICTOR.CONFIG_FILE = ""
     cfg.PIPELINE.PREDICTOR.WEIGHTS = ""
