@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,16 @@ from vps_d2.d2.embedded.utils import comm
 
 __all__ = ["COCOEvaluator"]
 
-_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+_TASKS = ("bbox", "segm")
+# Metric: the IoU threshold (None: the mean over all) and the range of areas.
+_METRICS = {
+    "AP": (None, "all"),
+    "AP50": (0.5, "all"),
+    "AP75": (0.75, "all"),
+    "APs": (None, "small"),
+    "APm": (None, "medium"),
+    "APl": (None, "large"),
+}
 
 
 class COCOEvaluator(DatasetEvaluator):
@@ -50,6 +60,8 @@ class COCOEvaluator(DatasetEvaluator):
         use_fast_impl: bool = False,
         allow_cached_coco: bool = True,
     ) -> None:
+        unknown = set(tasks or ()) - set(_TASKS)
+        assert not unknown, f"tasks {sorted(unknown)} are none of {', '.join(_TASKS)}"
         self._logger = logging.getLogger(__name__)
         self._tasks = tasks
         self._distributed = distributed
@@ -60,7 +72,9 @@ class COCOEvaluator(DatasetEvaluator):
             if self._output_dir is None:
                 raise ValueError(f"{dataset_name} has no COCO file; give output_dir to write one")
             path = self._output_dir / f"{dataset_name}_coco_format.json"
-            if not (allow_cached_coco and path.exists()):
+            if allow_cached_coco and path.exists():
+                self._logger.warning("Using %s as it is; delete it if the data changed.", path)
+            else:
                 _write_coco_json(dataset_name, path)
             self._metadata.json_file = str(path)
         with contextlib.redirect_stdout(io.StringIO()):
@@ -74,13 +88,17 @@ class COCOEvaluator(DatasetEvaluator):
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Keep the ``"instances"`` of a batch whose records have an ``image_id``."""
         for record, output in zip(inputs, outputs, strict=True):
+            if "instances" not in output:
+                continue
             instances = output["instances"].to(torch.device("cpu"))
             image_id = record["image_id"]
             found = _to_coco(instances, image_id)
             self._predictions.append({"image_id": image_id, "instances": found})
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Return task -> metric -> value; nothing without predictions or off the main process.
+        """Return task -> metric -> value.
+
+        Nothing without predictions, without a single annotation, or off the main process.
 
         A metric that cannot be computed, such as that of a class that does not occur, is NaN.
         """
@@ -94,23 +112,26 @@ class COCOEvaluator(DatasetEvaluator):
             self._logger.warning("[COCOEvaluator] Did not receive valid predictions.")
             return {}
         detections = [found for entry in predictions for found in entry["instances"]]
-        self._restore_category_ids(detections)
+        detections = self._restore_category_ids(detections)
         if self._output_dir:
             self._output_dir.mkdir(parents=True, exist_ok=True)
             torch.save(predictions, self._output_dir / "instances_predictions.pth")
             path = self._output_dir / "coco_instances_results.json"
             path.write_text(json.dumps(detections))
+        if "annotations" not in self._coco.dataset:
+            self._logger.info("Annotations are not available for evaluation.")
+            return {}
         with_masks = any("segmentation" in found for found in detections)
         tasks = self._tasks or (("bbox", "segm") if with_masks else ("bbox",))
         return {task: self._score(task, detections) for task in sorted(tasks)}
 
-    def _restore_category_ids(self, detections: list[dict[str, Any]]) -> None:
-        """Turn the model's class numbers into those of the COCO file, in place."""
+    def _restore_category_ids(self, detections: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return detections with the class numbers of the COCO file, not the model's."""
         numbers = self._metadata.get("thing_dataset_id_to_contiguous_id", None)
-        if numbers is not None:
-            back = {contiguous: original for original, contiguous in numbers.items()}
-            for found in detections:
-                found["category_id"] = back[found["category_id"]]
+        if numbers is None:
+            return detections
+        back = {contiguous: original for original, contiguous in numbers.items()}
+        return [{**found, "category_id": back[found["category_id"]]} for found in detections]
 
     def _score(self, task: str, detections: list[dict[str, Any]]) -> dict[str, float]:
         if not detections:  # pycocotools cannot load an empty list
@@ -120,24 +141,33 @@ class COCOEvaluator(DatasetEvaluator):
         if task == "segm":
             for found in detections:
                 found.pop("bbox", None)  # else areas are those of boxes
-        with contextlib.redirect_stdout(io.StringIO()) as text:
+        with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(self._coco, self._coco.loadRes(detections), task)
             evaluation.params.maxDets = self._max_dets
             evaluation.evaluate()
             evaluation.accumulate()
-            evaluation.summarize()
-        self._logger.info("Evaluation results for %s:\n%s", task, text.getvalue())
-        values = [100 * value if value >= 0 else np.nan for value in evaluation.stats[:6]]
-        scores = {name: float(value) for name, value in zip(_METRICS, values, strict=True)}
+        # (IoU threshold, recall, class, area range) at the largest number of detections. The means
+        # are taken here, because COCOeval.summarize knows AP at 100 detections alone.
+        precision, params = evaluation.eval["precision"][..., -1], evaluation.params
+        scores = {}
+        for metric, (threshold, area) in _METRICS.items():
+            chosen = precision[..., params.areaRngLbl.index(area)]
+            if threshold is not None:
+                chosen = chosen[np.isclose(params.iouThrs, threshold)]
+            scores[metric] = _mean_precision(chosen)
+        table = ", ".join(f"{metric} {value:.3f}" for metric, value in scores.items())
+        self._logger.info("Evaluation results for %s: %s", task, table)
         names = self._metadata.get("thing_classes", None)
         if names is not None and len(names) > 1:
-            # precision is (IoU threshold, recall, class, area range, maxDets)
-            precision = evaluation.eval["precision"][:, :, :, 0, -1]
             for index, name in enumerate(names):
-                known = precision[:, :, index]
-                known = known[known > -1]
-                scores[f"AP-{name}"] = float(100 * known.mean()) if known.size else float("nan")
+                scores[f"AP-{name}"] = _mean_precision(precision[:, :, index, 0])
         return scores
+
+
+def _mean_precision(precision: np.ndarray) -> float:
+    """Return the mean in per cent; -1 stands for what does not occur."""
+    known = precision[precision > -1]
+    return float(100 * known.mean()) if known.size else float("nan")
 
 
 def _to_coco(instances: Instances, image_id: int) -> list[dict[str, Any]]:
@@ -175,12 +205,17 @@ def _write_coco_json(dataset_name: str, path: Path) -> None:
         {"id": back.get(index, index), "name": name}
         for index, name in enumerate(metadata.thing_classes)
     ]
-    content = {
-        "info": {}, "licenses": [], "images": images, "annotations": annotations,
+    content: dict[str, Any] = {
+        "info": {},
+        "licenses": [],
+        "images": images,
         "categories": categories,
-    }  # fmt: skip
+    }
+    if annotations:  # a file without the key is one of a test set
+        content["annotations"] = annotations
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    # Every process of a run writes the same file, so each needs a partial one of its own.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text(json.dumps(content))
     partial.replace(path)
 
@@ -194,10 +229,10 @@ def _coco_annotation(
     entry = {
         "id": number,
         "image_id": image_id,
-        "bbox": [float(value) for value in box],
+        "bbox": [round(float(value), 3) for value in box],
         "area": float(box[2] * box[3]),
-        "iscrowd": annotation.get("iscrowd", 0),
-        "category_id": back.get(category, category),
+        "iscrowd": int(annotation.get("iscrowd", 0)),
+        "category_id": int(back.get(category, category)),
     }
     outline = annotation.get("segmentation")
     if isinstance(outline, dict):
@@ -205,6 +240,15 @@ def _coco_annotation(
         counts = outline["counts"]
         counts = counts.decode() if isinstance(counts, bytes) else counts
         outline = {"size": list(outline["size"]), "counts": counts}
+    elif outline is not None:
+        outline = [[float(value) for value in polygon] for polygon in outline]
+        entry["area"] = sum(_polygon_area(polygon) for polygon in outline)
     if outline is not None:
         entry["segmentation"] = outline
     return entry
+
+
+def _polygon_area(polygon: list[float]) -> float:
+    """Return the area of x, y, x, y, ... by the shoelace formula."""
+    x, y = polygon[0::2], polygon[1::2]
+    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)

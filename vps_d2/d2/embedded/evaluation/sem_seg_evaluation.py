@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from pycocotools import mask as mask_utils
 
 from vps_d2.d2.embedded.data.catalog import DatasetCatalog, MetadataCatalog
@@ -20,10 +20,11 @@ __all__ = ["SemSegEvaluator"]
 
 
 def _load_image(path: str, dtype: Any = None) -> np.ndarray:
-    image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise UserError(f"{path} is no readable image of classes; replace it.")
-    return image.astype(dtype)
+    try:
+        with Image.open(path) as image:  # gives the numbers of a palette, as OpenCV does not
+            return np.array(image, dtype=dtype)
+    except OSError as error:
+        raise UserError(f"{path} is no readable image of classes; replace it.") from error
 
 
 class SemSegEvaluator(DatasetEvaluator):
@@ -53,6 +54,8 @@ class SemSegEvaluator(DatasetEvaluator):
             for record in DatasetCatalog.get(dataset_name)
         }
         metadata = MetadataCatalog.get(dataset_name)
+        numbers = metadata.get("stuff_dataset_id_to_contiguous_id", None) or {}
+        self._dataset_ids = {contiguous: original for original, contiguous in numbers.items()}
         self._class_names = list(metadata.stuff_classes)
         self._ignore_label = metadata.get("ignore_label", None)
         self.reset()
@@ -75,23 +78,22 @@ class SemSegEvaluator(DatasetEvaluator):
             if self._output_dir:
                 self._predictions += self.encode_json_sem_seg(predicted, record["file_name"])
 
-    @staticmethod
-    def encode_json_sem_seg(sem_seg: np.ndarray, file_name: str) -> list[dict[str, Any]]:
+    def encode_json_sem_seg(self, sem_seg: np.ndarray, file_name: str) -> list[dict[str, Any]]:
         """Return COCO's entries, one for each class in a prediction (H, W)."""
         entries = []
         for label in np.unique(sem_seg):
             encoded = mask_utils.encode(np.asfortranarray(sem_seg == label, dtype=np.uint8))
             encoded["counts"] = encoded["counts"].decode()
-            entries.append(
-                {"file_name": file_name, "category_id": int(label), "segmentation": encoded}
-            )
+            number = int(self._dataset_ids.get(int(label), label))
+            entries.append({"file_name": file_name, "category_id": number, "segmentation": encoded})
         return entries
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """Return ``{"sem_seg": {...}}`` in per cent, on the main process alone.
 
         mIoU and mACC are means over the classes that occur, fwIoU weighs them by their pixels,
-        pACC is the share of pixels that are right; ``IoU-<class>`` and ``ACC-<class>``.
+        pACC is the share of pixels that are right; ``IoU-<class>`` and ``ACC-<class>``. Where no
+        pixel counts, fwIoU is 0 and all others are NaN, as in Detectron2.
         """
         confusion, predictions = self._confusion, self._predictions
         if self._distributed:
@@ -120,7 +122,7 @@ class SemSegEvaluator(DatasetEvaluator):
             there = true > 0
             scores = {
                 "mIoU": iou[there].mean() if there.any() else np.nan,
-                "fwIoU": (iou[there] * weights[there]).sum() if there.any() else np.nan,
+                "fwIoU": (iou[there] * weights[there]).sum(),
                 **{f"IoU-{n}": v for n, v in zip(self._class_names, iou, strict=True)},
                 "mACC": accuracy[there].mean() if there.any() else np.nan,
                 "pACC": hits.sum() / true.sum(),
