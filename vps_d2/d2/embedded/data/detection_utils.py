@@ -19,6 +19,7 @@ __all__ = [
     "check_image_size",
     "filter_empty_instances",
     "read_image",
+    "to_bitmap",
     "transform_instance_annotations",
 ]
 
@@ -126,12 +127,12 @@ def annotations_to_instances(
                 f"masks as {mask_format} are not there without Detectron2; set INPUT.MASK_FORMAT "
                 "to bitmask."
             )
-        masks = [_to_bitmap(obj["segmentation"], image_size) for obj in annos]
+        masks = [to_bitmap(obj["segmentation"], image_size) for obj in annos]
         instances.gt_masks = BitMasks(np.stack(masks))
     return instances
 
 
-def _to_bitmap(segmentation: Any, image_size: tuple[int, int]) -> np.ndarray:
+def to_bitmap(segmentation: Any, image_size: tuple[int, int]) -> np.ndarray:
     """Return polygons, an RLE or an array as a bool array (H, W)."""
     if isinstance(segmentation, list):
         if not segmentation:

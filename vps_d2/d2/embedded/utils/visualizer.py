@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from pycocotools import mask as mask_utils
 
+from vps_d2.d2.embedded.data.detection_utils import to_bitmap
 from vps_d2.d2.embedded.structures import BoxMode, Instances
 
 __all__ = ["ColorMode", "VisImage", "Visualizer"]
@@ -21,6 +21,7 @@ Color = tuple[float, float, float]
 """R, G, B in 0-1."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_BOX_ALPHA = 0.5
 
 
 class ColorMode(Enum):
@@ -31,7 +32,10 @@ class ColorMode(Enum):
     SEGMENTATION = 1
     """Objects of a class in the class's colour, more opaque."""
     IMAGE_BW = 2
-    """As IMAGE, with everything but the objects in grey."""
+    """As IMAGE, with everything but the objects in grey, and paler."""
+
+
+_ALPHA = {ColorMode.IMAGE: 0.5, ColorMode.SEGMENTATION: 0.8, ColorMode.IMAGE_BW: 0.3}
 
 
 class VisImage:
@@ -48,8 +52,8 @@ class VisImage:
         self.canvas = cv2.resize(img, size, interpolation=cv2.INTER_LINEAR).copy()
 
     def get_image(self) -> np.ndarray:
-        """Return the picture as it is now."""
-        return self.canvas
+        """Return the picture as it is now, uint8 (H, W, 3)."""
+        return self.canvas.copy()
 
     def save(self, filepath: str) -> None:
         """Write the picture to a file, in the format of its suffix."""
@@ -103,22 +107,28 @@ class Visualizer:
             labels=self._labels(classes, scores, len(predictions)),
             masks=masks,
             assigned_colors=self._class_colors(classes) if opaque and classes else None,
-            alpha=0.8 if opaque else 0.5,
+            alpha=_ALPHA[self._mode],
         )
 
     def draw_dataset_dict(self, dic: dict[str, Any]) -> VisImage:
-        """Draw the ``annotations`` of a record in Detectron2's format."""
+        """Draw the ``annotations`` and the mask ``sem_seg`` of a record in Detectron2's format.
+
+        A ``sem_seg_file_name`` is not read: give its content as ``sem_seg``.
+        """
         objects = dic.get("annotations", [])
         boxes = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
         masks = [o["segmentation"] for o in objects if "segmentation" in o]
         classes = [o["category_id"] for o in objects]
         opaque = self._mode is ColorMode.SEGMENTATION
-        return self.overlay_instances(
+        self.overlay_instances(
             boxes=np.array(boxes, dtype=float).reshape(-1, 4),
             labels=self._labels(classes, None, len(objects)),
             masks=masks if len(masks) == len(objects) else None,
             assigned_colors=self._class_colors(classes) if opaque else None,
         )
+        if dic.get("sem_seg") is not None:
+            self.draw_sem_seg(dic["sem_seg"], area_threshold=0, alpha=0.5)
+        return self.output
 
     def draw_sem_seg(
         self,
@@ -141,8 +151,9 @@ class Visualizer:
                 self._tint(mask, self._stuff_color(int(label)), alpha)
                 if names is not None and mask.sum() >= (area_threshold or 0):
                     rows, columns = np.nonzero(mask)
-                    middle = len(rows) // 2
-                    self._write(names[label], float(columns[middle]), float(rows[middle]))
+                    row = rows[len(rows) // 2]
+                    column = np.median(columns[rows == row])
+                    self._write(names[label], float(column), float(row), centered=True)
         return self.output
 
     def overlay_instances(
@@ -159,15 +170,19 @@ class Visualizer:
         Args:
             boxes: (N, 4), left, top, right, bottom in pixels; ``Boxes`` or an array.
             labels: text for each object.
-            masks: (N, H, W), or N run-length encodings.
+            masks: (N, H, W), ``BitMasks`` or an array; or N run-length encodings or polygons.
             assigned_colors: for each object; by default all differ.
             alpha: opacity of the masks.
         """
         boxes = None if boxes is None else np.asarray(getattr(boxes, "tensor", boxes), dtype=float)
-        bitmaps = None if masks is None else [_to_bitmap(mask) for mask in masks]
+        masks = getattr(masks, "tensor", masks)
+        masks = masks.cpu().numpy() if isinstance(masks, torch.Tensor) else masks
+        size = self.img.shape[:2]
+        bitmaps = None if masks is None else [to_bitmap(mask, size) for mask in masks]
         counts = [len(given) for given in (boxes, bitmaps, labels) if given is not None]
         count = counts[0] if counts else 0
         assert all(other == count for other in counts), f"objects in lists of lengths {counts}"
+        framed = boxes is not None
         if boxes is None and bitmaps is not None:
             boxes = np.array([_box_of(bitmap) for bitmap in bitmaps], dtype=float).reshape(-1, 4)
         if boxes is None:
@@ -178,8 +193,8 @@ class Visualizer:
         for index in order:
             if bitmaps is not None:
                 self._tint(bitmaps[index], colors[index], alpha)
-            else:
-                self._frame(boxes[index], colors[index])
+            if framed:
+                self._frame(boxes[index], colors[index], _BOX_ALPHA if bitmaps is not None else 1)
         for index in order:  # on top of everything
             if labels is not None:
                 left, top = boxes[index, :2]
@@ -230,30 +245,28 @@ class Visualizer:
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, outlines, -1, rgb.tolist(), 1)
 
-    def _frame(self, box: np.ndarray, color: Color) -> None:
+    def _frame(self, box: np.ndarray, color: Color, alpha: float) -> None:
+        """Draw the outline of a box, as opaque as ``alpha``."""
+        canvas = self.output.canvas
         left, top, right, bottom = np.rint(box * self.output.scale).astype(int).tolist()
         rgb = (255 * np.array(color)).tolist()
-        cv2.rectangle(self.output.canvas, (left, top), (right, bottom), rgb, 1)
+        framed = cv2.rectangle(canvas.copy(), (left, top), (right, bottom), rgb, 1)
+        cv2.addWeighted(framed, alpha, canvas, 1 - alpha, 0, dst=canvas)
 
-    def _write(self, text: str, x: float, y: float) -> None:
-        """Write at a place of the picture, moved so that it is inside."""
+    def _write(self, text: str, x: float, y: float, centered: bool = False) -> None:
+        """Write at a place of the picture, to its upper right or around it, but always inside."""
         if not text:
             return
         canvas, scale = self.output.canvas, self.output.scale
         size = max(0.3, canvas.shape[0] / 1000)
         (width, height), below = cv2.getTextSize(text, _FONT, size, 1)
+        if centered:
+            x, y = x - width / scale / 2, y + height / scale / 2
         left = int(np.clip(x * scale, 0, max(canvas.shape[1] - width, 0)))
         bottom = int(np.clip(y * scale, height + 1, max(canvas.shape[0] - below, height + 1)))
         paper = canvas[bottom - height - 1 : bottom + below, left : left + width]
         paper //= 3  # darkened, so that white letters can be read
         cv2.putText(canvas, text, (left, bottom), _FONT, size, (255, 255, 255), 1, cv2.LINE_AA)
-
-
-def _to_bitmap(mask: Any) -> np.ndarray:
-    """Return a mask as bool (H, W)."""
-    if isinstance(mask, dict):
-        mask = mask_utils.decode(mask)
-    return np.asarray(mask).astype(bool)
 
 
 def _box_of(bitmap: np.ndarray) -> tuple[int, int, int, int]:
