@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
+from vps_d2.d2.embedded.evaluation import evaluator as embedded
 from vps_d2.d2.evaluation import (
     COCOEvaluator,
     DatasetEvaluator,
@@ -59,6 +60,15 @@ def test_several_evaluators_and_none():
     assert inference_on_dataset(Double(), [[1]], None) == {}
     with pytest.raises(AssertionError):
         inference_on_dataset(Double(), [[1]], DatasetEvaluators([Count(), Count()]))
+
+
+def test_progress_is_logged_with_the_time_that_is_left(monkeypatch, caplog):
+    monkeypatch.setattr(embedded, "_SECONDS_BETWEEN_LOGS", -1)
+    with caplog.at_level(logging.INFO):
+        embedded.inference_on_dataset(Double(), [[1]] * 8, None)
+    lines = [r.getMessage() for r in caplog.records if "ETA=" in r.getMessage()]
+    assert [line.split(".")[0] for line in lines] == [f"Inference done {n}/8" for n in range(1, 9)]
+    assert lines[-1].endswith("ETA=0:00:00")
 
 
 def test_inference_context_restores_a_model_that_was_in_inference_mode():

@@ -33,6 +33,17 @@ def test_bad_file_is_one_sentence(text: str, words: str, tmp_path: Path) -> None
     assert "\n" not in str(error.value)
 
 
+def test_no_file_that_another_builds_on_runs_code(tmp_path: Path) -> None:
+    mark = tmp_path / "code_ran"
+    text = f"OUTPUT_DIR: !!python/object/apply:os.mkdir [{mark}]\n"
+    (tmp_path / "parent.yaml").write_text(text)
+    child = tmp_path / "child.yaml"
+    child.write_text("_BASE_: parent.yaml\n")
+    with pytest.raises(UserError, match=r"child\.yaml") as error:
+        load_config(child)
+    assert "\n" not in str(error.value) and not mark.exists()
+
+
 @pytest.mark.parametrize("opts", [["MODEL.NO_SUCH_KEY", "1"], ["SEED"], ["SEED", "x"]])
 def test_bad_override_is_one_sentence(opts: list[str]) -> None:
     with pytest.raises(UserError, match=r"^command line: ") as error:
