@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from vps_d2.d2.modeling import META_ARCH_REGISTRY
 
 from vps_d2.d2.config import CfgNode
+from vps_d2.d2.modeling import META_ARCH_REGISTRY
 
 
 class _Stub(nn.Module):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+
 from vps_d2.d2.engine import default_argument_parser, launch
 from vps_d2.engine.checkpoint import SafeCheckpointer
-
 from vps_d2.engine.setup import setup
 from vps_d2.engine.trainer import Trainer
 from vps_d2.errors import UserError, run_tool

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from vps_d2.d2.engine import launch
 
 from vps_d2.d2.data.samplers import InferenceSampler, TrainingSampler
+from vps_d2.d2.engine import launch
 from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.d2.utils.file_io import PathManager

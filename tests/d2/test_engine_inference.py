@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from vps_d2.d2.evaluation import DatasetEvaluator
-from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_model
 
 from vps_d2.d2.config import CfgNode, get_cfg
 from vps_d2.d2.engine import DefaultPredictor, DefaultTrainer
+from vps_d2.d2.evaluation import DatasetEvaluator
+from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_model
 
 
 @META_ARCH_REGISTRY.register()
