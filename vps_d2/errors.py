@@ -1,5 +1,6 @@
 """Errors that are meant for the user, and how a tool shows them."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ def run_tool(main: Callable[[], None]) -> int:
 
     Returns:
         0 when it finished, 1 after a :class:`UserError`, whose sentence goes to standard error
-        without a traceback, and 130 after Ctrl-C.
+        without a traceback, 130 after Ctrl-C, and 1 if nobody reads the output any more.
     """
     try:
         main()
@@ -26,4 +27,8 @@ def run_tool(main: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of the output, such as head, has gone
+        # Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
