@@ -29,8 +29,8 @@ test: setup  ## Run the tests, the conformance suite on every engine that can be
 		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
 
 lint: setup  ## Check style, formatting and types
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check --no-cache .
+	$(VENV)/bin/ruff format --no-cache --check .
 	$(VENV)/bin/mypy
 
 format: setup  ## Put style and formatting right
