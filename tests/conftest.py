@@ -1,5 +1,6 @@
 """A tiny made-up data set that all tests share."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,10 @@ def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Videos are numbered on across the splits (train 0-1, val 2-3, unlabeled 4-5, hidden 6-7).
     """
     return write_tiny_videos(tmp_path_factory.mktemp("tiny_videos"))
+
+
+@pytest.fixture(autouse=True)
+def _heard_loggers() -> None:
+    """Let ``caplog`` hear every logger, also after a test has set up the log of a run."""
+    for name in ("vps_d2", "detectron2", "fvcore"):
+        logging.getLogger(name).propagate = True
