@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from vps_d2.arguments import parse_positive
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.setup import load_config
 from vps_d2.errors import run_tool
@@ -41,13 +42,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--input", type=Path, required=True, help="folder of labelled videos")
     add("--output", type=Path, required=True, help="where frames and masks go")
     add("--frames", type=parse_frames, default=every, help="such as 12,22 (default: all)")
-    add("--batch-size", type=int, default=8, help="videos at a time (default: 8)")
+    add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
-    args = parser.parse_args(argv)
-    if args.batch_size < 1:
-        parser.error("--batch-size must be positive")
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,15 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from vps_d2.checkpoint_files import write_whole
 from vps_d2.d2.config import CfgNode
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, find_videos, read_frames
+from vps_d2.data.video import (
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    encode_frame,
+    find_videos,
+    read_frames,
+)
 from vps_d2.errors import UserError
 from vps_d2.evaluation.compare import load_masks, score_masks
+from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
 from vps_d2.visualization import colorize_mask
 
@@ -106,11 +112,12 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
 
 def _run(method: Method, folders: Sequence[Path], truth: np.ndarray) -> None:
     pipeline = FutureMaskPredictor.from_config(method.cfg)
+    needed = [*range(NUM_INPUT_FRAMES), NUM_FRAMES - 1]
     masks, segmented, seconds = [], [], 0.0
     starts = range(0, len(folders), pipeline.batch_size)
     for start in tqdm(starts, desc=method.name, unit="batch"):
-        batch = [read_frames(f, range(NUM_FRAMES)) for f in folders[start:][: pipeline.batch_size]]
-        clips = np.stack(batch)
+        batch = folders[start : start + pipeline.batch_size]
+        clips = np.stack([read_frames(folder, needed) for folder in batch])
         begin = time.perf_counter()
         predictions = pipeline(clips[:, :NUM_INPUT_FRAMES])
         seconds += time.perf_counter() - begin
@@ -134,14 +141,10 @@ def _run(method: Method, folders: Sequence[Path], truth: np.ndarray) -> None:
 
 def _score_video(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Return the mean Jaccard index of the objects that are in either mask; 1 if there are none."""
-    classes = np.union1d(np.unique(predicted), np.unique(truth))
-    scores = [
-        ((predicted == number) & (truth == number)).sum()
-        / ((predicted == number) | (truth == number)).sum()
-        for number in classes
-        if number
-    ]
-    return float(np.mean(scores)) if scores else 1.0
+    index = JaccardIndex()
+    index.update(predicted, truth)
+    objects = index.per_class()[1:]
+    return 1.0 if np.isnan(objects).all() else float(np.nanmean(objects))
 
 
 HEADER = (
@@ -260,8 +263,7 @@ def _classes_html(ran: Sequence[Method]) -> str:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    return f"data:image/png;base64,{base64.b64encode(data.tobytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(encode_frame(picture).tobytes()).decode()}"
 
 
 def write_leaderboard(

@@ -3,11 +3,8 @@ import itertools
 import pytest
 import torch
 
-from vps_d2.modeling.segmentation_losses import (
-    dice_loss,
-    lovasz_softmax_loss,
-    weighted_cross_entropy,
-)
+from vps_d2.modeling.mask_losses import mask_cross_entropy
+from vps_d2.modeling.segmentation_losses import dice_loss, lovasz_softmax_loss
 
 
 def certain(labels, num_classes=4, sure=50.0):
@@ -17,12 +14,12 @@ def certain(labels, num_classes=4, sure=50.0):
 LABELS = torch.tensor([[[0, 0, 1], [2, 2, 1]]])
 
 
-@pytest.mark.parametrize("loss", [weighted_cross_entropy, dice_loss, lovasz_softmax_loss])
+@pytest.mark.parametrize("loss", [mask_cross_entropy, dice_loss, lovasz_softmax_loss])
 def test_nothing_is_lost_by_the_truth(loss):
     assert loss(certain(LABELS), LABELS).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [weighted_cross_entropy, dice_loss, lovasz_softmax_loss])
+@pytest.mark.parametrize("loss", [mask_cross_entropy, dice_loss, lovasz_softmax_loss])
 def test_background_alone(loss):
     labels = torch.zeros(2, 3, 3, dtype=torch.int64)
     logits = torch.zeros(2, 4, 3, 3, requires_grad=True)
@@ -33,7 +30,7 @@ def test_background_alone(loss):
 
 def test_the_background_can_weigh_less():
     logits = certain(torch.ones_like(LABELS))
-    assert weighted_cross_entropy(logits, LABELS, 0.1) < weighted_cross_entropy(logits, LABELS)
+    assert mask_cross_entropy(logits, LABELS, 0.1) < mask_cross_entropy(logits, LABELS)
 
 
 def test_dice_by_hand():

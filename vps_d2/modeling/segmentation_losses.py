@@ -1,4 +1,4 @@
-"""Losses of semantic segmentation.
+"""Losses of semantic segmentation, beside the cross-entropy of :mod:`vps_d2.modeling.mask_losses`.
 
 Shapes: ``N`` masks, ``C`` classes, ``H`` rows, ``W`` columns. Logits are float ``(N, C, H, W)``,
 labels int64 ``(N, H, W)``. All are means over the classes that are in the labels of the batch, as
@@ -6,22 +6,6 @@ the Jaccard index is over a split, so that a small object counts as much as a la
 """
 
 import torch
-import torch.nn.functional as F
-
-
-def weighted_cross_entropy(
-    logits: torch.Tensor, labels: torch.Tensor, background_weight: float = 1.0
-) -> torch.Tensor:
-    """Return the mean cross-entropy of the pixels.
-
-    Args:
-        logits: of the classes.
-        labels: true classes.
-        background_weight: of a background pixel (class 0), where one of an object has 1.
-    """
-    weights = torch.ones(logits.shape[1], device=logits.device)
-    weights[0] = background_weight
-    return F.cross_entropy(logits.float(), labels, weight=weights)
 
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

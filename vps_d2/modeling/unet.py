@@ -15,12 +15,10 @@ from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.errors import UserError
+from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.mask_losses import mask_cross_entropy
 from vps_d2.modeling.precision import use_channels_last
-from vps_d2.modeling.segmentation_losses import (
-    dice_loss,
-    lovasz_softmax_loss,
-    weighted_cross_entropy,
-)
+from vps_d2.modeling.segmentation_losses import dice_loss, lovasz_softmax_loss
 from vps_d2.modeling.simvp import pad_to_multiple
 
 
@@ -94,7 +92,7 @@ class UNet(nn.Module):
         pixel_mean: R, G, B in 0-255.
         pixel_std: R, G, B in 0-255.
         loss_weights: of "cross_entropy", "dice" and "lovasz"; those of 0 are not computed.
-        background_weight: see :func:`weighted_cross_entropy`.
+        background_weight: see :func:`mask_cross_entropy`.
     """
 
     @configurable
@@ -161,12 +159,7 @@ class UNet(nn.Module):
         """
         if not batched_inputs:
             return []
-        sizes = {tuple(frame["image"].shape[-2:]) for frame in batched_inputs}
-        if len(sizes) > 1:
-            text = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
-            raise UserError(
-                f"frames of {text} pixels are in one batch; use one size or a batch of 1."
-            )
+        check_one_size([frame["image"] for frame in batched_inputs], "frames")
         images = torch.stack([frame["image"].to(self.device) for frame in batched_inputs])
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         logits = self.network((images - mean) / std)
@@ -179,7 +172,7 @@ class UNet(nn.Module):
         weights = self.loss_weights
         losses = {}
         if weights["cross_entropy"]:
-            value = weighted_cross_entropy(logits, labels, self.background_weight)
+            value = mask_cross_entropy(logits, labels, self.background_weight)
             losses["loss_cross_entropy"] = weights["cross_entropy"] * value
         if weights["dice"]:
             losses["loss_dice"] = weights["dice"] * dice_loss(logits, labels)

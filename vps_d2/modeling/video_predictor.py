@@ -13,6 +13,7 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.errors import UserError
+from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.simvp import SimVPNetwork
 from vps_d2.modeling.translators import TRANSLATORS
@@ -103,12 +104,7 @@ class VideoPredictor(nn.Module):
         return (frames.to(self.device).float() - self.pixel_mean) / self.pixel_std
 
     def _stack(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
-        sizes = {tuple(video["frames"].shape[-2:]) for video in batched_inputs}
-        if len(sizes) > 1:
-            text = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
-            raise UserError(
-                f"videos of {text} pixels are in one batch; use one size or a batch of 1."
-            )
+        check_one_size([video["frames"] for video in batched_inputs], "videos")
         return torch.stack([self._normalize(video["frames"]) for video in batched_inputs])
 
 

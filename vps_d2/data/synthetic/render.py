@@ -257,12 +257,11 @@ def _windows(
 ) -> list[tuple[int, int, int, int]]:
     """Return for every frame the rows and columns of pixels that an object can cover."""
     num_frames = len(pose.positions)
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     if pose.shape == "sphere":
         # The outline of a sphere lies a little outside its corners' cube from near by.
-        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
         reach = np.broadcast_to(corners * pose.radius, (num_frames, 8, 3))
     else:
-        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
         reach = np.einsum("tij,kj->tki", pose.rotations, corners * pose.half_size)
     seen = scene.camera.project(pose.positions[:, None] + reach, height, width)
     low, high = seen.min(axis=1), seen.max(axis=1)

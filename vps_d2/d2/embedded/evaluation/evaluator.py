@@ -98,7 +98,7 @@ class _Stopwatch:
 
     def report(self, done: int) -> str:
         """Describe the progress after ``done`` batches."""
-        counted = max(done - self.warmup, 1) if done > self.warmup else done
+        counted = done - self.warmup if done > self.warmup else done
         whole = (time.perf_counter() - self.start) / counted
         eta = datetime.timedelta(seconds=int(whole * (self.total - done)))
         parts = [f"{part}: {value / counted:.4f} s/iter." for part, value in self.seconds.items()]

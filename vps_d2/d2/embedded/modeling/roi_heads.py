@@ -46,13 +46,7 @@ class StandardROIHeads(nn.Module):
 
         box, strides = cfg.MODEL.ROI_BOX_HEAD, [shapes[name].stride for name in self.in_features]
         channels = shapes[self.in_features[0]].channels
-        self.box_pooler = ROIPooler(
-            output_size=box.POOLER_RESOLUTION,
-            strides=strides,
-            sampling_ratio=box.POOLER_SAMPLING_RATIO,
-            pooler_type=box.POOLER_TYPE,
-            key="MODEL.ROI_BOX_HEAD.POOLER_TYPE",
-        )
+        self.box_pooler = _build_pooler(box, "MODEL.ROI_BOX_HEAD", strides)
         head = choose(
             "MODEL.ROI_BOX_HEAD.NAME", box.NAME, {"FastRCNNConvFCHead": FastRCNNConvFCHead}
         )
@@ -60,13 +54,7 @@ class StandardROIHeads(nn.Module):
         self.box_predictor = FastRCNNOutputLayers(cfg, self.box_head.channels)
         if self.mask_on:
             mask = cfg.MODEL.ROI_MASK_HEAD
-            self.mask_pooler = ROIPooler(
-                output_size=mask.POOLER_RESOLUTION,
-                strides=strides,
-                sampling_ratio=mask.POOLER_SAMPLING_RATIO,
-                pooler_type=mask.POOLER_TYPE,
-                key="MODEL.ROI_MASK_HEAD.POOLER_TYPE",
-            )
+            self.mask_pooler = _build_pooler(mask, "MODEL.ROI_MASK_HEAD", strides)
             known_heads = {"MaskRCNNConvUpsampleHead": MaskRCNNConvUpsampleHead}
             mask_head = choose("MODEL.ROI_MASK_HEAD.NAME", mask.NAME, known_heads)
             self.mask_head = mask_head(cfg, channels)
@@ -166,6 +154,17 @@ class StandardROIHeads(nn.Module):
         for name, values in zip(("fg", "bg"), zip(*counts, strict=True), strict=True):
             storage.put_scalar(f"roi_head/num_{name}_samples", sum(values) / len(values))
         return sampled
+
+
+def _build_pooler(keys: CfgNode, name: str, strides: list[int]) -> ROIPooler:
+    """Build the pooler of a head from its keys, which are called ``name`` in errors."""
+    return ROIPooler(
+        output_size=keys.POOLER_RESOLUTION,
+        strides=strides,
+        sampling_ratio=keys.POOLER_SAMPLING_RATIO,
+        pooler_type=keys.POOLER_TYPE,
+        key=f"{name}.POOLER_TYPE",
+    )
 
 
 def _with_truth(proposal: Instances, target: Instances) -> Instances:
