@@ -10,12 +10,13 @@ import torch
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return one minus the mean soft Dice index, ``2 sum(p y) / (sum(p) + sum(y))`` of a class."""
-    probabilities = logits.float().softmax(1)
-    classes = labels.unique()
-    chosen = probabilities[:, classes]
-    truth = labels[:, None] == classes[:, None, None]
-    overlap = (chosen * truth).sum((0, 2, 3))
-    total = chosen.sum((0, 2, 3)) + truth.sum((0, 2, 3))
+    probabilities = logits.movedim(1, -1).flatten(0, 2).float().softmax(1)
+    labels = labels.flatten()
+    counts = torch.bincount(labels, minlength=probabilities.shape[1])
+    classes = counts.nonzero().flatten()
+    own = probabilities.gather(1, labels[:, None]).flatten()
+    overlap = torch.zeros_like(probabilities[0]).index_add(0, labels, own)[classes]
+    total = (probabilities.sum(0) + counts)[classes]
     return (1 - 2 * overlap / total).mean()
 
 
