@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from vps_d2.benchmark import Benchmark, Figure, format_table, generator_figure, to_report
-from vps_d2.checkpoint_files import write_whole
 from vps_d2.errors import UserError, run_tool
+from vps_d2.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("generator", "loader", "predictor", "segmenter", "pipeline")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vps_d2.checkpoint_files import write_whole
 from vps_d2.data.video import NUM_INPUT_FRAMES
 from vps_d2.errors import UserError, run_tool
 from vps_d2.evaluation.compare import (
@@ -17,6 +16,7 @@ from vps_d2.evaluation.compare import (
     score_frames,
     score_masks,
 )
+from vps_d2.files import write_whole
 
 EPILOG = """examples:
   python tools/evaluate.py --pred output/hidden/hidden_masks.npy \\

@@ -1,15 +1,14 @@
-"""Checkpoint files on disk: read without running code, and written whole or not at all."""
+"""Checkpoint files on disk, read without running code."""
 
 import os
 import pickle
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from vps_d2.errors import UserError
+from vps_d2.files import write_whole
 
 # What PyTorch's message says of a pickle that names a function or class.
 _FOREIGN_GLOBAL = re.compile(
@@ -89,24 +88,3 @@ def export_weights(checkpoint: str, path: str) -> int:
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
     return os.path.getsize(path)
-
-
-@contextmanager
-def write_whole(path: str) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name only when all of it is on the disk.
-
-    A process that is killed leaves the old file as it was, and at most a ``.tmp`` beside it, which
-    the next writer replaces.
-
-    Args:
-        path: of the file; its folder exists.
-
-    Yields:
-        the file, to be written in binary.
-    """
-    unfinished = f"{path}.tmp"
-    with open(unfinished, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.checkpoint_files import write_whole
 from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import (
@@ -23,6 +22,7 @@ from vps_d2.data.video import (
     video_number,
 )
 from vps_d2.errors import UserError
+from vps_d2.files import write_whole
 from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
 

@@ -22,7 +22,6 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.checkpoint_files import write_whole
 from vps_d2.data.faults import Fault, describe_faults, scan_split
 from vps_d2.data.video import (
     NUM_INPUT_FRAMES,
@@ -33,6 +32,7 @@ from vps_d2.data.video import (
     read_frames,
 )
 from vps_d2.errors import UserError
+from vps_d2.files import write_whole
 from vps_d2.pipeline import FutureMaskPredictor, FuturePrediction
 from vps_d2.visualization import caption, colorize_mask, enlarge, overlay_mask, strip, write_gif
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.checkpoint_files import write_whole
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.video import (
     NUM_FRAMES,
@@ -30,6 +29,7 @@ from vps_d2.data.video import (
 from vps_d2.errors import UserError
 from vps_d2.evaluation.compare import load_masks, score_masks
 from vps_d2.evaluation.metrics import JaccardIndex
+from vps_d2.files import write_whole
 from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
 from vps_d2.visualization import colorize_mask
 

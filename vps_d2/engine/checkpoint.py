@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
-from vps_d2.checkpoint_files import read_checkpoint, write_whole
+from vps_d2.checkpoint_files import read_checkpoint
 from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.errors import UserError
+from vps_d2.files import write_whole
 
 
 class SafeCheckpointer(DetectionCheckpointer):
