@@ -7,7 +7,7 @@ A video record is ``{"video_id", "video_name", "folder", "height", "width", "num
 ``"mask_file_name"`` where there are masks. A frame record is ``{"file_name", "image_id",
 "video_id", "frame_index", "height", "width", "mask_file_name", "mask_index",
 "sem_seg_file_name"}``; its annotations are made on demand by
-:func:`vps_d2.data.annotations.annotate`.
+:func:`vps_d2.data.annotations.annotate`. A record of tracks is ``{"tracks_file_name", "row"}``.
 """
 
 import logging
@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.classes import CLASS_COLORS, CLASS_NAMES, THING_NAMES
@@ -75,6 +77,16 @@ def register_generated_frames(name: str, root: str | Path) -> None:
             ``f`` is the index of the frame, counted from 0.
     """
     _register(name, partial(_generated_records, name, partial(Path, root)))
+
+
+def register_tracks(name: str, root: str | Path) -> None:
+    """Register tracks that ``tools/make_tracks.py`` wrote as a data set.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        root: folder of ``tracks_<n>.npy``.
+    """
+    _register(name, partial(_track_records, name, partial(Path, root)))
 
 
 def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
@@ -195,6 +207,23 @@ def _generated_record(path: Path, video_id: int, frame_index: int) -> Record:
     }
 
 
+def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
+    folder = root()
+    records: list[Record] = []
+    faults: list[Fault] = []
+    for path in sorted(folder.glob("tracks_*.npy")):
+        try:
+            count = len(np.load(path, mmap_mode="r")["class_ids"])
+        except (OSError, ValueError, IndexError) as error:
+            faults.append(Fault(path, f"not a file of tracks ({error})"))
+            continue
+        records += [{"tracks_file_name": str(path), "row": row} for row in range(count)]
+    if not records and not faults:
+        faults.append(Fault(folder, "no tracks_<n>.npy in it; make them with tools/make_tracks.py"))
+    stop_or_log(name, faults, skip_faulty and bool(records), _log)
+    return records
+
+
 def _builtin_root(folder: str) -> Path:
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"), "vps", folder)
 
@@ -206,6 +235,10 @@ def _register_builtin() -> None:
     for split in ("train", "val"):
         name = f"vps_frames_{split}"
         _register(name, partial(_frame_records, name, partial(_builtin_root, split)))
+    _register(
+        "vps_tracks_train",
+        partial(_track_records, "vps_tracks_train", partial(_builtin_root, "tracks_train")),
+    )
     name = "vps_generated_train"
     _register(name, partial(_generated_records, name, partial(_builtin_root, "generated_train")))
 

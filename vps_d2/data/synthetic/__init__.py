@@ -14,6 +14,7 @@ from vps_d2.data.synthetic.dataset import (
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Body, Camera, Scene, SyntheticOptions
+from vps_d2.data.synthetic.tracks import make_tracks, simulate_tracks
 
 __all__ = [
     "SPLITS",
@@ -24,8 +25,10 @@ __all__ = [
     "SyntheticVideo",
     "generate_video",
     "make_dataset",
+    "make_tracks",
     "render",
     "render_masks",
     "simulate",
+    "simulate_tracks",
     "video_seed",
 ]

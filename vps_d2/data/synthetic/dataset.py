@@ -3,10 +3,10 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import mujoco
@@ -27,6 +27,9 @@ SETTINGS_FILE = "synthetic.json"
 TRUTH_FILE = "hidden_truth.npy"
 _RANDOMIZED_SPLITS = ("train", "unlabeled")
 _MAX_VIDEOS = 10_000_000
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ def make_dataset(
     """
     out = Path(out)
     options = options or SyntheticOptions()
-    _check_settings(
-        out,
+    check_settings(
+        out / SETTINGS_FILE,
         {
             "seed": seed,
             "counts": {split: counts.get(split, 0) for split in SPLITS},
@@ -121,7 +124,7 @@ def make_dataset(
     jobs = list(_plan(out, counts, seed, options, randomize))
     todo = [job for job in jobs if not job.folder.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in _write_all(todo, workers or os.cpu_count() or 1):
+        for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
             progress.update()
     hidden = [job for job in jobs if job.split == "hidden"]
     if hidden and not (out / TRUTH_FILE).exists():
@@ -146,9 +149,17 @@ def _plan(
             number += 1
 
 
-def _check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Write down what the data set is made of, or refuse to mix it with another."""
-    path = out / SETTINGS_FILE
+def check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write down what the data set is made of, or refuse to mix it with another.
+
+    Args:
+        path: of the file that says it, in the folder of the data set.
+        settings: that decide what the data set holds.
+
+    Raises:
+        UserError: if the file says otherwise, or cannot be read or written.
+    """
+    out = path.parent
     try:
         if path.exists():
             there = json.loads(path.read_text())
@@ -168,14 +179,23 @@ def _check_settings(out: Path, settings: dict[str, Any]) -> None:
         raise UserError(f"{path} is not JSON; delete the folder and make it anew.") from error
 
 
-def _write_all(jobs: list[_Job], workers: int) -> Iterator[None]:
-    """Write videos, in this process if one is enough."""
+def run_jobs(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, chunk: int = 4
+) -> Iterator[Result]:
+    """Yield what a function returns for each job, in any order.
+
+    Args:
+        function: of a module, so that other processes find it.
+        jobs: its arguments.
+        workers: processes; with 1, or one job, this process does it all.
+        chunk: jobs that a process takes at a time.
+    """
     if workers == 1 or len(jobs) <= 1:
-        yield from map(_write_one, jobs)
+        yield from map(function, jobs)
         return
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(workers, len(jobs)), initializer=_start_worker) as pool:
-        yield from pool.imap_unordered(_write_one, jobs, chunksize=4)
+        yield from pool.imap_unordered(function, jobs, chunksize=chunk)
 
 
 def _start_worker() -> None:

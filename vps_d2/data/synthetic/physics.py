@@ -47,22 +47,28 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
 
     Args:
         seed: of the video; the same seed gives the same motion on one version of MuJoCo.
-        options: camera_jitter moves the camera, nothing else matters here.
+        options: camera_jitter moves the camera, physics_jitter changes the motion, nothing else
+            matters here.
     """
+    options = options or SyntheticOptions()
     rng = np.random.default_rng([seed, 0])
-    camera = _draw_camera(rng, 0.0 if options is None else options.camera_jitter)
+    # Numbers of their own: the same seed sets the same stage with and without jitter.
+    factors = np.exp(options.physics_jitter * np.random.default_rng([seed, 5]).uniform(-1, 1, 4))
+    speed, friction, drag, bounce = factors ** (0.1, 0.5, 0.7, 0.5)
+    camera = _draw_camera(rng, options.camera_jitter)
     bodies = _draw_bodies(rng)
     starts, velocities = _draw_starts(rng, len(bodies))
     yaws = rng.uniform(0, 2 * math.pi, len(bodies))
-    frictions = rng.uniform(*_FLOOR_FRICTION, len(bodies))
-    model = mujoco.MjModel.from_xml_string(_model_xml(bodies, frictions, rng))
-    model.dof_damping[:] = _DRAG * model.dof_M0
+    frictions = rng.uniform(*_FLOOR_FRICTION, len(bodies)) * friction
+    damping = rng.uniform(15, 60) * bounce
+    model = mujoco.MjModel.from_xml_string(_model_xml(bodies, frictions, damping))
+    model.dof_damping[:] = _DRAG * drag * model.dof_M0
     data = mujoco.MjData(model)
     for index, body in enumerate(bodies):
         half_yaw = yaws[index] / 2
         orientation = (math.cos(half_yaw), 0, 0, math.sin(half_yaw))
         data.qpos[7 * index : 7 * index + 7] = (*starts[index], body.half_size[2], *orientation)
-        data.qvel[6 * index : 6 * index + 2] = velocities[index]
+        data.qvel[6 * index : 6 * index + 2] = velocities[index] * speed
     states = []
     for frame_index in range(NUM_FRAMES):
         if frame_index:
@@ -126,9 +132,14 @@ def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
     return starts, velocities
 
 
-def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, rng: np.random.Generator) -> str:
-    """Return the scene as MJCF. Contact with the floor has its own law: there nothing bounces."""
-    bounce = rng.uniform(15, 60)
+def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, damping: float) -> str:
+    """Return the scene as MJCF. Contact with the floor has its own law: there nothing bounces.
+
+    Args:
+        bodies: the objects.
+        frictions: of the floor with each of them.
+        damping: of the contact of two objects; the smaller, the more they bounce.
+    """
     kinds = {"cube": "box", "sphere": "sphere", "cylinder": "cylinder"}
     objects, pairs = [], []
     for index, (body, friction) in enumerate(zip(bodies, frictions, strict=True)):
@@ -146,7 +157,7 @@ def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, rng: np.random.Gen
     return (
         f'<mujoco><option timestep="{FRAME_SECONDS / _STEPS_PER_FRAME}" cone="elliptic" '
         'integrator="implicitfast"/>'
-        f'<default><geom condim="3" friction="0.3" solref="-20000 -{bounce}"/></default>'
+        f'<default><geom condim="3" friction="0.3" solref="-20000 -{damping}"/></default>'
         '<worldbody><geom name="floor" type="plane" size="0 0 1" contype="0" conaffinity="0"/>'
         f"{''.join(objects)}</worldbody><contact>{''.join(pairs)}</contact></mujoco>"
     )

@@ -39,6 +39,7 @@ class SyntheticOptions:
         noise: standard deviation of the pixels' noise, in grey levels.
         mask_roughness: how far outlines stray like a detector's, in pixels.
         camera_jitter: of height, direction and focal length; 1 is strong.
+        physics_jitter: of friction, drag, bounce and speed; 1 is strong.
     """
 
     height: int = 160
@@ -48,6 +49,7 @@ class SyntheticOptions:
     noise: float = 0.0
     mask_roughness: float = 0.0
     camera_jitter: float = 0.0
+    physics_jitter: float = 0.0
 
     @classmethod
     def randomized(cls, height: int = 160, width: int = 240) -> "SyntheticOptions":

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from tests.helpers import load_tool
+from vps_d2.data.synthetic import SyntheticOptions, make_tracks, simulate, simulate_tracks
+from vps_d2.data.synthetic import tracks as tracks_module
+from vps_d2.data.tracks import COVERED, TRACKS
+from vps_d2.errors import UserError
+
+
+def test_a_record_says_what_the_scene_does():
+    scene = simulate(5)
+    record = simulate_tracks(5, SyntheticOptions())
+    count = len(scene.bodies)
+    assert record["class_ids"][:count].tolist() == [body.class_id for body in scene.bodies]
+    assert not record["class_ids"][count:].any()
+    np.testing.assert_allclose(
+        record["places"][:count], scene.positions[..., :2].swapaxes(0, 1), atol=1e-5
+    )
+    lengths = np.linalg.norm(record["orientations"][:count], axis=-1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+
+
+def test_outlines_lie_where_the_camera_sees_the_object():
+    scene = simulate(8)
+    record = simulate_tracks(8, SyntheticOptions())
+    seen = record["outlines"][:, :, 0] > 0.003
+    assert seen.any()
+    for number, frame in np.argwhere(seen):
+        x, y = scene.camera.project(scene.positions[frame, number], 160, 240)[:2] / 240
+        left, top, right, bottom = record["outlines"][number, frame, 3:] + [0.5, 1 / 3] * 2
+        cut = left <= 0.01 or top <= 0.01 or right >= 0.99 or bottom >= 2 / 3 - 0.01
+        assert cut or (left <= x <= right and top <= y <= bottom)
+
+
+def test_points_inside_lie_within_the_object_and_some_outside():
+    records = np.stack([simulate_tracks(seed, SyntheticOptions()) for seed in range(6)])
+    inside = records["inside"]
+    assert set(np.unique(inside)) == {0, 1, COVERED}
+    for record in records:
+        scene_is_empty = ~(record["inside"] == 1).any(-1)
+        spread = np.linalg.norm(np.ptp(record["points"], axis=1), axis=-1)
+        assert (spread[~scene_is_empty] > 0.02).all()
+
+
+def test_jitter_changes_the_motion_and_keeps_the_stage():
+    plain, jittered = simulate(3), simulate(3, SyntheticOptions(physics_jitter=1.0))
+    np.testing.assert_allclose(plain.positions[0], jittered.positions[0])
+    assert [body.class_id for body in plain.bodies] == [body.class_id for body in jittered.bodies]
+    assert np.abs(plain.positions[-1] - jittered.positions[-1]).max() > 0.01
+
+
+def test_more_videos_are_added_to_those_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracks_module, "_SHARD_SIZE", 2)
+    assert make_tracks(tmp_path, 3, seed=1, workers=1) == 3
+    first = np.load(tmp_path / "tracks_00000.npy")
+    assert first.dtype == TRACKS and len(first) == 2
+    assert make_tracks(tmp_path, 3, seed=1, workers=1) == 0
+    assert make_tracks(tmp_path, 4, seed=1, workers=1) == 2  # the shard that was not full
+    assert np.load(tmp_path / "tracks_00000.npy").tobytes() == first.tobytes()
+    assert len(np.load(tmp_path / "tracks_00001.npy")) == 2
+
+
+def test_tracks_of_other_settings_are_not_mixed(tmp_path):
+    make_tracks(tmp_path, 1, seed=1, workers=1)
+    with pytest.raises(UserError, match="another seed"):
+        make_tracks(tmp_path, 1, seed=2, workers=1)
+
+
+def test_a_broken_shard_is_made_anew(tmp_path):
+    (tmp_path / "tracks_00000.npy").write_bytes(b"cut sho")
+    assert make_tracks(tmp_path, 1, seed=1, workers=1) == 1
+    assert len(np.load(tmp_path / "tracks_00000.npy")) == 1
+
+
+def test_tool(tmp_path, capsys):
+    load_tool("make_tracks").main(["--out", str(tmp_path), "--videos", "2", "--workers", "1"])
+    assert "made 2 videos" in capsys.readouterr().out

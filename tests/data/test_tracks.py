@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from vps_d2.data.tracks import MAX_OBJECTS, read_outlines
+
+
+def masks_with(*boxes: tuple[int, int, int, int, int, int], frames=3, height=160, width=240):
+    """Rectangles given as frame, class number, left, top, right, bottom."""
+    masks = np.zeros((frames, height, width), np.uint8)
+    for frame, number, left, top, right, bottom in boxes:
+        masks[frame, top:bottom, left:right] = number
+    return masks
+
+
+def test_a_rectangle_is_measured_in_widths_from_the_middle():
+    class_ids, outlines = read_outlines(masks_with((1, 7, 120, 80, 140, 90)))
+    assert class_ids.tolist() == [7]
+    expected = np.array([20 * 10 / 240, 10, 5, 0, 0, 20, 10]) / 240
+    np.testing.assert_allclose(outlines[0, 1], expected, rtol=1e-6)
+    assert not outlines[0, [0, 2]].any()
+
+
+def test_the_largest_object_comes_first():
+    class_ids, _ = read_outlines(masks_with((0, 3, 0, 0, 9, 9), (0, 40, 50, 0, 90, 40)))
+    assert class_ids.tolist() == [40, 3]
+
+
+def test_patches_of_a_few_pixels_are_not_seen():
+    class_ids, outlines = read_outlines(
+        masks_with((0, 5, 0, 0, 2, 3), (1, 5, 30, 30, 50, 50), (2, 9, 0, 0, 3, 3))
+    )
+    assert class_ids.tolist() == [5]
+    assert (outlines[0, :, 0] > 0).tolist() == [False, True, False]
+
+
+def test_no_object():
+    class_ids, outlines = read_outlines(masks_with())
+    assert class_ids.shape == (0,) and outlines.shape == (0, 3, 7)
+
+
+def test_more_objects_than_wanted_leave_out_the_smallest():
+    boxes = [(0, number, 20 * number, 0, 20 * number + 5 + number, 9) for number in range(1, 9)]
+    class_ids, _ = read_outlines(masks_with(*boxes))
+    assert class_ids.tolist() == list(range(8, 8 - MAX_OBJECTS, -1))
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_resolution_does_not_matter(scale):
+    masks = masks_with((0, 2, 10, 20, 40, 60), (2, 2, 60, 100, 100, 160))
+    large = masks.repeat(scale, 1).repeat(scale, 2)
+    for small_part, large_part in zip(read_outlines(masks), read_outlines(large), strict=True):
+        np.testing.assert_allclose(small_part, large_part, atol=1e-6)

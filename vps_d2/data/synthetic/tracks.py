@@ -1,0 +1,154 @@
+"""Generated motion without pictures: what the models of objects learn from, twenty times faster.
+
+A data set of tracks is a folder of shards ``tracks_<n>.npy``, structured arrays of TRACKS with a
+video in each record.
+"""
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.data.synthetic.dataset import check_settings, run_jobs, video_seed
+from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.render import render_masks
+from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
+from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.files import write_whole
+
+__all__ = ["make_tracks", "simulate_tracks"]
+
+_SHARD_SIZE = 500
+_FILE = "tracks_{:05d}.npy"
+_SETTINGS_FILE = "tracks.json"
+_MAX_ROUGHNESS = 1.0
+_WINDOW = 0.75
+"""Half the side of the square that points are drawn from, metres where the object is."""
+
+
+def simulate_tracks(seed: int, options: SyntheticOptions) -> np.ndarray:
+    """Return one record of TRACKS.
+
+    Args:
+        seed: of the video.
+        options: of its motion and its masks.
+    """
+    rng = np.random.default_rng([seed, 3])
+    scene = simulate(seed, options)
+    frame = int(rng.integers(NUM_FRAMES))
+    masks = render_masks(scene, options, [*range(NUM_INPUT_FRAMES), frame])
+    record = np.zeros((), TRACKS)
+    class_ids, outlines = read_outlines(masks[:NUM_INPUT_FRAMES])
+    of_class = dict(zip(class_ids.tolist(), outlines, strict=True))
+    w, x, y, z = np.moveaxis(scene.quaternions, -1, 0)
+    angles = 4 * np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    for number, body in enumerate(scene.bodies):
+        record["class_ids"][number] = body.class_id
+        record["outlines"][number] = of_class.get(body.class_id, 0)
+        record["places"][number] = scene.positions[:, number, :2]
+        record["velocities"][number] = scene.velocities[:, number, :2]
+        record["orientations"][number, :, 0] = np.cos(angles[:, number])
+        record["orientations"][number, :, 1] = np.sin(angles[:, number])
+        points, inside = _draw_points(scene, number, frame, masks[-1], rng)
+        record["points"][number], record["inside"][number] = points, inside
+    record["points_frame"] = frame
+    return record
+
+
+def _draw_points(
+    scene: Scene, number: int, frame: int, mask: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points around an object, float (NUM_POINTS, 2), and whether they are inside of it."""
+    height, width = mask.shape
+    column, row, depth = scene.camera.project(scene.positions[frame, number], height, width)
+    points = rng.uniform(-1, 1, (NUM_POINTS, 2))
+    inside = np.full(NUM_POINTS, COVERED)
+    if depth < 1:
+        return points, inside
+    points = [column, row] + points * _WINDOW * scene.camera.focal_length * width / depth
+    columns, rows = np.floor(points).astype(int).T
+    # Labels belong to the centres of pixels.
+    points = (np.stack([columns, rows], axis=1) + 0.5 - [width / 2, height / 2]) / width
+    seen = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    table = np.full(NUM_CLASSES, COVERED)
+    table[0], table[scene.bodies[number].class_id] = 0, 1
+    inside[seen] = table[mask[rows[seen], columns[seen]]]
+    return points, inside
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    seeds: range
+    options: SyntheticOptions
+
+
+def make_tracks(
+    out: str | Path,
+    count: int,
+    *,
+    seed: int = 0,
+    options: SyntheticOptions | None = None,
+    workers: int | None = None,
+) -> int:
+    """Write a data set of tracks; shards that are there are kept.
+
+    Args:
+        out: folder of the data set.
+        count: number of videos.
+        seed: of the data set; the videos of a seed do not depend on their number.
+        options: of every video, but for the roughness of the masks, which differs from video to
+            video; None for strong jitter of the physics.
+        workers: processes; None for one on each CPU.
+
+    Returns:
+        how many videos were made now.
+
+    Raises:
+        UserError: if ``out`` holds tracks of other settings, or cannot be written.
+    """
+    out = Path(out)
+    options = options or SyntheticOptions(physics_jitter=1.0)
+    settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
+    check_settings(out / _SETTINGS_FILE, settings)
+    starts = range(0, count, _SHARD_SIZE)
+    shards = [
+        _Shard(
+            out / _FILE.format(number),
+            range(video_seed(seed, start), video_seed(seed, min(start + _SHARD_SIZE, count))),
+            options,
+        )
+        for number, start in enumerate(starts)
+    ]
+    todo = [shard for shard in shards if not _is_complete(shard)]
+    made = 0
+    done = count - sum(len(shard.seeds) for shard in todo)
+    with tqdm(total=count, initial=done, unit="video") as progress:
+        for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1, 1):
+            progress.update(size)
+            made += size
+    return made
+
+
+def _is_complete(shard: _Shard) -> bool:
+    try:
+        return len(np.load(shard.path, mmap_mode="r")) >= len(shard.seeds)
+    except (OSError, ValueError):  # not there, or cut short
+        return False
+
+
+def _write_shard(shard: _Shard) -> int:
+    records = np.stack([_roughen(seed, shard.options) for seed in shard.seeds])
+    with write_whole(str(shard.path)) as file:
+        np.save(file, records)
+    return len(records)
+
+
+def _roughen(seed: int, options: SyntheticOptions) -> np.ndarray:
+    roughness = np.random.default_rng([seed, 4]).uniform(0, _MAX_ROUGHNESS)
+    return simulate_tracks(seed, replace(options, mask_roughness=float(roughness)))

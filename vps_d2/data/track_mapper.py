@@ -1,0 +1,120 @@
+"""The mapper of generated tracks, for the models of objects.
+
+Shapes: ``K`` objects, ``T_in`` input frames, ``F`` all frames, ``Q`` points.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+
+from vps_d2.d2.config import CfgNode, configurable
+from vps_d2.data.datasets import Record
+from vps_d2.data.mappers import DATASET_MAPPER_REGISTRY, FutureMasksMapper
+from vps_d2.data.tracks import TRACKS
+
+_FRAME_WIDTH = 240
+_FRAME_JITTER = (12.0, 0.5, 0.5, 0.8, 0.8, 0.8, 0.8)
+_VIDEO_JITTER = (8.0, 0.4, 0.4, 0.6, 0.6, 0.6, 0.6)
+"""Deviations of an outline's measures in pixels of a frame 240 wide, at a noise of 1: anew in each
+frame, and the same in all frames of a video."""
+
+
+@DATASET_MAPPER_REGISTRY.register()
+class TracksMapper:
+    """Tracks to train on; in inference the masks of videos, as :class:`FutureMasksMapper`.
+
+    Args:
+        is_train: read tracks, not videos.
+        evaluation: mapper of the videos; None in training.
+        noise: greatest noise on the outlines; each video draws its own below.
+        max_missed: greatest share of the frames in which an object is missed, drawn likewise.
+        flip: share of the videos that are mirrored.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        evaluation: FutureMasksMapper | None = None,
+        noise: float = 0.8,
+        max_missed: float = 0.06,
+        flip: float = 0.5,
+    ) -> None:
+        self.is_train = is_train
+        self.evaluation = evaluation
+        self.noise = noise
+        self.max_missed = max_missed
+        self.flip = flip
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        keys = cfg.INPUT.TRACK_NOISE
+        return {
+            "is_train": is_train,
+            "evaluation": None if is_train else FutureMasksMapper(cfg, is_train=False),
+            "noise": keys.OUTLINE,
+            "max_missed": keys.MISSED_FRAME,
+            "flip": 0.5 if cfg.INPUT.RANDOM_FLIP == "horizontal" else 0.0,
+        }
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        """Read and augment one video.
+
+        Args:
+            record: of a data set of tracks; in inference of labelled videos.
+
+        Returns:
+            the fields of ``vps_d2.data.tracks.TRACKS`` as tensors: ``class_ids`` int64 ``(K,)``,
+            ``outlines`` float32 ``(K, T_in, 7)``, ``places``, ``velocities`` and ``orientations``
+            float32 ``(K, F, 2)``, ``points`` float32 ``(K, Q, 2)``, ``inside`` int64 ``(K, Q)`` and
+            ``points_frame``, int.
+        """
+        if self.evaluation is not None:
+            return self.evaluation(record)
+        tracks = _open(record["tracks_file_name"])[record["row"]]
+        sample = {name: np.array(tracks[name]) for name in TRACKS.names or ()}
+        if np.random.uniform() < self.flip:
+            _mirror(sample)
+        sample["outlines"] = self._add_noise(sample["outlines"])
+        for name in ("class_ids", "inside"):
+            sample[name] = sample[name].astype(np.int64)
+        tensors: dict[str, Any] = {
+            name: torch.from_numpy(value) for name, value in sample.items() if value.ndim
+        }
+        tensors["points_frame"] = int(sample["points_frame"])
+        if "stream_position" in record:
+            tensors["stream_position"] = record["stream_position"]
+        return tensors
+
+    def _add_noise(self, outlines: np.ndarray) -> np.ndarray:
+        """Return outlines as a segmenter would find them."""
+        seen = outlines[..., :1] > 0
+        strength = np.random.uniform(0, self.noise) / _FRAME_WIDTH
+        frame = np.random.normal(size=outlines.shape) * _FRAME_JITTER
+        video = np.random.normal(size=(len(outlines), 1, outlines.shape[2])) * _VIDEO_JITTER
+        noise = (frame + video) * strength
+        noise[..., 0] /= _FRAME_WIDTH
+        noisy = outlines + noise
+        noisy[..., 0] = np.maximum(noisy[..., 0], 1e-5)
+        missed = np.random.uniform(size=seen.shape) < np.random.uniform(0, self.max_missed)
+        return (noisy * (seen & ~missed)).astype(np.float32)
+
+
+@functools.cache
+def _open(path: str) -> np.ndarray:
+    tracks: np.ndarray = np.load(path, mmap_mode="r")
+    return tracks
+
+
+def _mirror(sample: dict[str, np.ndarray]) -> None:
+    """Swap left and right, in place."""
+    outlines = sample["outlines"]
+    outlines[..., 1] *= -1
+    outlines[..., [3, 5]] = -outlines[..., [5, 3]]
+    for name in ("places", "velocities", "points"):
+        sample[name][..., 0] *= -1
+    sample["orientations"][..., 1] *= -1

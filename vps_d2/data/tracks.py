@@ -1,0 +1,91 @@
+"""Tracks: where each object of a video is seen, frame by frame, read from masks.
+
+In one video every object is of a different class, so a class is an object, and the masks of a video
+hold exact tracks. Nothing here imports PyTorch.
+
+Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Outlines are float32 ``(K, T, 7)``:
+area, centre x and y, left, top, right and bottom of an object in a frame, zeros where it is not
+seen. Areas are in squared picture widths, the others in picture widths from the middle of the
+picture, x to the right and y down.
+"""
+
+import numpy as np
+
+from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
+
+MAX_OBJECTS = 6
+"""Of a video."""
+NUM_MEASURES = 7
+"""Of an outline."""
+NUM_POINTS = 48
+COVERED = 2
+"""In ``inside``: it cannot be told, because the point is out of the picture or covered."""
+
+TRACKS = np.dtype(
+    [
+        ("class_ids", "u1", (MAX_OBJECTS,)),
+        ("outlines", "f4", (MAX_OBJECTS, NUM_INPUT_FRAMES, NUM_MEASURES)),
+        ("places", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
+        ("velocities", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
+        ("orientations", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
+        ("points", "f4", (MAX_OBJECTS, NUM_POINTS, 2)),
+        ("inside", "u1", (MAX_OBJECTS, NUM_POINTS)),
+        ("points_frame", "u1"),
+    ]
+)
+"""Tracks of one video: class numbers (0 for none); outlines in the input
+frames; true places on the floor in metres, velocities in metres a second, and cosine and sine of
+four times the angle about the vertical, in all frames; and in one frame, ``points_frame``, points
+around each object, x and y as outlines have them, with 1 inside of it, 0 outside, or COVERED."""
+_MIN_PIXELS = 12
+"""In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
+
+
+def read_outlines(
+    masks: np.ndarray, max_objects: int = MAX_OBJECTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure the objects of a video.
+
+    Args:
+        masks: uint8 ``(T, H, W)`` with class numbers 0-48.
+        max_objects: of more, those with the most pixels are kept.
+
+    Returns:
+        their class numbers, uint8 ``(K,)``, those with the most pixels first, and outlines.
+    """
+    num_frames, height, width = masks.shape
+    cells = num_frames * NUM_CLASSES
+    index = np.flatnonzero(masks)
+    frames, rest = np.divmod(index, height * width)
+    rows, columns = np.divmod(rest, width)
+    cell = frames * NUM_CLASSES + masks.reshape(-1)[index]
+    area = np.bincount(cell, minlength=cells).astype(np.float64)
+    lows = np.full((2, cells), max(height, width))
+    highs = np.zeros((2, cells), np.int64)
+    for low, high, places in zip(lows, highs, (columns, rows), strict=True):
+        np.minimum.at(low, cell, places)
+        np.maximum.at(high, cell, places)
+    count = np.maximum(area, 1)
+    x, y = (np.bincount(cell, places, cells) / count for places in (columns, rows))
+    middle = np.array([width, height]) / 2
+    measures = np.stack(
+        [
+            area / width,
+            x + 0.5 - middle[0],
+            y + 0.5 - middle[1],
+            lows[0] - middle[0],
+            lows[1] - middle[1],
+            highs[0] + 1 - middle[0],
+            highs[1] + 1 - middle[1],
+        ],
+        axis=-1,
+    )
+    seen = area >= _MIN_PIXELS * (width / 240) ** 2
+    outlines = (measures / width * seen[:, None]).astype(np.float32)
+    outlines = outlines.reshape(num_frames, NUM_CLASSES, NUM_MEASURES).swapaxes(0, 1)
+    total = outlines[:, :, 0].sum(1)
+    total[0] = 0
+    largest = np.argsort(-total, kind="stable")[:max_objects]
+    class_ids = largest[total[largest] > 0]
+    return class_ids.astype(np.uint8), outlines[class_ids]
