@@ -62,6 +62,11 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
     cfg.INPUT.MASK_NOISE.ROUGH = 0.5
     cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
+    # The same for tracks: greatest deviation of an outline, about in pixels, and greatest share of
+    # the frames in which an object is missed.
+    cfg.INPUT.TRACK_NOISE = CfgNode()
+    cfg.INPUT.TRACK_NOISE.OUTLINE = 0.8
+    cfg.INPUT.TRACK_NOISE.MISSED_FRAME = 0.06
 
 
 def _add_model_config(cfg: CfgNode) -> None:
@@ -105,6 +110,7 @@ def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.UNET.LOSS.BACKGROUND_WEIGHT = 0.5
 
     _add_mask_simvp_config(cfg)
+    _add_object_dynamics_config(cfg)
 
 
 def _add_mask_simvp_config(cfg: CfgNode) -> None:
@@ -137,6 +143,25 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING = CfgNode()
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.PROB = (0.0, 1.0)
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.ITERS = 10000
+
+
+def _add_object_dynamics_config(cfg: CfgNode) -> None:
+    cfg.MODEL.OBJECT_DYNAMICS = CfgNode()
+    # The encoder of tracks.
+    cfg.MODEL.OBJECT_DYNAMICS.CHANNELS = 128
+    cfg.MODEL.OBJECT_DYNAMICS.NUM_LAYERS = 3
+    cfg.MODEL.OBJECT_DYNAMICS.HEADS = 4
+    # What the motion of an object is told besides place, velocity, orientation and friction.
+    cfg.MODEL.OBJECT_DYNAMICS.CODE_SIZE = 8
+    cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 48
+    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 6  # of the motion, between two frames
+    cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
+    # Noise on the true states that the motion is learned from, metres; on velocities three times.
+    cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.02
+    # "last": draw the last frame alone; "all": all that follow the input.
+    cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
+    # Objects that are less likely to be about where they are predicted are not drawn.
+    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.2
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

@@ -3,6 +3,7 @@
 from vps_d2.modeling.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.mask_network import MaskSimVPNetwork
 from vps_d2.modeling.mask_simvp import MaskSimVP
+from vps_d2.modeling.object_dynamics import ObjectDynamics, ObjectDynamicsNetwork
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
 from vps_d2.modeling.reconstructor import ConvLSTMReconstructor, ReconstructorNetwork
 from vps_d2.modeling.simvp import SimVPNetwork
@@ -17,6 +18,8 @@ __all__ = [
     "ConvLSTMReconstructor",
     "MaskSimVP",
     "MaskSimVPNetwork",
+    "ObjectDynamics",
+    "ObjectDynamicsNetwork",
     "ReconstructorNetwork",
     "SimVP",
     "SimVPNetwork",

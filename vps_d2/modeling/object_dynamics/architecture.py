@@ -1,0 +1,159 @@
+"""ObjectDynamics: from the masks of the input frames to those of the next, object by object."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from vps_d2.d2.config import CfgNode, configurable
+from vps_d2.d2.modeling import META_ARCH_REGISTRY
+from vps_d2.data.video import NUM_TARGET_FRAMES
+from vps_d2.errors import UserError
+from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
+from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
+from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
+
+_ASPECT = 2 / 3
+"""Of the pictures that tracks are generated for."""
+
+
+@META_ARCH_REGISTRY.register()
+class ObjectDynamics(nn.Module):
+    """:class:`ObjectDynamicsNetwork` behind Detectron2's interface of a model.
+
+    Args:
+        network: tracks in, tracks out.
+        all_frames: draw all masks after the input, not the last alone.
+        min_probability: objects that are less likely to be where they are drawn are left out.
+        state_noise: see :func:`object_dynamics_losses`.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        network: ObjectDynamicsNetwork,
+        all_frames: bool = False,
+        min_probability: float = 0.2,
+        state_noise: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.all_frames = all_frames
+        self.min_probability = min_probability
+        self.state_noise = state_noise
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        keys = cfg.MODEL.OBJECT_DYNAMICS
+        if keys.TARGETS not in ("last", "all"):
+            raise UserError(
+                f'MODEL.OBJECT_DYNAMICS.TARGETS "{keys.TARGETS}" is none of "last" and "all"; '
+                "use one of them."
+            )
+        network = ObjectDynamicsNetwork(
+            num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
+            channels=keys.CHANNELS,
+            num_layers=keys.NUM_LAYERS,
+            heads=keys.HEADS,
+            code_size=keys.CODE_SIZE,
+            message_channels=keys.MESSAGE_CHANNELS,
+            substeps=keys.SUBSTEPS,
+            drawing_channels=keys.DRAWING_CHANNELS,
+        )
+        return {
+            "network": network,
+            "all_frames": keys.TARGETS == "all",
+            "min_probability": keys.MIN_PROBABILITY,
+            "state_noise": keys.STATE_NOISE,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model is on."""
+        return self.network.camera.pitch.device
+
+    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
+        """Predict masks, or in training how wrong the prediction is.
+
+        Args:
+            batched_inputs: for each video ``masks`` uint8 ``(T_in, H, W)``, all of one size; in
+                training what ``TracksMapper`` gives.
+
+        Returns:
+            in training a dict of scalars; otherwise for each video ``mask`` uint8 ``(H, W)``, the
+            last one, with all frames also ``masks`` uint8 ``(T_out, H, W)``, and of its ``K``
+            objects ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K, T_out)`` of being
+            about where they are drawn, and ``places`` float32 ``(K, T_out, 2)`` on the floor in
+            metres.
+
+        Raises:
+            UserError: if the masks are not of one size, or not ``T_in``.
+        """
+        if self.training:
+            return self.compute_losses(batched_inputs)
+        if not batched_inputs:
+            return []
+        masks = [video["masks"] for video in batched_inputs]
+        check_one_size(masks, "masks")
+        if len(masks[0]) != self.network.num_input_frames:
+            raise UserError(
+                f"the mask predictor wants {self.network.num_input_frames} masks of a video, not "
+                f"{len(masks[0])}; give as many."
+            )
+        tracks = self._to_device(masks_to_tracks(masks))
+        future = self.network(tracks, NUM_TARGET_FRAMES)
+        frames = range(1, NUM_TARGET_FRAMES + 1) if self.all_frames else [NUM_TARGET_FRAMES]
+        size = (masks[0].shape[-2], masks[0].shape[-1])
+        painted = torch.stack([self._paint(tracks, future, frame, size) for frame in frames], 1)
+        return [self._output(tracks, future, video, painted[video]) for video in range(len(masks))]
+
+    def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return the losses of :func:`object_dynamics_losses`."""
+        batch = {
+            name: torch.stack([video[name] for video in batched_inputs]).to(self.device)
+            for name in ("class_ids", "outlines", *Motions._fields)
+            if name != "points_frame"
+        }
+        tracks = Tracks(batch.pop("class_ids"), batch.pop("outlines"), _ASPECT)
+        frames = torch.tensor([video["points_frame"] for video in batched_inputs])
+        motions = Motions(**batch, points_frame=frames.to(self.device))
+        return object_dynamics_losses(self.network, tracks, motions, self.state_noise)
+
+    def _to_device(self, tracks: Tracks) -> Tracks:
+        return tracks._replace(
+            class_ids=tracks.class_ids.to(self.device), outlines=tracks.outlines.to(self.device)
+        )
+
+    def _paint(
+        self, tracks: Tracks, future: Future, frame: int, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Return the masks of one frame, uint8 ``(N, H, W)``."""
+        trajectory = future.trajectory
+        with torch.autocast(self.device.type, enabled=False):
+            return self.network.drawing.paint(
+                future.state,
+                tracks.class_ids,
+                trajectory.places[:, :, frame],
+                trajectory.orientations[:, :, frame],
+                future.probabilities[:, :, frame] >= self.min_probability,
+                self.network.camera,
+                size,
+            )
+
+    @staticmethod
+    def _output(
+        tracks: Tracks, future: Future, video: int, painted: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        known = tracks.class_ids[video] > 0
+        output = {
+            "mask": painted[-1],
+            "class_ids": tracks.class_ids[video, known],
+            "probabilities": future.probabilities[video, known, 1:],
+            "places": future.trajectory.places[video, known, 1:],
+        }
+        if len(painted) > 1:
+            output["masks"] = painted
+        return output
