@@ -14,6 +14,8 @@ import numpy as np
 from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 
+FRAME_SECONDS = 0.24
+"""Between two frames of the videos."""
 MAX_OBJECTS = 6
 """Of a video."""
 NUM_MEASURES = 7

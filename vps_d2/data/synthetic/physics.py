@@ -13,11 +13,11 @@ import numpy as np
 
 from vps_d2.data.classes import CLASS_NAMES, COLORS, MATERIALS, SHAPES
 from vps_d2.data.synthetic.scene import SIZES, Body, Camera, Scene, SyntheticOptions
+from vps_d2.data.tracks import FRAME_SECONDS
 from vps_d2.data.video import NUM_FRAMES
 
-__all__ = ["FRAME_SECONDS", "simulate"]
+__all__ = ["simulate"]
 
-FRAME_SECONDS = 0.24
 _STEPS_PER_FRAME = 60
 _NUM_BODIES = {3: 0.08, 4: 0.22, 5: 0.35, 6: 0.35}
 _SHARE_AT_REST = 0.41

@@ -103,7 +103,7 @@ class ObjectDynamics(nn.Module):
                 f"the mask predictor wants {self.network.num_input_frames} masks of a video, not "
                 f"{len(masks[0])}; give as many."
             )
-        tracks = self._to_device(masks_to_tracks(masks))
+        tracks = self.to_device(masks_to_tracks(masks))
         future = self.network(tracks, NUM_TARGET_FRAMES)
         frames = range(1, NUM_TARGET_FRAMES + 1) if self.all_frames else [NUM_TARGET_FRAMES]
         size = (masks[0].shape[-2], masks[0].shape[-1])
@@ -122,7 +122,8 @@ class ObjectDynamics(nn.Module):
         motions = Motions(**batch, points_frame=frames.to(self.device))
         return object_dynamics_losses(self.network, tracks, motions, self.state_noise)
 
-    def _to_device(self, tracks: Tracks) -> Tracks:
+    def to_device(self, tracks: Tracks) -> Tracks:
+        """Return tracks on the device of the model."""
         return tracks._replace(
             class_ids=tracks.class_ids.to(self.device), outlines=tracks.outlines.to(self.device)
         )

@@ -21,6 +21,8 @@ _HALF_RANGE = (0.6, 0.43)
 _STAGE = (0.0, 9.6)
 _STAGE_RADIUS = 14.0
 """Metres around the middle of the stage, outside of which motion is not learned from."""
+_FINE = 0.1
+"""Metres, and metres a second: errors of the state that still matter."""
 _HIT = 0.6
 """Error, in radii, up to which an object counts as being where it was predicted."""
 
@@ -104,7 +106,12 @@ def _future_losses(
     presence = F.binary_cross_entropy_with_logits(
         future.presence, hit.to(future.presence.dtype), reduction="none"
     )
+    first_known = (known & near)[:, :, 0]
     return {
+        # What little errors of the state grow to counts most, and hopeless ones hardly at all.
+        "loss_state_place": 0.3 * _mean((apart[:, :, 0] / _FINE).log1p(), first_known),
+        "loss_state_velocity": 0.5
+        * _mean((speed_error[:, :, 0] / _FINE).log1p(), with_speed[:, :, 0]),
         # Errors of a few radii lose an object as well as greater ones do.
         "loss_overlap": 2 * _mean(missed / (missed + 0.7) * later, in_sight & exists),
         "loss_place": _mean(3 * apart / (apart + 2) * later, near),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from vps_d2.data.tracks import FRAME_SECONDS
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
@@ -53,7 +54,7 @@ class Motion(nn.Module):
         *,
         code_size: int = 4,
         hidden: int = 48,
-        seconds_per_frame: float = 0.24,
+        seconds_per_frame: float = FRAME_SECONDS,
         substeps: int = 4,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vps_d2.data.tracks import NUM_MEASURES
+from vps_d2.data.tracks import FRAME_SECONDS, NUM_MEASURES
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
@@ -19,6 +19,8 @@ _BORDER = 1 / 200
 """Picture widths from its border within which an outline counts as cut."""
 _FAR = 40.0
 """Metres that a place read from an outline is held to, so near the horizon none is huge."""
+_RELATIVE = 6.0
+"""The same, of places relative to the last one, and of metres a second."""
 
 
 class State(NamedTuple):
@@ -44,6 +46,13 @@ class State(NamedTuple):
     size: torch.Tensor
     friction: torch.Tensor
     code: torch.Tensor
+
+
+class _Start(NamedTuple):
+    """A first guess of place and velocity, from the last two outlines."""
+
+    place: torch.Tensor
+    velocity: torch.Tensor
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -94,9 +103,9 @@ class _Block(nn.Module):
 class StateEncoder(nn.Module):
     """A transformer over the outlines of all objects in all frames.
 
-    Place and velocity are sums of the places where an object was seen, with weights that the
-    network chooses (a straight line through the last few frames is one such sum), and a small
-    correction: so they are as exact as the outlines.
+    Place and velocity are those of the last two outlines, and sums of all places where an object
+    was seen, with weights that the network chooses (a straight line through some frames is one such
+    sum), and a small correction: so they can be as exact as the outlines.
 
     Args:
         num_frames: ``T``.
@@ -116,7 +125,7 @@ class StateEncoder(nn.Module):
         code_size: int = 4,
     ) -> None:
         super().__init__()
-        num_features = 1 + NUM_MEASURES + _NUM_SIDES + 4 + NUM_KINDS
+        num_features = 1 + NUM_MEASURES + _NUM_SIDES + 6 + NUM_KINDS
         self.embed = mlp(num_features, channels, channels)
         self.time = nn.Parameter(torch.randn(num_frames, channels) * 0.02)
         self.blocks = nn.ModuleList(_Block(channels, heads) for _ in range(num_layers))
@@ -132,7 +141,7 @@ class StateEncoder(nn.Module):
         seen = tracks.seen
         exists = seen.any(-1)
         kind = one_hot_kinds(tracks.class_ids)
-        x, places, last = self._embed(tracks, camera, kind)
+        x, places, start = self._embed(tracks, camera, kind)
         mask = exists[:, None, None, None, :].expand(-1, seen.shape[2], -1, -1, -1).flatten(0, 1)
         # A video without objects attends to its empty places, which nobody reads.
         mask = mask | ~mask.any(-1, keepdim=True)
@@ -140,7 +149,7 @@ class StateEncoder(nn.Module):
             x = block(x, mask)
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.float())
-            weights = self.weights(x) * seen[..., None]
+            weights = 0.1 * self.weights(x) * seen[..., None]
             numbers = self.read(x[:, :, -1])
         sums = (weights[..., None] * places[..., None, :]).sum(2)
         place, velocity, orientation, size, friction, code = numbers.split(
@@ -149,8 +158,8 @@ class StateEncoder(nn.Module):
         return State(
             exists=exists,
             kinds=kind,
-            place=last + sums[:, :, 0] + 0.3 * place,
-            velocity=sums[:, :, 1] + 0.5 * velocity,
+            place=start.place + sums[:, :, 0] + 0.3 * place,
+            velocity=start.velocity + sums[:, :, 1] + 0.5 * velocity,
             orientation=orientation,
             size=(0.1 * size[..., 0]).exp(),
             friction=(self.mean_friction + 0.5 * friction[..., 0]).exp(),
@@ -159,8 +168,8 @@ class StateEncoder(nn.Module):
 
     def _embed(
         self, tracks: Tracks, camera: GroundCamera, kind: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return tokens ``(N, K, T, D)``, places relative to the last, and the last place."""
+    ) -> tuple[torch.Tensor, torch.Tensor, _Start]:
+        """Return tokens ``(N, K, T, D)``, places relative to the last, and a first guess."""
         seen = tracks.seen[..., None]
         outlines = tracks.outlines
         half_height = tracks.aspect / 2
@@ -168,10 +177,8 @@ class StateEncoder(nn.Module):
         cut = (outlines[..., 3:] - borders).abs() < _BORDER
         heights = torch.full_like(outlines[..., 0], CENTER_HEIGHT)
         ground = camera.to_ground(outlines[..., 1:3], heights).clamp(-_FAR, _FAR)
-        frames = torch.arange(seen.shape[2], device=seen.device)
-        last_seen = (frames * seen[..., 0]).argmax(-1)
-        last = ground.gather(2, last_seen[..., None, None].expand(-1, -1, 1, 2))
-        places = (ground - last) * seen
+        last, velocities = _differences(ground, seen)
+        places = ((ground - last[:, :, None]) * seen).clamp(-_RELATIVE, _RELATIVE)
         features = torch.cat(
             [
                 seen,
@@ -181,9 +188,35 @@ class StateEncoder(nn.Module):
                 (outlines[..., 5:7] - outlines[..., 3:5]) * 6,
                 cut,
                 places,
+                velocities,
                 ground / 5,
                 kind[:, :, None].expand(-1, -1, seen.shape[2], -1),
             ],
             dim=-1,
         )
-        return self.embed(features * seen) + self.time, places, last[:, :, 0]
+        start = _Start(last, velocities[:, :, -1])
+        return self.embed(features) + self.time, places, start
+
+
+def _differences(ground: torch.Tensor, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the last place seen, and the velocity since the one before.
+
+    Args:
+        ground: places, ``(N, K, T, 2)``.
+        seen: in which frames they mean something, bool ``(N, K, T, 1)``.
+
+    Returns:
+        ``(N, K, 2)``, and ``(N, K, T, 2)`` in metres a second: the last known up to each frame, 0
+        before an object was seen twice.
+    """
+    place, velocity = torch.zeros_like(ground[:, :, 0]), torch.zeros_like(ground[:, :, 0])
+    frame = torch.full_like(place[..., :1], -1)
+    velocities = []
+    for now in range(ground.shape[2]):
+        here = seen[:, :, now]
+        step = (ground[:, :, now] - place) / ((now - frame) * FRAME_SECONDS)
+        velocity = torch.where(here & (frame >= 0), step.clamp(-_RELATIVE, _RELATIVE), velocity)
+        place = torch.where(here, ground[:, :, now], place)
+        frame = torch.where(here, now, frame)
+        velocities.append(velocity)
+    return place, torch.stack(velocities, dim=2)

@@ -1,0 +1,260 @@
+"""Why the mask of frame 22 is wrong: the lost Jaccard index, cause by cause.
+
+One cause after the other is repaired, and what the index gains is put down to it: the input masks
+become true ones (segmentation), objects that meet no other after frame 11 are drawn at their true
+places (motion without contact), then those that do (motion after contact), then true masks take the
+place of drawn ones (drawing). What is still missing was never seen in the input.
+
+Shapes: ``N`` videos, ``T`` frames, ``K`` objects, ``H`` rows, ``W`` columns; masks are uint8 with
+class numbers 0-48.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vps_d2.data.tracks import read_outlines
+from vps_d2.data.video import (
+    NUM_INPUT_FRAMES,
+    NUM_TARGET_FRAMES,
+    find_videos,
+    read_frames,
+    read_masks,
+)
+from vps_d2.errors import UserError
+from vps_d2.evaluation.metrics import JaccardIndex
+from vps_d2.modeling.object_dynamics import Future, ObjectDynamics, Tracks, masks_to_tracks
+from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
+from vps_d2.pipeline import FutureMaskPredictor
+
+CAUSES = (
+    "segmentation",
+    "motion without contact",
+    "motion after contact",
+    "drawing",
+    "objects never seen",
+)
+_CONTACT = 0.95
+"""Metres between the centres of two objects below which they are taken to touch."""
+_STEPS = (4.0, 2.0, 1.0, 0.5)
+"""Pixels by which a place is moved in the search for the one that fits a mask best."""
+_MAX_MOVES = 30
+
+
+class Repairs(NamedTuple):
+    """Masks of frame 22 of one video, each with one more cause repaired.
+
+    Attributes:
+        masks: as predicted, and after each of the first four of CAUSES, five of ``(H, W)``.
+        truth: the true one, ``(H, W)``.
+        num_without_contact: objects of the true mask that meet no other.
+        num_with_contact: those that do.
+        num_never_seen: those that are in no true input mask.
+    """
+
+    masks: list[np.ndarray]
+    truth: np.ndarray
+    num_without_contact: int
+    num_with_contact: int
+    num_never_seen: int
+
+
+def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, Any]:
+    """Split the lost Jaccard index of labelled videos by its causes.
+
+    Args:
+        pipeline: whose mask predictor is an ``ObjectDynamics``.
+        root: folder of labelled videos.
+
+    Returns:
+        ``jaccard``, of the predictions; ``lost``, by CAUSES, which sum to one minus it;
+        ``num_objects``: in the true masks, by whether they meet others or were never seen.
+
+    Raises:
+        UserError: if the pipeline has no ``ObjectDynamics``, or a video cannot be read.
+    """
+    if pipeline.mask_predictor is None or not isinstance(
+        pipeline.mask_predictor.model, ObjectDynamics
+    ):
+        raise UserError(
+            "the errors of ObjectDynamics alone can be split; give a pipeline whose mask predictor "
+            "it is, such as configs/pipeline/unet_object_dynamics.yaml."
+        )
+    model = pipeline.mask_predictor.model
+    indices = [JaccardIndex() for _ in range(len(CAUSES))]
+    counts = np.zeros(3, np.int64)
+    for folder in tqdm(find_videos(root), unit="video"):
+        frames = read_frames(folder, range(NUM_INPUT_FRAMES))
+        repairs = repair(model, pipeline.segment(frames), read_masks(folder))
+        for index, mask in zip(indices, repairs.masks, strict=True):
+            index.update(mask, repairs.truth)
+        counts += repairs[2:]
+    scores = [index.macro() for index in indices] + [1.0]
+    return {
+        "jaccard": scores[0],
+        "lost": {
+            cause: after - before
+            for cause, (before, after) in zip(CAUSES, itertools.pairwise(scores), strict=True)
+        },
+        "num_objects": dict(
+            zip(("without contact", "with contact", "never seen"), counts.tolist(), strict=True)
+        ),
+    }
+
+
+@torch.inference_mode()
+def repair(model: ObjectDynamics, segmented: np.ndarray, masks: np.ndarray) -> Repairs:
+    """Repair the prediction of one video, cause by cause.
+
+    Args:
+        model: that predicts.
+        segmented: masks of the input frames, ``(11, H, W)``.
+        masks: true ones of all frames, ``(22, H, W)``.
+    """
+    truth = masks[-1]
+    inputs = torch.from_numpy(np.ascontiguousarray(masks[:NUM_INPUT_FRAMES]))
+    predicted = [
+        model([{"masks": each}])[0]["mask"].cpu().numpy()
+        for each in (torch.from_numpy(segmented), inputs)
+    ]
+    tracks = model.to_device(masks_to_tracks([inputs]))
+    future = model.network(tracks, NUM_TARGET_FRAMES)
+    meeting = find_contacts(model.network.camera, masks[NUM_INPUT_FRAMES - 1 :])
+    known = tracks.class_ids[0].tolist()
+    there = [number for number in np.unique(truth).tolist() if number]
+    seen = set(np.unique(masks[:NUM_INPUT_FRAMES]).tolist())
+    drawn = _draw_repaired(model, tracks, future, truth, [n for n in known if n not in meeting])
+    drawn_all = _draw_repaired(model, tracks, future, truth, known)
+    true_seen = np.where(np.isin(truth, list(seen)), truth, 0)
+    return Repairs(
+        masks=[*predicted, drawn, drawn_all, true_seen],
+        truth=truth,
+        num_without_contact=sum(n in seen and n not in meeting for n in there),
+        num_with_contact=sum(n in seen and n in meeting for n in there),
+        num_never_seen=sum(n not in seen for n in there),
+    )
+
+
+def find_contacts(camera: GroundCamera, masks: np.ndarray) -> set[int]:
+    """Return the class numbers of objects that come close to another one.
+
+    Args:
+        camera: of the videos.
+        masks: true ones, ``(T, H, W)``; objects are where the middle of their outline is, on a
+            straight line between frames.
+    """
+    class_ids, outlines = read_outlines(masks)
+    middles = torch.from_numpy((outlines[..., 3:5] + outlines[..., 5:7]) / 2)
+    middles = middles.to(camera.pitch.device)
+    heights = torch.full_like(middles[..., 0], CENTER_HEIGHT)
+    places = camera.to_ground(middles, heights).detach().cpu().numpy()
+    seen = outlines[..., 0] > 0
+    meeting: set[int] = set()
+    for first, second in itertools.combinations(range(len(class_ids)), 2):
+        both = seen[first] & seen[second]
+        both = both[1:] & both[:-1]
+        apart = places[second] - places[first]
+        if both.any() and _closest(apart[:-1][both], apart[1:][both]).min() < _CONTACT:
+            meeting |= {int(class_ids[first]), int(class_ids[second])}
+    return meeting
+
+
+def _closest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return how near lines from ``start`` to ``end``, ``(T, 2)``, come to the origin."""
+    along = end - start
+    share = -(start * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
+    return np.linalg.norm(start + np.clip(share, 0, 1)[:, None] * along, axis=-1)
+
+
+def _draw_repaired(
+    model: ObjectDynamics,
+    tracks: Tracks,
+    future: Future,
+    truth: np.ndarray,
+    repaired: Sequence[int],
+) -> np.ndarray:
+    """Return the mask of frame 22 with the objects of these classes at their true places."""
+    places = future.trajectory.places[:, :, -1].clone()
+    shown = future.probabilities[:, :, -1] >= model.min_probability
+    for number, class_id in enumerate(tracks.class_ids[0].tolist()):
+        if class_id in repaired:
+            shown[0, number] = bool((truth == class_id).any())
+            if shown[0, number]:
+                places[0, number] = _find_place(model, future, number, class_id, truth)
+    painted = model.network.drawing.paint(
+        future.state,
+        tracks.class_ids,
+        places,
+        future.trajectory.orientations[:, :, -1],
+        shown,
+        model.network.camera,
+        (truth.shape[0], truth.shape[1]),
+    )
+    mask: np.ndarray = painted[0].cpu().numpy()
+    return mask
+
+
+def _find_place(
+    model: ObjectDynamics, future: Future, number: int, class_id: int, truth: np.ndarray
+) -> torch.Tensor:
+    """Return the place at which an object, drawn, covers its true mask best: a local search."""
+    network, device = model.network, model.device
+    height, width = truth.shape
+    rows, columns = np.nonzero(truth == class_id)
+    center = np.array([columns.min() + columns.max() + 1, rows.min() + rows.max() + 1]) / 2
+    margin = 40 * width // 240
+    top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
+    window = truth[top : rows.max() + margin, left : columns.max() + margin]
+    grid = np.stack(np.meshgrid(*map(np.arange, window.shape[::-1])), axis=-1).reshape(-1, 2)
+    middle = np.array([width, height]) / 2
+    points = torch.from_numpy((grid + [left, top] + 0.5 - middle) / width).float().to(device)
+    true = torch.from_numpy(window.ravel() == class_id).to(device)
+    free = true | torch.from_numpy(window.ravel() == 0).to(device)
+    orientation = future.trajectory.orientations[:, number, -1]
+    state = type(future.state)(*(each[:, number : number + 1] for each in future.state))
+
+    def place_at(centers: np.ndarray) -> torch.Tensor:
+        seen = torch.from_numpy((centers - middle) / width).float().to(device)
+        return network.camera.to_ground(seen, torch.full_like(seen[:, 0], CENTER_HEIGHT))
+
+    def overlap(centers: np.ndarray) -> np.ndarray:
+        places = place_at(centers)[None]
+        orientations = orientation[:, None].expand(-1, len(centers), -1)
+        objects = network.drawing.describe(
+            type(state)(*(each.expand(-1, len(centers), *each.shape[2:]) for each in state)),
+            places,
+            orientations,
+            network.camera,
+        )[0]
+        drawn = (network.drawing(objects, points[None]) > 0) & free
+        union = (drawn | true).sum(1)
+        result: np.ndarray = ((drawn & true).sum(1) / union).cpu().numpy()
+        return result
+
+    around = np.array(list(itertools.product((0, -1, 1), repeat=2)), dtype=np.float64)
+    for step in _STEPS:
+        for _ in range(_MAX_MOVES):
+            centers = center + around * step * width / 240
+            best = int(overlap(centers).argmax())
+            if best == 0:
+                break
+            center = centers[best]
+    return place_at(center[None])[0]
+
+
+def format_split(split: dict[str, Any]) -> str:
+    """Return what :func:`split_errors` found, in words and Markdown."""
+    lines = [
+        f"Jaccard of frame 22: {split['jaccard']:.3f}",
+        "",
+        "| lost to | Jaccard |",
+        "|---|---|",
+    ]
+    lines += [f"| {cause} | {lost:.3f} |" for cause, lost in split["lost"].items()]
+    counts = ", ".join(f"{count} {name}" for name, count in split["num_objects"].items())
+    return "\n".join([*lines, "", f"Objects of frame 22: {counts}."])
