@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, load_tool
-from vps_d2.data.datasets import register_frames, register_videos
+from vps_d2.data.datasets import register_frames, register_tracks, register_videos
+from vps_d2.data.synthetic import make_tracks
 from vps_d2.errors import UserError
 
 CONFIGS = ROOT / "configs" / "instant_test"
@@ -16,22 +17,29 @@ SCORES = {
     "mask_simvp": "future_mask/jaccard",
     "mask_rcnn_R50w32_FPN": "jaccard/macro",
     "unet": "jaccard/macro",
+    "object_dynamics": "future_mask/jaccard",
 }
+# What each is trained on, where it is not videos.
+KINDS = {"mask_rcnn_R50w32_FPN": "frames_", "unet": "frames_", "object_dynamics": "tracks_"}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def datasets(tiny_videos: Path) -> None:
+def datasets(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     for split in ("train", "val"):
         register_videos(f"{split}_of_test_train_net", tiny_videos / split)
         register_frames(f"frames_{split}_of_test_train_net", tiny_videos / split)
+    tracks = tmp_path_factory.mktemp("tracks")
+    make_tracks(tracks, 3, workers=1)
+    register_tracks("tracks_train_of_test_train_net", tracks)
 
 
 def arguments(name: str, folder: Path, *more: str) -> list[str]:
-    kind = "frames_" if name.startswith(("mask_rcnn", "unet")) else ""
+    kind = KINDS.get(name, "")
+    tested = kind.replace("tracks_", "")
     return [
         *("--config-file", str(CONFIGS / f"{name}_instant_test.yaml"), *more),
         *("DATASETS.TRAIN", f"('{kind}train_of_test_train_net',)"),
-        *("DATASETS.TEST", f"('{kind}val_of_test_train_net',)"),
+        *("DATASETS.TEST", f"('{tested}val_of_test_train_net',)"),
         *("MODEL.DEVICE", "cpu", "OUTPUT_DIR", str(folder)),
     ]
 

@@ -88,7 +88,9 @@ def draw_result(
         pictures = [_to_picture(sample["image"])]
     else:
         pictures = [colorize_mask(sample["masks"][-1].numpy())]
-    if "sem_seg" in output:
+    if "mask" in output:
+        mask = output["mask"].cpu().numpy()
+    elif "sem_seg" in output:
         mask = output["sem_seg"].argmax(0).to(torch.uint8).cpu().numpy()
     else:
         mask = instances_to_semantic(output["instances"], score_thresh)
