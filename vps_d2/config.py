@@ -148,20 +148,20 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
 def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS = CfgNode()
     # The encoder of tracks.
-    cfg.MODEL.OBJECT_DYNAMICS.CHANNELS = 128
-    cfg.MODEL.OBJECT_DYNAMICS.NUM_LAYERS = 3
+    cfg.MODEL.OBJECT_DYNAMICS.CHANNELS = 96
+    cfg.MODEL.OBJECT_DYNAMICS.NUM_LAYERS = 2
     cfg.MODEL.OBJECT_DYNAMICS.HEADS = 4
     # What the motion of an object is told besides place, velocity, orientation and friction.
     cfg.MODEL.OBJECT_DYNAMICS.CODE_SIZE = 8
     cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 48
-    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 6  # of the motion, between two frames
+    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 4  # of the motion, between two frames
     cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
     # Noise on the true states that the motion is learned from, metres; on velocities three times.
     cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.02
     # "last": draw the last frame alone; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
     # Objects that are less likely to be about where they are predicted are not drawn.
-    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.2
+    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.1
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

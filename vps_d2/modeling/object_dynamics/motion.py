@@ -52,7 +52,7 @@ class Motion(nn.Module):
     def __init__(
         self,
         *,
-        code_size: int = 4,
+        code_size: int = 8,
         hidden: int = 48,
         seconds_per_frame: float = FRAME_SECONDS,
         substeps: int = 4,

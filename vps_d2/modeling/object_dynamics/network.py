@@ -69,12 +69,12 @@ class ObjectDynamicsNetwork(nn.Module):
         self,
         *,
         num_input_frames: int = 11,
-        channels: int = 128,
-        num_layers: int = 3,
+        channels: int = 96,
+        num_layers: int = 2,
         heads: int = 4,
         code_size: int = 8,
         message_channels: int = 48,
-        substeps: int = 6,
+        substeps: int = 4,
         drawing_channels: int = 48,
     ) -> None:
         super().__init__()

@@ -10,17 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vps_d2.data.tracks import FRAME_SECONDS, NUM_MEASURES
-from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
+from vps_d2.data.tracks import NUM_MEASURES
+from vps_d2.modeling.object_dynamics.camera import GroundCamera
+from vps_d2.modeling.object_dynamics.fits import (
+    FITS,
+    NUM_FIT_FEATURES,
+    cut_sides,
+    fit_tracks,
+    ground_places,
+)
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
 _NUM_SIDES = 4
-_BORDER = 1 / 200
-"""Picture widths from its border within which an outline counts as cut."""
-_FAR = 40.0
-"""Metres that a place read from an outline is held to, so near the horizon none is huge."""
 _RELATIVE = 6.0
-"""The same, of places relative to the last one, and of metres a second."""
+"""Metres that places relative to the last one are held to."""
 
 
 class State(NamedTuple):
@@ -46,13 +49,6 @@ class State(NamedTuple):
     size: torch.Tensor
     friction: torch.Tensor
     code: torch.Tensor
-
-
-class _Start(NamedTuple):
-    """A first guess of place and velocity, from the last two outlines."""
-
-    place: torch.Tensor
-    velocity: torch.Tensor
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -103,9 +99,9 @@ class _Block(nn.Module):
 class StateEncoder(nn.Module):
     """A transformer over the outlines of all objects in all frames.
 
-    Place and velocity are those of the last two outlines, and sums of all places where an object
-    was seen, with weights that the network chooses (a straight line through some frames is one such
-    sum), and a small correction: so they can be as exact as the outlines.
+    Place and velocity are mixed from curves through the places where an object was seen
+    (:mod:`.fits`), in shares that the network chooses, and corrected a little: so they can be as
+    exact as the outlines.
 
     Args:
         num_frames: ``T``.
@@ -119,29 +115,30 @@ class StateEncoder(nn.Module):
         self,
         *,
         num_frames: int = 11,
-        channels: int = 128,
-        num_layers: int = 3,
+        channels: int = 96,
+        num_layers: int = 2,
         heads: int = 4,
-        code_size: int = 4,
+        code_size: int = 8,
     ) -> None:
         super().__init__()
-        num_features = 1 + NUM_MEASURES + _NUM_SIDES + 6 + NUM_KINDS
+        num_features = 1 + NUM_MEASURES + _NUM_SIDES + 4 + NUM_KINDS
         self.embed = mlp(num_features, channels, channels)
         self.time = nn.Parameter(torch.randn(num_frames, channels) * 0.02)
         self.blocks = nn.ModuleList(_Block(channels, heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(channels)
-        self.weights = nn.Linear(channels, 2)
-        self.read = mlp(channels, channels, 2 + 2 + 2 + 1 + 1 + code_size)
+        self.sizes = [len(FITS), len(FITS), 2, 2, 1, 2, 1, 1, code_size]
+        self.read = mlp(channels + NUM_FIT_FEATURES, channels, channels, sum(self.sizes))
         self.mean_friction = nn.Parameter(torch.tensor(0.5).log())
-        nn.init.zeros_(self.weights.weight)
-        nn.init.zeros_(self.weights.bias)
 
     def forward(self, tracks: Tracks, camera: GroundCamera) -> State:
         """Return the state at the last frame of the tracks."""
         seen = tracks.seen
         exists = seen.any(-1)
         kind = one_hot_kinds(tracks.class_ids)
-        x, places, start = self._embed(tracks, camera, kind)
+        with torch.no_grad():  # the camera is learned elsewhere
+            ground = ground_places(tracks, camera)
+            fits = fit_tracks(tracks, ground)
+        x = self._embed(tracks, ground, kind)
         mask = exists[:, None, None, None, :].expand(-1, seen.shape[2], -1, -1, -1).flatten(0, 1)
         # A video without objects attends to its empty places, which nobody reads.
         mask = mask | ~mask.any(-1, keepdim=True)
@@ -149,36 +146,30 @@ class StateEncoder(nn.Module):
             x = block(x, mask)
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.float())
-            weights = 0.1 * self.weights(x) * seen[..., None]
-            numbers = self.read(x[:, :, -1])
-        sums = (weights[..., None] * places[..., None, :]).sum(2)
-        place, velocity, orientation, size, friction, code = numbers.split(
-            [2, 2, 2, 1, 1, numbers.shape[-1] - 8], dim=-1
+            numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
+        to_place, to_velocity, place, velocity, speed, orientation, size, friction, code = (
+            numbers.split(self.sizes, dim=-1)
         )
+        mixed_place = (to_place.softmax(-1)[..., None] * fits.places).sum(2)
+        mixed_velocity = (to_velocity.softmax(-1)[..., None] * fits.velocities).sum(2)
         return State(
             exists=exists,
             kinds=kind,
-            place=start.place + sums[:, :, 0] + 0.3 * place,
-            velocity=start.velocity + sums[:, :, 1] + 0.5 * velocity,
+            place=mixed_place + 0.1 * place,
+            velocity=mixed_velocity * (1 + 0.3 * speed) + 0.3 * velocity,
             orientation=orientation,
             size=(0.1 * size[..., 0]).exp(),
             friction=(self.mean_friction + 0.5 * friction[..., 0]).exp(),
             code=code,
         )
 
-    def _embed(
-        self, tracks: Tracks, camera: GroundCamera, kind: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, _Start]:
-        """Return tokens ``(N, K, T, D)``, places relative to the last, and a first guess."""
+    def _embed(self, tracks: Tracks, ground: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        """Return tokens ``(N, K, T, D)``."""
         seen = tracks.seen[..., None]
         outlines = tracks.outlines
-        half_height = tracks.aspect / 2
-        borders = outlines.new_tensor([-0.5, -half_height, 0.5, half_height])
-        cut = (outlines[..., 3:] - borders).abs() < _BORDER
-        heights = torch.full_like(outlines[..., 0], CENTER_HEIGHT)
-        ground = camera.to_ground(outlines[..., 1:3], heights).clamp(-_FAR, _FAR)
-        last, velocities = _differences(ground, seen)
-        places = ((ground - last[:, :, None]) * seen).clamp(-_RELATIVE, _RELATIVE)
+        num_frames = outlines.shape[2]
+        last = (torch.arange(num_frames, device=seen.device) * seen[..., 0]).argmax(-1)
+        anchor = ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
         features = torch.cat(
             [
                 seen,
@@ -186,37 +177,11 @@ class StateEncoder(nn.Module):
                 outlines[..., 1:3] * 2,
                 outlines[..., 3:5] * 2,
                 (outlines[..., 5:7] - outlines[..., 3:5]) * 6,
-                cut,
-                places,
-                velocities,
+                cut_sides(tracks),
+                (ground - anchor).clamp(-_RELATIVE, _RELATIVE),
                 ground / 5,
-                kind[:, :, None].expand(-1, -1, seen.shape[2], -1),
+                kind[:, :, None].expand(-1, -1, num_frames, -1),
             ],
             dim=-1,
         )
-        start = _Start(last, velocities[:, :, -1])
-        return self.embed(features) + self.time, places, start
-
-
-def _differences(ground: torch.Tensor, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the last place seen, and the velocity since the one before.
-
-    Args:
-        ground: places, ``(N, K, T, 2)``.
-        seen: in which frames they mean something, bool ``(N, K, T, 1)``.
-
-    Returns:
-        ``(N, K, 2)``, and ``(N, K, T, 2)`` in metres a second: the last known up to each frame, 0
-        before an object was seen twice.
-    """
-    place, velocity = torch.zeros_like(ground[:, :, 0]), torch.zeros_like(ground[:, :, 0])
-    frame = torch.full_like(place[..., :1], -1)
-    velocities = []
-    for now in range(ground.shape[2]):
-        here = seen[:, :, now]
-        step = (ground[:, :, now] - place) / ((now - frame) * FRAME_SECONDS)
-        velocity = torch.where(here & (frame >= 0), step.clamp(-_RELATIVE, _RELATIVE), velocity)
-        place = torch.where(here, ground[:, :, now], place)
-        frame = torch.where(here, now, frame)
-        velocities.append(velocity)
-    return place, torch.stack(velocities, dim=2)
+        return self.embed(features * seen) + self.time
