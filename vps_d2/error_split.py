@@ -39,11 +39,14 @@ CAUSES = (
     "drawing",
     "objects never seen",
 )
+_UNKNOWN = 255
 _CONTACT = 0.95
 """Metres between the centres of two objects below which they are taken to touch."""
-_STEPS = (4.0, 2.0, 1.0, 0.5)
-"""Pixels by which a place is moved in the search for the one that fits a mask best."""
-_MAX_MOVES = 30
+_MARGIN = 12
+"""Pixels around a true outline, in a picture 240 wide, in which a drawn one is compared."""
+_REACH = 8
+"""Pixels, likewise, by which a drawn outline is shifted at most before it is drawn anew."""
+_MAX_ROUNDS = 5
 
 
 class Repairs(NamedTuple):
@@ -202,49 +205,58 @@ def _draw_repaired(
 def _find_place(
     model: ObjectDynamics, future: Future, number: int, class_id: int, truth: np.ndarray
 ) -> torch.Tensor:
-    """Return the place at which an object, drawn, covers its true mask best: a local search."""
+    """Return the place at which an object, drawn, covers its true mask best."""
+    network, device = model.network, model.device
     network, device = model.network, model.device
     height, width = truth.shape
+    scale = width / 240
+    reach, margin = round(_REACH * scale), round(_MARGIN * scale)
     rows, columns = np.nonzero(truth == class_id)
-    center = np.array([columns.min() + columns.max() + 1, rows.min() + rows.max() + 1]) / 2
-    margin = 40 * width // 240
-    top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
-    window = truth[top : rows.max() + margin, left : columns.max() + margin]
-    grid = np.stack(np.meshgrid(*map(np.arange, window.shape[::-1])), axis=-1).reshape(-1, 2)
+    low = np.array([columns.min(), rows.min()])
+    high = np.array([columns.max(), rows.max()]) + 1
+    # What lies out of the picture is not known: as little as what is behind other objects.
+    padded = np.pad(truth, margin, constant_values=_UNKNOWN)
+    window = padded[low[1] : high[1] + 2 * margin, low[0] : high[0] + 2 * margin]
+    true, free = window == class_id, (window == class_id) | (window == 0)
     middle = np.array([width, height]) / 2
-    points = torch.from_numpy((grid + [left, top] + 0.5 - middle) / width).float().to(device)
-    true = torch.from_numpy(window.ravel() == class_id).to(device)
-    free = true | torch.from_numpy(window.ravel() == 0).to(device)
+    size = (high - low) + 2 * (margin + reach)
+    grid = np.stack(np.meshgrid(*map(np.arange, size)), axis=-1) + low - margin - reach
+    points = torch.from_numpy((grid.reshape(-1, 2) + 0.5 - middle) / width).float().to(device)
+    state = type(future.state)(*(each[:, number] for each in future.state))
     orientation = future.trajectory.orientations[:, number, -1]
-    state = type(future.state)(*(each[:, number : number + 1] for each in future.state))
+    center = (low + high) / 2
+    for _ in range(_MAX_ROUNDS):
+        seen = torch.from_numpy((center - middle) / width).float().to(device)
+        place = network.camera.to_ground(seen, seen.new_tensor(CENTER_HEIGHT))
+        described = network.drawing.describe(state, place[None], orientation, network.camera)
+        drawn = (network.drawing(described, points[None])[0] > 0).reshape(*size[::-1])
+        shift = _best_shift(drawn.cpu().numpy(), true, free, reach)
+        if not shift.any():
+            break
+        center = center + shift
+    return place
 
-    def place_at(centers: np.ndarray) -> torch.Tensor:
-        seen = torch.from_numpy((centers - middle) / width).float().to(device)
-        return network.camera.to_ground(seen, torch.full_like(seen[:, 0], CENTER_HEIGHT))
 
-    def overlap(centers: np.ndarray) -> np.ndarray:
-        places = place_at(centers)[None]
-        orientations = orientation[:, None].expand(-1, len(centers), -1)
-        objects = network.drawing.describe(
-            type(state)(*(each.expand(-1, len(centers), *each.shape[2:]) for each in state)),
-            places,
-            orientations,
-            network.camera,
-        )[0]
-        drawn = (network.drawing(objects, points[None]) > 0) & free
-        union = (drawn | true).sum(1)
-        result: np.ndarray = ((drawn & true).sum(1) / union).cpu().numpy()
-        return result
+def _best_shift(drawn: np.ndarray, true: np.ndarray, free: np.ndarray, reach: int) -> np.ndarray:
+    """Return by how many pixels, x and y, an outline has to move to cover another one best.
 
-    around = np.array(list(itertools.product((0, -1, 1), repeat=2)), dtype=np.float64)
-    for step in _STEPS:
-        for _ in range(_MAX_MOVES):
-            centers = center + around * step * width / 240
-            best = int(overlap(centers).argmax())
-            if best == 0:
-                break
-            center = centers[best]
-    return place_at(center[None])[0]
+    Args:
+        drawn: bool ``(h + 2 reach, w + 2 reach)``, with the window in its middle.
+        true: the other one, bool ``(h, w)``.
+        free: pixels that count.
+        reach: greatest shift.
+    """
+    height, width = true.shape
+    best, shift = -1.0, np.zeros(2, np.int64)
+    for down, right in sorted(
+        itertools.product(range(-reach, reach + 1), repeat=2), key=lambda each: np.hypot(*each)
+    ):
+        top, left = reach - down, reach - right
+        moved = drawn[top : top + height, left : left + width] & free
+        overlap = np.count_nonzero(moved & true) / np.count_nonzero(moved | true)
+        if overlap > best:
+            best, shift = overlap, np.array([right, down])
+    return shift
 
 
 def format_split(split: dict[str, Any]) -> str:
