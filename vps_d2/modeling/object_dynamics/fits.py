@@ -20,7 +20,9 @@ FITS = (
     *((2, 5), (2, 8), (2, 11)),
 )
 """Degree of the curve, and how many of the last frames it goes through."""
-NUM_FIT_FEATURES = 5 * len(FITS)
+CURVED = tuple(index for index, (degree, _) in enumerate(FITS) if degree == 2)
+"""Which of FITS know a deceleration."""
+NUM_FIT_FEATURES = 5 * len(FITS) + len(CURVED)
 """Numbers of :meth:`Fits.features`."""
 
 _HALF_EXTENTS = ((0.55, 0.57), (0.43, 0.42), (0.46, 0.55))
@@ -34,6 +36,8 @@ _FAR = 40.0
 """Metres that a place is held to, so near the horizon none is huge."""
 _FASTEST = 6.0
 """Metres a second that a velocity is held to."""
+_STRONGEST = 2.0
+"""Metres a second squared that a deceleration is held to."""
 _RIDGE = 1e-4
 
 
@@ -44,17 +48,21 @@ class Fits(NamedTuple):
         places: ``(N, K, C, 2)`` in metres.
         velocities: ``(N, K, C, 2)`` in metres a second.
         errors: root mean square distance of the curve from the places, ``(N, K, C)`` in metres.
+        decelerations: along the velocity, by the CURVED ones of FITS, ``(N, K, 3)`` in metres a
+            second squared.
     """
 
     places: torch.Tensor
     velocities: torch.Tensor
     errors: torch.Tensor
+    decelerations: torch.Tensor
 
     def features(self) -> torch.Tensor:
-        """Return what a network chooses by, ``(N, K, 5 C)``."""
+        """Return what a network chooses by, ``(N, K, NUM_FIT_FEATURES)``."""
         around = (self.places - self.places.mean(2, keepdim=True)).clamp(-5, 5)
         errors = (self.errors[..., None] + 1e-3).log() / 3
-        return torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
+        curves = torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
+        return torch.cat([curves, self.decelerations], dim=-1)
 
 
 def cut_sides(tracks: Tracks) -> torch.Tensor:
@@ -126,8 +134,15 @@ def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
     solved = torch.linalg.solve(normal, moments)
     missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - values[:, :, None]
     squares = (weights * missed.square().sum(-1)).sum(-1) / weights.sum(-1).clamp(min=0.1)
+    places, velocities, curvatures = solved.unbind(-2)
+    velocities = velocities.clamp(-_FASTEST, _FASTEST)
+    curved = list(CURVED)
+    directions = velocities[:, :, curved]
+    directions = directions / (directions.norm(dim=-1, keepdim=True) + 0.1)
+    decelerations = -2 * (curvatures[:, :, curved] * directions).sum(-1)
     return Fits(
-        anchor + solved[..., 0, :].clamp(-_FASTEST, _FASTEST),
-        solved[..., 1, :].clamp(-_FASTEST, _FASTEST),
+        anchor + places.clamp(-_FASTEST, _FASTEST),
+        velocities,
         squares.sqrt(),
+        decelerations.clamp(-_STRONGEST, _STRONGEST),
     )

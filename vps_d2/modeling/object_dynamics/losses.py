@@ -128,17 +128,21 @@ def _near(places: torch.Tensor) -> torch.Tensor:
 def _replay_loss(
     network: ObjectDynamicsNetwork, tracks: Tracks, future: Future, motions: Motions, noise: float
 ) -> torch.Tensor:
-    """Play the motion on from a true state of any frame, as far as the video goes."""
+    """Play the motion on from a true state, as far as the video goes.
+
+    It is that of the first frame, when nothing turns yet, or of the last input frame.
+    """
     total = motions.places.shape[2]
-    start = int(torch.randint(total - 1, ()))
+    start = 0 if torch.rand(()) < 0.5 else tracks.outlines.shape[2] - 1
     places, velocities = motions.places[:, :, start:], motions.velocities[:, :, start:]
     known = ~places.isnan().any(-1)
     exists = known[:, :, 0] & ~velocities[:, :, 0].isnan().any(-1) & (tracks.class_ids > 0)
+    jitter = noise * torch.randn_like(places[:, :, 0])
     state = future.state._replace(
         exists=exists,
-        place=places[:, :, 0].nan_to_num() + noise * torch.randn_like(places[:, :, 0]),
-        velocity=velocities[:, :, 0].nan_to_num()
-        + 3 * noise * torch.randn_like(velocities[:, :, 0]),
+        place=places[:, :, 0].nan_to_num() + jitter,
+        velocity=velocities[:, :, 0].nan_to_num() + 3 * noise * torch.randn_like(jitter),
+        roll=future.state.roll if start else torch.zeros_like(jitter),
     )
     replayed = network.motion(state, total - 1 - start)
     apart = _distance(replayed.places, places.nan_to_num())

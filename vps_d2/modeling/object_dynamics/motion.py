@@ -66,6 +66,8 @@ class Motion(nn.Module):
         self.reach = nn.Parameter(torch.zeros(NUM_KINDS))
         self.log_mass = nn.Linear(NUM_KINDS, 1, bias=False)
         self.log_drag = nn.Parameter(torch.full((NUM_KINDS,), -1.5))
+        # What sliding takes from a solid sphere's speed it adds, 5/2 times, to that of its roll.
+        self.spin_up = nn.Parameter(torch.tensor(2.5))
         self.forgetting = nn.Parameter(torch.tensor([-3.0, 0.0]))
         nn.init.zeros_(self.log_mass.weight)
 
@@ -83,7 +85,8 @@ class Motion(nn.Module):
         turn = state.orientation * state.kinds[..., :1]  # of cubes
         easy = (-self.log_mass(state.kinds)).exp()
         drag = (state.kinds @ self.log_drag).exp()
-        place, velocity = state.place, state.velocity
+        spin_up = self.spin_up * state.kinds[..., 1]  # of spheres
+        place, velocity, roll = state.place, state.velocity, state.roll
         pushed = torch.zeros_like(state.friction)
         history = [(place, velocity, pushed)]
         for _ in range(num_frames):
@@ -101,9 +104,14 @@ class Motion(nn.Module):
                 change = change * easy
                 velocity = velocity + change
                 pushed = pushed + (change.square().sum(-1) + 1e-12).sqrt()
-                speed = (velocity.square().sum(-1) + 1e-6).sqrt()
-                slowing = (state.friction / speed + drag) * self.seconds
-                velocity = velocity * (1 - slowing).clamp(min=0)[..., None]
+                # Friction works against sliding, and ends when the object rolls or rests.
+                sliding = velocity - roll
+                speed = (sliding.square().sum(-1) + 1e-6).sqrt()
+                share = state.friction * self.seconds / speed
+                share = share.minimum(1 / (1 + spin_up))[..., None] * sliding
+                kept = (1 - drag * self.seconds)[..., None]
+                velocity = (velocity - share) * kept
+                roll = (roll + spin_up[..., None] * share) * kept
                 place = place + velocity * self.seconds
             history.append((place, velocity, pushed))
         places, velocities, pushes = (torch.stack(each, 2) for each in zip(*history, strict=True))

@@ -13,6 +13,7 @@ from torch import nn
 from vps_d2.data.tracks import NUM_MEASURES
 from vps_d2.modeling.object_dynamics.camera import GroundCamera
 from vps_d2.modeling.object_dynamics.fits import (
+    CURVED,
     FITS,
     NUM_FIT_FEATURES,
     cut_sides,
@@ -34,10 +35,12 @@ class State(NamedTuple):
         kinds: shape and material, one-hot, ``(N, K, 5)``.
         place: on the floor, ``(N, K, 2)`` in metres.
         velocity: ``(N, K, 2)`` in metres a second.
+        roll: velocity at which the object would roll on without sliding, ``(N, K, 2)`` in metres a
+            second: 0 for what does not turn.
         orientation: cosine and sine of four times the angle about the vertical, ``(N, K, 2)``: a
             cube looks the same after a quarter turn. The shorter, the less is known.
         size: half the height and width, relative to the mean of the shape, ``(N, K)``.
-        friction: deceleration, ``(N, K)`` in metres a second squared.
+        friction: deceleration while it slides, ``(N, K)`` in metres a second squared.
         code: what else the past tells of how the object moves, ``(N, K, C)``.
     """
 
@@ -45,6 +48,7 @@ class State(NamedTuple):
     kinds: torch.Tensor
     place: torch.Tensor
     velocity: torch.Tensor
+    roll: torch.Tensor
     orientation: torch.Tensor
     size: torch.Tensor
     friction: torch.Tensor
@@ -126,9 +130,9 @@ class StateEncoder(nn.Module):
         self.time = nn.Parameter(torch.randn(num_frames, channels) * 0.02)
         self.blocks = nn.ModuleList(_Block(channels, heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(channels)
-        self.sizes = [len(FITS), len(FITS), 2, 2, 1, 2, 1, 1, code_size]
+        self.sizes = [len(FITS), len(FITS), len(CURVED) + 1, 2, 2, 1, 1, 2, 2, 1, 1, code_size]
         self.read = mlp(channels + NUM_FIT_FEATURES, channels, channels, sum(self.sizes))
-        self.mean_friction = nn.Parameter(torch.tensor(0.5).log())
+        self.mean_friction = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, tracks: Tracks, camera: GroundCamera) -> State:
         """Return the state at the last frame of the tracks."""
@@ -147,19 +151,25 @@ class StateEncoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.float())
             numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
-        to_place, to_velocity, place, velocity, speed, orientation, size, friction, code = (
+        to_place, to_velocity, to_friction, place, velocity, speed, rolled, roll, *others = (
             numbers.split(self.sizes, dim=-1)
         )
+        orientation, size, friction, code = others
         mixed_place = (to_place.softmax(-1)[..., None] * fits.places).sum(2)
         mixed_velocity = (to_velocity.softmax(-1)[..., None] * fits.velocities).sum(2)
+        velocity = mixed_velocity * (1 + 0.3 * speed) + 0.3 * velocity
+        told = torch.cat([fits.decelerations, self.mean_friction.expand_as(friction)], dim=-1)
+        mixed_friction = (to_friction.softmax(-1) * told.clamp(min=0.05)).sum(-1)
+        spheres = kind[..., 1:2]
         return State(
             exists=exists,
             kinds=kind,
             place=mixed_place + 0.1 * place,
-            velocity=mixed_velocity * (1 + 0.3 * speed) + 0.3 * velocity,
+            velocity=velocity,
+            roll=spheres * (rolled.sigmoid() * velocity + 0.3 * roll),
             orientation=orientation,
             size=(0.1 * size[..., 0]).exp(),
-            friction=(self.mean_friction + 0.5 * friction[..., 0]).exp(),
+            friction=mixed_friction * (0.5 * friction[..., 0]).exp(),
             code=code,
         )
 
