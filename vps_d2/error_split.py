@@ -220,7 +220,8 @@ def _find_place(
     true, free = window == class_id, (window == class_id) | (window == 0)
     middle = np.array([width, height]) / 2
     size = (high - low) + 2 * (margin + reach)
-    grid = np.stack(np.meshgrid(*map(np.arange, size)), axis=-1) + low - margin - reach
+    axes = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    grid = np.stack(axes, axis=-1) + low - margin - reach
     points = torch.from_numpy((grid.reshape(-1, 2) + 0.5 - middle) / width).float().to(device)
     state = type(future.state)(*(each[:, number] for each in future.state))
     orientation = future.trajectory.orientations[:, number, -1]
