@@ -250,7 +250,8 @@ def _best_shift(drawn: np.ndarray, true: np.ndarray, free: np.ndarray, reach: in
     height, width = true.shape
     best, shift = -1.0, np.zeros(2, np.int64)
     for down, right in sorted(
-        itertools.product(range(-reach, reach + 1), repeat=2), key=lambda each: np.hypot(*each)
+        itertools.product(range(-reach, reach + 1), repeat=2),
+        key=lambda each: each[0] ** 2 + each[1] ** 2,
     ):
         top, left = reach - down, reach - right
         moved = drawn[top : top + height, left : left + width] & free
