@@ -20,6 +20,7 @@ SHORT = {
         "DATALOADER.NUM_WORKERS 0 DATALOADER.FILTER_EMPTY_ANNOTATIONS False"
     ),
     "benchmark": "--only loader",
+    "make_tracks": "--videos 2 --workers 1",
 }
 
 
