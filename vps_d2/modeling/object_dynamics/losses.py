@@ -23,6 +23,8 @@ _STAGE_RADIUS = 14.0
 """Metres around the middle of the stage, outside of which motion is not learned from."""
 _FINE = 0.1
 """Metres, and metres a second: errors of the state that still matter."""
+_COARSE = 0.2
+"""Metres: errors of a place, some frames on, that still matter."""
 _HIT = 0.6
 """Error, in radii, up to which an object counts as being where it was predicted."""
 
@@ -133,7 +135,7 @@ def _replay_loss(
     It is that of the first frame, when nothing turns yet, or of the last input frame.
     """
     total = motions.places.shape[2]
-    start = 0 if torch.rand(()) < 0.5 else tracks.outlines.shape[2] - 1
+    start = 0 if torch.rand(()) < 0.3 else tracks.outlines.shape[2] - 1
     places, velocities = motions.places[:, :, start:], motions.velocities[:, :, start:]
     known = ~places.isnan().any(-1)
     exists = known[:, :, 0] & ~velocities[:, :, 0].isnan().any(-1) & (tracks.class_ids > 0)
@@ -147,7 +149,7 @@ def _replay_loss(
     replayed = network.motion(state, total - 1 - start)
     apart = _distance(replayed.places, places.nan_to_num())
     chosen = known & exists[..., None] & _near(places.nan_to_num())
-    return 0.5 * _mean(2 * apart / (apart + 1), chosen)
+    return 0.7 * _mean((apart / _COARSE).log1p(), chosen)
 
 
 def _camera_loss(network: ObjectDynamicsNetwork, tracks: Tracks, motions: Motions) -> torch.Tensor:
