@@ -16,7 +16,7 @@ from vps_d2.errors import UserError, run_tool
 from vps_d2.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("generator", "loader", "predictor", "segmenter", "pipeline")
+PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,11 +30,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     configs = ROOT / "configs"
     predictor = configs / "simvp" / "simvp_gsta_11to11.yaml"
     segmenter = configs / "mask_rcnn" / "mask_rcnn_R50w32_FPN_frames.yaml"
+    mask_predictor = configs / "object_dynamics" / "object_dynamics.yaml"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--data", type=Path, help="folder of labelled videos; without it some are made")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     add("--predictor", type=Path, default=predictor, help="config file")
     add("--segmenter", type=Path, default=segmenter, help="config file")
+    add("--mask-predictor", type=Path, default=mask_predictor, help="config file")
     add("--device", default=device, help="of the models")
     add("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
     add("--batch-size", type=int, default=4, help="videos or frames in a batch")
@@ -88,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 args.data or Path(folder, "train"),
                 args.predictor,
                 args.segmenter,
+                args.mask_predictor,
                 device=args.device,
                 repeats=repeats,
                 batch_size=args.batch_size,

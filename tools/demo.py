@@ -11,7 +11,7 @@ from pathlib import Path
 from vps_d2.errors import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parent.parent
-PIPELINE = "configs/pipeline/simvp_mask_rcnn.yaml"
+PIPELINE = "configs/demo.yaml"
 COPY = "configs/pipeline/copy_mask_rcnn.yaml"
 
 

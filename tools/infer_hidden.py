@@ -11,7 +11,7 @@ from vps_d2.inference import MASKS_FILE, HiddenInference, weights_fingerprint
 from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
 
 EPILOG = """example:
-  python tools/infer_hidden.py --config-file configs/pipeline/simvp_mask_rcnn.yaml \\
+  python tools/infer_hidden.py --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --output output/hidden --gif 6
 
 several machines or GPUs: start one process for each of --shard 0/4, 1/4, 2/4 and 3/4 with the same

@@ -16,7 +16,7 @@ from vps_d2.visualization import contact_sheet, write_gif, write_mp4, write_png
 
 EPILOG = """examples:
   python tools/visualize.py --input datasets/vps/val/video_01000 --output output/pictures
-  python tools/visualize.py --config-file configs/pipeline/simvp_mask_rcnn.yaml \\
+  python tools/visualize.py --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --truth datasets/vps/hidden_truth.npy --output output/pictures
 """
 

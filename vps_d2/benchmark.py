@@ -22,7 +22,15 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import build_model
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
-from vps_d2.data.video import MASK_FILE, NUM_FRAMES, find_videos, frame_path, read_frames
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    find_videos,
+    frame_path,
+    read_frames,
+    read_masks,
+)
 from vps_d2.engine.setup import load_config
 from vps_d2.modeling.precision import use_channels_last
 from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
@@ -66,6 +74,7 @@ class Benchmark:
         data: folder of labelled videos.
         predictor_config: file of the video predictor.
         segmenter_config: file of the segmenter of frames.
+        mask_predictor_config: file of the predictor of masks.
         device: to measure models on.
         repeats: of each measurement.
         batch_size: videos, and frames, in a batch.
@@ -76,13 +85,18 @@ class Benchmark:
         data: Path,
         predictor_config: Path,
         segmenter_config: Path,
+        mask_predictor_config: Path,
         *,
         device: str = "cpu",
         repeats: int = 5,
         batch_size: int = 4,
     ) -> None:
         self.folders = find_videos(data)
-        self.configs = {"predictor": predictor_config, "segmenter": segmenter_config}
+        self.configs = {
+            "predictor": predictor_config,
+            "segmenter": segmenter_config,
+            "mask_predictor": mask_predictor_config,
+        }
         self.device = device
         self.repeats = repeats
         self.batch_size = batch_size
@@ -172,6 +186,18 @@ class Benchmark:
             optimizer.step()
 
         return step
+
+    def mask_predictor(self) -> list[Figure]:
+        """Measure inference of the predictor of masks, from true ones, in a batch of 4 times."""
+        loaded = self._build("mask_predictor", True)
+        loaded.model.eval()
+        inputs = [
+            {"masks": torch.from_numpy(read_masks(self._folder(index))[:NUM_INPUT_FRAMES].copy())}
+            for index in range(4 * self.batch_size)
+        ]
+        seconds = median_seconds(partial(loaded.__call__, inputs), self.repeats) / len(inputs)
+        name = f"{loaded.cfg.MODEL.META_ARCHITECTURE} inference, bfloat16"
+        return [self._figure(name, 1000 * seconds, "ms/video")]
 
     def pipeline(self) -> list[Figure]:
         """Measure the pipeline, in bfloat16 and channels_last."""
