@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.tracks import COVERED
+from vps_d2.data.tracks import COVERED, FRAME_SECONDS
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.tracks import Tracks
@@ -23,6 +23,13 @@ _STAGE_RADIUS = 14.0
 """Metres around the middle of the stage, outside of which motion is not learned from."""
 _FINE = 0.1
 """Metres, and metres a second: errors of the state that still matter."""
+_FINE_FRICTION = 0.05
+"""Metres a second squared: errors of friction that still matter."""
+_SLOWEST = 0.3
+"""Metres a second, below which friction is not read from a velocity."""
+_LEAST_PUSH = 0.35
+"""Metres a second in a frame: friction alone changes a velocity by less."""
+_SLIDING_FRAMES = 5
 _COARSE = 0.2
 """Metres: errors of a place, some frames on, that still matter."""
 _HIT = 0.6
@@ -66,6 +73,7 @@ def object_dynamics_losses(
     future = network(tracks, num_frames)
     with torch.autocast(tracks.outlines.device.type, enabled=False):
         losses = _future_losses(network, future, motions, first)
+        losses["loss_friction"] = _friction_loss(network, future, motions)
         losses["loss_replay"] = _replay_loss(network, tracks, future, motions, noise)
         losses["loss_camera"] = _camera_loss(network, tracks, motions)
         losses["loss_drawing"] = _drawing_loss(network, future, motions)
@@ -115,8 +123,8 @@ def _future_losses(
         "loss_state_velocity": 0.5
         * _mean((speed_error[:, :, 0] / _FINE).log1p(), with_speed[:, :, 0]),
         # Errors of a few radii lose an object as well as greater ones do.
-        "loss_overlap": 2 * _mean(missed / (missed + 0.7) * later, in_sight & exists),
-        "loss_place": _mean(3 * apart / (apart + 2) * later, near),
+        "loss_overlap": _mean(missed / (missed + 0.7) * later, in_sight & exists),
+        "loss_place": _mean(1.5 * apart / (apart + 2) * later, near),
         "loss_velocity": 0.3 * _mean(speed_error / (speed_error + 0.5), with_speed),
         "loss_orientation": 0.1 * _mean(turn_error, turned),
         "loss_presence": 0.2 * _mean(presence, known & exists),
@@ -125,6 +133,31 @@ def _future_losses(
 
 def _near(places: torch.Tensor) -> torch.Tensor:
     return (places - places.new_tensor(_STAGE)).norm(dim=-1) < _STAGE_RADIUS
+
+
+def _friction_loss(
+    network: ObjectDynamicsNetwork, future: Future, motions: Motions
+) -> torch.Tensor:
+    """Tell friction from how true velocities shrink where nothing else acts.
+
+    Spheres slide at first and roll later, when friction no longer slows them: for them the first
+    frames count alone.
+    """
+    velocities = motions.velocities.nan_to_num()
+    speeds = velocities.norm(dim=-1)
+    before, after = speeds[..., :-1], speeds[..., 1:]
+    change = velocities.diff(dim=2).norm(dim=-1)
+    free = (before.minimum(after) > _SLOWEST) & (change < _LEAST_PUSH)
+    frames = torch.arange(free.shape[2], device=free.device)
+    spheres = future.state.kinds[..., 1:2] > 0
+    untouched = free.cumprod(2).bool() & (frames < _SLIDING_FRAMES)
+    free = torch.where(spheres, untouched, free)
+    drag = (future.state.kinds @ network.motion.log_drag.detach()).exp()[..., None]
+    slowing = (before - after) / FRAME_SECONDS - drag * (before + after) / 2
+    count = free.sum(-1)
+    true = (slowing * free).sum(-1) / count.clamp(min=1)
+    error = (future.state.friction - true.clamp(0.05, 1.5)).abs()
+    return 0.5 * _mean((error / _FINE_FRICTION).log1p(), (count >= 2) & future.state.exists)
 
 
 def _replay_loss(
