@@ -38,8 +38,6 @@ _FASTEST = 6.0
 """Metres a second that a velocity is held to."""
 _STRONGEST = 2.0
 """Metres a second squared that a deceleration is held to."""
-_SLOWING = 0.55
-"""Metres a second squared by which a moving object slows, friction and drag together."""
 _RIDGE = 1e-4
 
 
@@ -132,17 +130,9 @@ def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
     normal = normal + _RIDGE * torch.eye(3, device=seen.device, dtype=ground.dtype)
     anchor = ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
     values = ground - anchor
-    values = values[:, :, None].expand(-1, -1, len(FITS), -1, -1)
-    straight = (degrees == 1).to(ground.dtype)[:, None, None]
-    solved = _solve(normal, weighted, values)
-    for _ in range(2):
-        # A line is of an object that slows as most do: what that bends is added back.
-        velocities = solved[..., 1, :]
-        directions = velocities / (velocities.norm(dim=-1, keepdim=True) + 0.1)
-        bend = 0.5 * _SLOWING * seconds[:, None].square() * directions[..., None, :]
-        unbent = values + straight * bend
-        solved = _solve(normal, weighted, unbent)
-    missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - unbent
+    moments = torch.einsum("nkcti,nktd->nkcid", weighted, values)
+    solved = torch.linalg.solve(normal, moments)
+    missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - values[:, :, None]
     squares = (weights * missed.square().sum(-1)).sum(-1) / weights.sum(-1).clamp(min=0.1)
     places, velocities, curvatures = solved.unbind(-2)
     velocities = velocities.clamp(-_FASTEST, _FASTEST)
@@ -156,8 +146,3 @@ def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
         squares.sqrt(),
         decelerations.clamp(-_STRONGEST, _STRONGEST),
     )
-
-
-def _solve(normal: torch.Tensor, weighted: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return coefficients ``(N, K, C, 3, 2)`` of the curves through values ``(N, K, C, T, 2)``."""
-    return torch.linalg.solve(normal, torch.einsum("nkcti,nkctd->nkcid", weighted, values))
