@@ -16,8 +16,9 @@ from vps_d2.data.faults import describe_faults, scan_split
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.errors import UserError
+from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.inference import prefetch
-from vps_d2.pipeline import LoadedModel, output_to_mask
+from vps_d2.pipeline import LoadedModel
 
 LEFT_OUT_FILE = "left_out.txt"
 

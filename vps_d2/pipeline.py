@@ -17,13 +17,12 @@ import vps_d2
 import vps_d2.modeling  # registers the architectures
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import build_model
-from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.setup import load_config
 from vps_d2.errors import UserError
-from vps_d2.evaluation.semantic import instances_to_semantic
+from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
 
 _PACKAGE = "package://"
@@ -335,34 +334,3 @@ def _last_frames(frames: np.ndarray, model: LoadedModel) -> np.ndarray:
             f"the predictor wants {count} frames of a video, not {frames.shape[1]}; give more."
         )
     return frames[:, -count:]
-
-
-def output_to_mask(
-    output: dict[str, Any], score_thresh: float, classes: np.ndarray | None = None
-) -> np.ndarray:
-    """Turn what a segmenter or a mask predictor says of one frame into a mask.
-
-    Args:
-        output: with ``instances``, ``sem_seg`` scores ``(49, H, W)``, or ``mask`` uint8 ``(H, W)``.
-        score_thresh: instances below it are not painted.
-        classes: class numbers that may be in the mask; None for all.
-
-    Returns:
-        uint8 ``(H, W)``.
-    """
-    if "mask" in output:
-        given: np.ndarray = output["mask"].cpu().numpy()
-        return given if classes is None else np.where(np.isin(given, classes), given, 0)
-    if "sem_seg" in output:
-        scores = output["sem_seg"].float()
-        if classes is not None:
-            barred = np.setdiff1d(np.arange(1, NUM_CLASSES), classes)
-            scores = scores.clone()
-            scores[torch.from_numpy(barred).to(scores.device)] = -torch.inf
-        mask: np.ndarray = scores.argmax(0).to(torch.uint8).cpu().numpy()
-        return mask
-    instances = output["instances"]
-    if classes is not None:
-        kept = np.isin(instances.pred_classes.cpu().numpy() + 1, classes)
-        instances = instances[torch.from_numpy(kept).to(instances.pred_classes.device)]
-    return instances_to_semantic(instances, score_thresh)

@@ -17,7 +17,7 @@ from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import build_mapper
-from vps_d2.evaluation.semantic import instances_to_semantic
+from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
 from vps_d2.visualization import colorize_mask
 
@@ -88,12 +88,7 @@ def draw_result(
         pictures = [_to_picture(sample["image"])]
     else:
         pictures = [colorize_mask(sample["masks"][-1].numpy())]
-    if "mask" in output:
-        mask = output["mask"].cpu().numpy()
-    elif "sem_seg" in output:
-        mask = output["sem_seg"].argmax(0).to(torch.uint8).cpu().numpy()
-    else:
-        mask = instances_to_semantic(output["instances"], score_thresh)
+    mask = output_to_mask(output, score_thresh)
     pictures.append(colorize_mask(mask))
     if "target_masks" in sample and bool(sample["target_valid"][-1]):
         pictures.append(colorize_mask(sample["target_masks"][-1].numpy()))

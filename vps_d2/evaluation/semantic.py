@@ -1,8 +1,12 @@
-"""From the instances that Mask R-CNN detects to a semantic mask."""
+"""From what a model says of a frame to a semantic mask."""
+
+from typing import Any
 
 import numpy as np
+import torch
 
 from vps_d2.d2.structures import Instances
+from vps_d2.data.classes import NUM_CLASSES
 
 
 def instances_to_semantic(
@@ -33,3 +37,34 @@ def instances_to_semantic(
     for index, mask in zip(reversed(order), masks[::-1], strict=True):
         semantic[mask] = classes[index] + 1
     return semantic
+
+
+def output_to_mask(
+    output: dict[str, Any], score_thresh: float, classes: np.ndarray | None = None
+) -> np.ndarray:
+    """Turn what a segmenter or a mask predictor says of one frame into a mask.
+
+    Args:
+        output: with ``instances``, ``sem_seg`` scores ``(49, H, W)``, or ``mask`` uint8 ``(H, W)``.
+        score_thresh: instances below it are not painted.
+        classes: class numbers that may be in the mask; None for all.
+
+    Returns:
+        uint8 ``(H, W)``.
+    """
+    if "mask" in output:
+        given: np.ndarray = output["mask"].cpu().numpy()
+        return given if classes is None else np.where(np.isin(given, classes), given, 0)
+    if "sem_seg" in output:
+        scores = output["sem_seg"].float()
+        if classes is not None:
+            barred = np.setdiff1d(np.arange(1, NUM_CLASSES), classes)
+            scores = scores.clone()
+            scores[torch.from_numpy(barred).to(scores.device)] = -torch.inf
+        mask: np.ndarray = scores.argmax(0).to(torch.uint8).cpu().numpy()
+        return mask
+    instances = output["instances"]
+    if classes is not None:
+        kept = np.isin(instances.pred_classes.cpu().numpy() + 1, classes)
+        instances = instances[torch.from_numpy(kept).to(instances.pred_classes.device)]
+    return instances_to_semantic(instances, score_thresh)
