@@ -10,7 +10,6 @@ class numbers 0-48.
 """
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,21 +120,21 @@ def repair(model: ObjectDynamics, segmented: np.ndarray, masks: np.ndarray) -> R
     """
     truth = masks[-1]
     inputs = torch.from_numpy(np.ascontiguousarray(masks[:NUM_INPUT_FRAMES]))
-    predicted = [
-        model([{"masks": each}])[0]["mask"].cpu().numpy()
-        for each in (torch.from_numpy(segmented), inputs)
-    ]
+    predicted = model([{"masks": torch.from_numpy(segmented)}])[0]["mask"].cpu().numpy()
     tracks = model.to_device(masks_to_tracks([inputs]))
     future = model.network(tracks, NUM_TARGET_FRAMES)
     meeting = find_contacts(model.network.camera, masks[NUM_INPUT_FRAMES - 1 :])
-    known = tracks.class_ids[0].tolist()
+    places = _find_places(model, tracks, future, truth)
+    apart = {number: place for number, place in places.items() if number not in meeting}
     there = [number for number in np.unique(truth).tolist() if number]
     seen = set(np.unique(masks[:NUM_INPUT_FRAMES]).tolist())
-    drawn = _draw_repaired(model, tracks, future, truth, [n for n in known if n not in meeting])
-    drawn_all = _draw_repaired(model, tracks, future, truth, known)
+    drawn = [
+        _draw_repaired(model, tracks, future, truth.shape, repaired)
+        for repaired in ({}, apart, places)
+    ]
     true_seen = np.where(np.isin(truth, list(seen)), truth, 0)
     return Repairs(
-        masks=[*predicted, drawn, drawn_all, true_seen],
+        masks=[predicted, *drawn, true_seen],
         truth=truth,
         num_without_contact=sum(n in seen and n not in meeting for n in there),
         num_with_contact=sum(n in seen and n in meeting for n in there),
@@ -178,17 +177,18 @@ def _draw_repaired(
     model: ObjectDynamics,
     tracks: Tracks,
     future: Future,
-    truth: np.ndarray,
-    repaired: Sequence[int],
+    size: tuple[int, ...],
+    repaired: dict[int, torch.Tensor | None],
 ) -> np.ndarray:
-    """Return the mask of frame 22 with the objects of these classes at their true places."""
+    """Return the mask of frame 22 with objects, by class number, at their true places."""
     places = future.trajectory.places[:, :, -1].clone()
     shown = future.probabilities[:, :, -1] >= model.min_probability
     for number, class_id in enumerate(tracks.class_ids[0].tolist()):
         if class_id in repaired:
-            shown[0, number] = bool((truth == class_id).any())
-            if shown[0, number]:
-                places[0, number] = _find_place(model, future, number, class_id, truth)
+            place = repaired[class_id]
+            shown[0, number] = place is not None
+            if place is not None:
+                places[0, number] = place
     painted = model.network.drawing.paint(
         future.state,
         tracks.class_ids,
@@ -196,17 +196,29 @@ def _draw_repaired(
         future.trajectory.orientations[:, :, -1],
         shown,
         model.network.camera,
-        (truth.shape[0], truth.shape[1]),
+        (size[0], size[1]),
     )
     mask: np.ndarray = painted[0].cpu().numpy()
     return mask
+
+
+def _find_places(
+    model: ObjectDynamics, tracks: Tracks, future: Future, truth: np.ndarray
+) -> dict[int, torch.Tensor | None]:
+    """Return the true place of each object of the tracks by class number, None if it is gone."""
+    return {
+        class_id: _find_place(model, future, number, class_id, truth)
+        if (truth == class_id).any()
+        else None
+        for number, class_id in enumerate(tracks.class_ids[0].tolist())
+        if class_id
+    }
 
 
 def _find_place(
     model: ObjectDynamics, future: Future, number: int, class_id: int, truth: np.ndarray
 ) -> torch.Tensor:
     """Return the place at which an object, drawn, covers its true mask best."""
-    network, device = model.network, model.device
     network, device = model.network, model.device
     height, width = truth.shape
     scale = width / 240
