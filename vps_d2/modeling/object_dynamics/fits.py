@@ -105,6 +105,13 @@ def _complete(
     return torch.where(cut_high & ~cut_low, low + half, from_high)
 
 
+def last_sight(tracks: Tracks, ground: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return when each object is last seen, ``(N, K)``, and its place then, ``(N, K, 1, 2)``."""
+    frames = torch.arange(ground.shape[2], device=ground.device)
+    last = (frames * tracks.seen).argmax(-1)
+    return last, ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
+
+
 def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
     """Fit curves to the places of objects.
 
@@ -115,7 +122,7 @@ def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
     seen = tracks.seen
     num_frames = seen.shape[2]
     frames = torch.arange(num_frames, device=seen.device)
-    last = (frames * seen).argmax(-1)
+    last, anchor = last_sight(tracks, ground)
     degrees = torch.tensor([degree for degree, _ in FITS], device=seen.device)
     lengths = torch.tensor([length for _, length in FITS], device=seen.device)
     weights = torch.where(cut_sides(tracks).any(-1), _CUT_WEIGHT, 1.0) * seen
@@ -128,7 +135,6 @@ def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
     weighted = weights[..., None] * basis
     normal = torch.einsum("nkcti,ctj->nkcij", weighted, basis)
     normal = normal + _RIDGE * torch.eye(3, device=seen.device, dtype=ground.dtype)
-    anchor = ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
     values = ground - anchor
     moments = torch.einsum("nkcti,nktd->nkcid", weighted, values)
     solved = torch.linalg.solve(normal, moments)

@@ -116,10 +116,9 @@ def _future_losses(
     presence = F.binary_cross_entropy_with_logits(
         future.presence, hit.to(future.presence.dtype), reduction="none"
     )
-    first_known = (known & near)[:, :, 0]
     return {
         # What little errors of the state grow to counts most, and hopeless ones hardly at all.
-        "loss_state_place": 0.3 * _mean((apart[:, :, 0] / _FINE).log1p(), first_known),
+        "loss_state_place": 0.3 * _mean((apart[:, :, 0] / _FINE).log1p(), near[:, :, 0]),
         "loss_state_velocity": 0.5
         * _mean((speed_error[:, :, 0] / _FINE).log1p(), with_speed[:, :, 0]),
         # Errors of a few radii lose an object as well as greater ones do.

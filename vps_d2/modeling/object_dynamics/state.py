@@ -19,6 +19,7 @@ from vps_d2.modeling.object_dynamics.fits import (
     cut_sides,
     fit_tracks,
     ground_places,
+    last_sight,
 )
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
@@ -192,8 +193,7 @@ class StateEncoder(nn.Module):
         seen = tracks.seen[..., None]
         outlines = tracks.outlines
         num_frames = outlines.shape[2]
-        last = (torch.arange(num_frames, device=seen.device) * seen[..., 0]).argmax(-1)
-        anchor = ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
+        _, anchor = last_sight(tracks, ground)
         features = torch.cat(
             [
                 seen,
