@@ -30,8 +30,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--physics-jitter",
         type=float,
-        default=1.0,
-        help="how far friction, drag, bounce and speed stray from the real ones (default: 1)",
+        default=0.4,
+        help="how far friction, drag, bounce and speed stray from the real ones (default: 0.4)",
     )
     add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
     return parser.parse_args(argv)

@@ -103,7 +103,7 @@ def make_tracks(
         count: number of videos.
         seed: of the data set; the videos of a seed do not depend on their number.
         options: of every video, but for the roughness of the masks, which differs from video to
-            video; None for strong jitter of the physics.
+            video; None for some jitter of the physics.
         workers: processes; None for one on each CPU.
 
     Returns:
@@ -113,7 +113,7 @@ def make_tracks(
         UserError: if ``out`` holds tracks of other settings, or cannot be written.
     """
     out = Path(out)
-    options = options or SyntheticOptions(physics_jitter=1.0)
+    options = options or SyntheticOptions(physics_jitter=0.4)
     settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
     check_settings(out / _SETTINGS_FILE, settings)
     starts = range(0, count, _SHARD_SIZE)
