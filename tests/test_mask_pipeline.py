@@ -51,6 +51,16 @@ def frames() -> np.ndarray:
     return frames
 
 
+@pytest.mark.parametrize(("join", "expected"), [("True", {0, 1}), ("False", {0, 1, 2})])
+def test_an_object_keeps_its_class_through_a_video(
+    config: Path, frames: np.ndarray, join: str, expected: set[int]
+) -> None:
+    frames[1, 5, 4:8, 4:8] = (100, 200, 100)  # object 2, for once
+    pipeline = FutureMaskPredictor.from_config_file(config, ["PIPELINE.JOIN_CONFUSED", join])
+    masks = pipeline.segment_videos(frames)
+    assert masks.shape == frames.shape[:4] and set(np.unique(masks)) == expected
+
+
 def test_the_mask_comes_from_the_masks_of_the_input(config: Path, frames: np.ndarray) -> None:
     pipeline = FutureMaskPredictor.from_config_file(config, ["PIPELINE.BATCH_SIZE", "2"])
     results = pipeline(frames)

@@ -154,7 +154,7 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     # What the motion of an object is told besides place, velocity, orientation and friction.
     cfg.MODEL.OBJECT_DYNAMICS.CODE_SIZE = 8
     cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 48
-    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 4  # of the motion, between two frames
+    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 2  # of the motion, between two frames
     cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
     # Noise on the true states that the motion is learned from, metres; on velocities three times.
     cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.02
@@ -184,6 +184,8 @@ def _add_pipeline_config(cfg: CfgNode) -> None:
     cfg.PIPELINE.MASK_PREDICTOR.WEIGHTS = ""
     # An object never seen in the input cannot be known: drop its class from the predicted mask.
     cfg.PIPELINE.SEEN_CLASSES_ONLY = True
+    # An object whose class changes for some frames is given one, before masks are predicted.
+    cfg.PIPELINE.JOIN_CONFUSED = True
     # Detections below this score are not painted into a mask.
     cfg.PIPELINE.SCORE_THRESH = 0.5
     cfg.PIPELINE.BATCH_SIZE = 8

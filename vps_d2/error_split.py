@@ -92,7 +92,7 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
         frames = read_frames(folder, range(NUM_INPUT_FRAMES))
-        repairs = repair(model, pipeline.segment(frames), read_masks(folder))
+        repairs = repair(model, pipeline.segment_videos(frames[None])[0], read_masks(folder))
         for index, mask in zip(indices, repairs.masks, strict=True):
             index.update(mask, repairs.truth)
         counts += repairs[2:]

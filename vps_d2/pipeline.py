@@ -18,6 +18,7 @@ import vps_d2.modeling  # registers the architectures
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import build_model
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.tracks import join_confused
 from vps_d2.data.video import NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.setup import load_config
@@ -154,6 +155,8 @@ class FutureMaskPredictor:
             those of frame 22; None for none.
         score_thresh: instances below it are not painted.
         seen_classes_only: leave out classes that are not detected in the input frames.
+        join_confused: before masks are predicted from masks, give each object one class; see
+            :func:`vps_d2.data.tracks.join_confused`.
         batch_size: videos on the device at a time.
     """
 
@@ -165,6 +168,7 @@ class FutureMaskPredictor:
         mask_predictor: LoadedModel | None = None,
         score_thresh: float = 0.5,
         seen_classes_only: bool = True,
+        join_confused: bool = True,
         batch_size: int = 8,
     ) -> None:
         self.predictor = predictor
@@ -172,6 +176,7 @@ class FutureMaskPredictor:
         self.mask_predictor = mask_predictor
         self.score_thresh = score_thresh
         self.seen_classes_only = seen_classes_only
+        self.join_confused = join_confused
         self.batch_size = batch_size
 
     @classmethod
@@ -212,6 +217,7 @@ class FutureMaskPredictor:
             mask_predictor=mask_predictor,
             score_thresh=cfg.PIPELINE.SCORE_THRESH,
             seen_classes_only=cfg.PIPELINE.SEEN_CLASSES_ONLY,
+            join_confused=cfg.PIPELINE.JOIN_CONFUSED,
             batch_size=cfg.PIPELINE.BATCH_SIZE,
         )
 
@@ -272,7 +278,7 @@ class FutureMaskPredictor:
         frames = _last_frames(frames, self.mask_predictor)
         if not len(frames):
             return np.zeros((0, *frames.shape[2:4]), np.uint8)
-        masks = self.segment(frames.reshape(-1, *frames.shape[2:])).reshape(frames.shape[:4])
+        masks = self.segment_videos(frames)
         outputs = self.mask_predictor([{"masks": torch.from_numpy(video)} for video in masks])
         seen = [np.unique(video) if self.seen_classes_only else None for video in masks]
         return np.stack(
@@ -281,6 +287,20 @@ class FutureMaskPredictor:
                 for output, classes in zip(outputs, seen, strict=True)
             ]
         )
+
+    def segment_videos(self, frames: np.ndarray) -> np.ndarray:
+        """Segment all frames of videos; an object that is confused for some frames is set right.
+
+        Args:
+            frames: uint8 ``(N, T, H, W, 3)``.
+
+        Returns:
+            masks uint8 ``(N, T, H, W)``.
+        """
+        masks = self.segment(frames.reshape(-1, *frames.shape[2:])).reshape(frames.shape[:4])
+        if self.join_confused:
+            masks = np.stack(list(map(join_confused, masks)))
+        return masks
 
     def segment(
         self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vps_d2.data.tracks import MAX_OBJECTS, read_outlines
+from vps_d2.data.tracks import MAX_OBJECTS, join_confused, read_outlines
 
 
 def masks_with(*boxes: tuple[int, int, int, int, int, int], frames=3, height=160, width=240):
@@ -50,3 +50,41 @@ def test_resolution_does_not_matter(scale):
     large = masks.repeat(scale, 1).repeat(scale, 2)
     for small_part, large_part in zip(read_outlines(masks), read_outlines(large), strict=True):
         np.testing.assert_allclose(small_part, large_part, atol=1e-6)
+
+
+def moving(number: int, frames: range, start: int = 20, speed: int = 4, top: int = 40):
+    """Boxes of an object of a class that moves to the right."""
+    return [
+        (frame, number, start + speed * frame, top, start + speed * frame + 20, top + 20)
+        for frame in frames
+    ]
+
+
+def test_a_class_that_takes_the_place_of_another_for_some_frames_is_that_object():
+    true = masks_with(*moving(3, range(11)), frames=11)
+    for confused in ([4, 5], [0], [9, 10], [5, 6, 7, 8]):
+        masks = true.copy()
+        masks[confused] = np.where(masks[confused] == 3, 19, 0)
+        np.testing.assert_array_equal(join_confused(masks), true)
+
+
+def test_two_classes_on_one_object_become_that_seen_more_often():
+    masks = masks_with(*moving(3, range(11)), frames=11)
+    masks[6:9, 50:] = np.where(masks[6:9, 50:] == 3, 5, 0)
+    assert set(np.unique(join_confused(masks))) == {0, 3}
+
+
+def test_objects_of_their_own_stay():
+    masks = masks_with(
+        *moving(3, range(11)),
+        *moving(19, range(8, 11), top=70),  # comes in beside it
+        *moving(30, range(2), start=150, speed=0),  # leaves when it is far
+        frames=11,
+    )
+    np.testing.assert_array_equal(join_confused(masks), masks)
+
+
+@pytest.mark.parametrize("boxes", [[], moving(7, range(3, 5))])
+def test_with_one_object_or_none_nothing_is_joined(boxes):
+    masks = masks_with(*boxes, frames=11)
+    np.testing.assert_array_equal(join_confused(masks), masks)

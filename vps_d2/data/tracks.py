@@ -43,6 +43,68 @@ around each object, x and y as outlines have them, with 1 inside of it, 0 outsid
 _MIN_PIXELS = 12
 """In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
 
+_SIDE = (0.8, 2.0)
+"""Of an object confused with another: how far it may be from where that other is, and how far both
+may reach together, in side lengths of the other."""
+_LONGEST_GAP = 3
+"""Frames over which the place of an object is extrapolated, or to the nearest one it is seen in."""
+
+
+def join_confused(masks: np.ndarray) -> np.ndarray:
+    """Give each object one class, where a segmenter took it for another for some frames.
+
+    A class that is always where another one is, or would be, and less often seen, is that object.
+
+    Args:
+        masks: uint8 ``(T, H, W)`` with class numbers 0-48.
+
+    Returns:
+        the masks, with such classes replaced.
+    """
+    class_ids, outlines = read_outlines(masks, NUM_CLASSES)
+    areas = outlines[..., 0]
+    order = np.lexsort((areas.sum(1), (areas > 0).sum(1)))
+    paths = [_path(track) for track in outlines]
+    table = np.arange(NUM_CLASSES, dtype=np.uint8)
+    for rank, minor in enumerate(order):
+        apart = [
+            _apart(outlines[minor], outlines[major], *paths[major]) for major in order[rank + 1 :]
+        ]
+        if apart and min(apart) < np.inf:
+            major = order[rank + 1 + int(np.argmin(apart))]
+            table[table == class_ids[minor]] = class_ids[major]
+    return table[masks]
+
+
+def _path(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where an object is or would be, ``(T, 2)``, and frames from the nearest sight."""
+    frames = np.arange(len(track))
+    seen = np.flatnonzero(track[:, 0])
+    places = np.stack([np.interp(frames, seen, track[seen, axis]) for axis in (1, 2)], axis=1)
+    for ends, beyond in ((seen[:2], frames < seen[0]), (seen[-2:], frames > seen[-1])):
+        speed = np.diff(track[ends, 1:3], axis=0).sum(0) / max(1, ends[-1] - ends[0])
+        nearest = seen[0] if beyond[0] else seen[-1]
+        places[beyond] += speed * (frames[beyond] - nearest)[:, None]
+    return places, np.abs(frames[:, None] - seen).min(1)
+
+
+def _apart(minor: np.ndarray, major: np.ndarray, path: np.ndarray, gap: np.ndarray) -> float:
+    """Return how far a track is from another object's path, or infinity where it is its own."""
+    frames = minor[:, 0] > 0
+    both = frames & (major[:, 0] > 0)
+    side = np.sqrt(np.median(major[major[:, 0] > 0, 0]))
+    near, together = _SIDE
+    apart = np.linalg.norm(minor[frames, 1:3] - path[frames], axis=1) / side
+    low = np.minimum(minor[both, 3:5], major[both, 3:5])
+    high = np.maximum(minor[both, 5:7], major[both, 5:7])
+    if (
+        apart.max() > near
+        or gap[frames].max() > _LONGEST_GAP
+        or (high - low > together * side).any()
+    ):
+        return np.inf
+    return float(apart.mean())
+
 
 def read_outlines(
     masks: np.ndarray, max_objects: int = MAX_OBJECTS
