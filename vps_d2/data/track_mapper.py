@@ -19,6 +19,8 @@ _FRAME_JITTER = (12.0, 0.5, 0.5, 0.8, 0.8, 0.8, 0.8)
 _VIDEO_JITTER = (8.0, 0.4, 0.4, 0.6, 0.6, 0.6, 0.6)
 """Deviations of an outline's measures in pixels of a frame 240 wide, at a noise of 1: anew in each
 frame, and the same in all frames of a video."""
+_DEGREES = 3
+"""Of freedom of the first."""
 
 
 @DATASET_MAPPER_REGISTRY.register()
@@ -94,7 +96,8 @@ class TracksMapper:
         """Return outlines as a segmenter would find them."""
         seen = outlines[..., :1] > 0
         strength = np.random.uniform(0, self.noise) / _FRAME_WIDTH
-        frame = np.random.normal(size=outlines.shape) * _FRAME_JITTER
+        # Mostly small, now and then large: half an object taken for another.
+        frame = np.random.standard_t(_DEGREES, size=outlines.shape) * _FRAME_JITTER
         video = np.random.normal(size=(len(outlines), 1, outlines.shape[2])) * _VIDEO_JITTER
         noise = (frame + video) * strength
         noise[..., 0] /= _FRAME_WIDTH

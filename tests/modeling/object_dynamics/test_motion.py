@@ -16,7 +16,6 @@ def state(*objects: tuple[int, float, float, float, float], friction: float = 0.
         kinds=one_hot_kinds(numbers),
         place=values[..., :2],
         velocity=values[..., 2:],
-        roll=torch.zeros_like(values[..., 2:]),
         orientation=torch.zeros(*numbers.shape, 2),
         size=torch.ones(numbers.shape),
         friction=torch.full(numbers.shape, friction),
@@ -27,15 +26,6 @@ def state(*objects: tuple[int, float, float, float, float], friction: float = 0.
 def motion() -> Motion:
     torch.manual_seed(0)
     return Motion(code_size=8).requires_grad_(False)
-
-
-def test_a_sphere_slides_until_it_rolls():
-    model = motion()
-    model.log_drag.fill_(-20)
-    future = model(state((SPHERE, 0, 9, 2.1, 0)), 30)
-    speeds = future.velocities[0, 0, :, 0]
-    assert abs(speeds[-1] - 1.5) < 0.01  # 5/7: what a solid sphere keeps
-    assert (speeds[1:6] < speeds[:5]).all()
 
 
 def test_a_free_object_goes_straight_slows_and_rests():

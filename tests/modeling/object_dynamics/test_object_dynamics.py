@@ -13,7 +13,7 @@ from vps_d2.modeling.object_dynamics import ObjectDynamicsNetwork, Tracks, masks
 CONFIG = ROOT / "configs" / "object_dynamics" / "object_dynamics.yaml"
 SMALL = (
     *("MODEL.DEVICE", "cpu", "MODEL.OBJECT_DYNAMICS.CHANNELS", "16"),
-    *("MODEL.OBJECT_DYNAMICS.NUM_LAYERS", "1", "MODEL.OBJECT_DYNAMICS.SUBSTEPS", "2"),
+    *("MODEL.OBJECT_DYNAMICS.NUM_LAYERS", "1"),
 )
 
 

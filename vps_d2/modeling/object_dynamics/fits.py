@@ -6,6 +6,7 @@ of them, and none from before a collision. So several are made, and a network ch
 Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``C`` fits.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,15 +16,22 @@ from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.tracks import Tracks, shape_index
 
 FITS = (
-    *((0, 2), (0, 11)),
-    *((1, 2), (1, 3), (1, 4), (1, 6), (1, 11)),
-    *((2, 5), (2, 8), (2, 11)),
+    *(("rest", 2), ("rest", 11)),
+    *(("slide", 2), ("slide", 3), ("slide", 4), ("slide", 6), ("slide", 11)),
+    *(("any", 5), ("any", 8)),
 )
-"""Degree of the curve, and how many of the last frames it goes through."""
-CURVED = tuple(index for index, (degree, _) in enumerate(FITS) if degree == 2)
-"""Which of FITS know a deceleration."""
-NUM_FIT_FEATURES = 5 * len(FITS) + len(CURVED)
-"""Numbers of :meth:`Fits.features`."""
+"""Kind of motion, and how many of the last frames are taken for it: at rest, slowed by friction and
+drag, or by any constant deceleration."""
+NUM_FIT_FEATURES = 5
+"""Of each curve in :meth:`Fits.features`."""
+
+_FRICTION, _DRAG = (0.23, 0.0, 0.23), 0.09
+"""Deceleration of {cube, sphere, cylinder} in the real videos, metres a second squared, and share
+of the speed that is lost in a second besides; measured along free tracks of real/train and
+real/unlabeled."""
+_RESTING, _MOVING = 0.3, 0.8
+"""Metres a second: up to the first an object may rest, and friction is left out; from the second on
+it moves."""
 
 _HALF_EXTENTS = ((0.55, 0.57), (0.43, 0.42), (0.46, 0.55))
 """Half the width and height of outlines of {cube, sphere, cylinder}, metres where the centre is;
@@ -36,33 +44,27 @@ _FAR = 40.0
 """Metres that a place is held to, so near the horizon none is huge."""
 _FASTEST = 6.0
 """Metres a second that a velocity is held to."""
-_STRONGEST = 2.0
-"""Metres a second squared that a deceleration is held to."""
 _RIDGE = 1e-4
 
 
 class Fits(NamedTuple):
-    """Place and velocity at the last frame, by each of FITS.
+    """Place and velocity at the last frame, as each of several curves says.
 
     Attributes:
         places: ``(N, K, C, 2)`` in metres.
         velocities: ``(N, K, C, 2)`` in metres a second.
         errors: root mean square distance of the curve from the places, ``(N, K, C)`` in metres.
-        decelerations: along the velocity, by the CURVED ones of FITS, ``(N, K, 3)`` in metres a
-            second squared.
     """
 
     places: torch.Tensor
     velocities: torch.Tensor
     errors: torch.Tensor
-    decelerations: torch.Tensor
 
     def features(self) -> torch.Tensor:
-        """Return what a network chooses by, ``(N, K, NUM_FIT_FEATURES)``."""
+        """Return what a network chooses by, ``(N, K, C * NUM_FIT_FEATURES)``."""
         around = (self.places - self.places.mean(2, keepdim=True)).clamp(-5, 5)
         errors = (self.errors[..., None] + 1e-3).log() / 3
-        curves = torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
-        return torch.cat([curves, self.decelerations], dim=-1)
+        return torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
 
 
 def cut_sides(tracks: Tracks) -> torch.Tensor:
@@ -112,43 +114,54 @@ def last_sight(tracks: Tracks, ground: torch.Tensor) -> tuple[torch.Tensor, torc
     return last, ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
 
 
-def fit_tracks(tracks: Tracks, ground: torch.Tensor) -> Fits:
+def fit_tracks(
+    tracks: Tracks, ground: torch.Tensor, fits: Sequence[tuple[str, int]] = FITS
+) -> Fits:
     """Fit curves to the places of objects.
 
     Args:
         tracks: which frames count.
         ground: places, ``(N, K, T, 2)``.
+        fits: which curves.
     """
     seen = tracks.seen
     num_frames = seen.shape[2]
     frames = torch.arange(num_frames, device=seen.device)
     last, anchor = last_sight(tracks, ground)
-    degrees = torch.tensor([degree for degree, _ in FITS], device=seen.device)
-    lengths = torch.tensor([length for _, length in FITS], device=seen.device)
+    lengths = torch.tensor([length for _, length in fits], device=seen.device)
     weights = torch.where(cut_sides(tracks).any(-1), _CUT_WEIGHT, 1.0) * seen
     recent = frames > (last[..., None] - lengths)[..., None]  # (N, K, C, T)
     weights = (weights[:, :, None] * recent).to(ground.dtype)
     seconds = (frames - (num_frames - 1)).to(ground.dtype) * FRAME_SECONDS
-    powers = torch.arange(3, device=seen.device)
-    basis = seconds[:, None] ** powers  # (T, 3)
-    basis = basis * (powers <= degrees[:, None])[:, None]  # (C, T, 3)
+    # Drag alone makes way in a slower time; friction, which drag shortens, adds a part of its own.
+    slowed = (1 - (-_DRAG * seconds).exp()) / _DRAG
+    one, zero = torch.ones_like(seconds), torch.zeros_like(seconds)
+    of_kind = {
+        "rest": torch.stack([one, zero, zero], -1),
+        "slide": torch.stack([one, slowed, zero], -1),
+        "any": torch.stack([one, seconds, seconds.square()], -1),
+    }
+    basis = torch.stack([of_kind[kind] for kind, _ in fits])
+    slides = torch.tensor([kind == "slide" for kind, _ in fits], device=seen.device)
+    friction = ground.new_tensor(_FRICTION)[shape_index(tracks.class_ids)]
+    friction = friction[..., None] * (seconds - slowed) / _DRAG
     weighted = weights[..., None] * basis
     normal = torch.einsum("nkcti,ctj->nkcij", weighted, basis)
     normal = normal + _RIDGE * torch.eye(3, device=seen.device, dtype=ground.dtype)
-    values = ground - anchor
-    moments = torch.einsum("nkcti,nktd->nkcid", weighted, values)
+    straight = (ground - anchor)[:, :, None]
+    moments = torch.einsum("nkcti,nkctd->nkcid", weighted, straight.expand(*weights.shape, 2))
+    velocities = torch.linalg.solve(normal, moments)[..., 1, :]
+    speeds = velocities.norm(dim=-1, keepdim=True)
+    sure = ((speeds - _RESTING) / (_MOVING - _RESTING)).clamp(0, 1) * slides[:, None]
+    directions = velocities / speeds.clamp(min=_RESTING) * sure
+    straight = straight + directions[:, :, :, None] * friction[:, :, None, :, None]
+    moments = torch.einsum("nkcti,nkctd->nkcid", weighted, straight)
     solved = torch.linalg.solve(normal, moments)
-    missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - values[:, :, None]
+    missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - straight
     squares = (weights * missed.square().sum(-1)).sum(-1) / weights.sum(-1).clamp(min=0.1)
-    places, velocities, curvatures = solved.unbind(-2)
-    velocities = velocities.clamp(-_FASTEST, _FASTEST)
-    curved = list(CURVED)
-    directions = velocities[:, :, curved]
-    directions = directions / (directions.norm(dim=-1, keepdim=True) + 0.1)
-    decelerations = -2 * (curvatures[:, :, curved] * directions).sum(-1)
+    places, velocities, _ = solved.unbind(-2)
     return Fits(
         anchor + places.clamp(-_FASTEST, _FASTEST),
-        velocities,
+        velocities.clamp(-_FASTEST, _FASTEST),
         squares.sqrt(),
-        decelerations.clamp(-_STRONGEST, _STRONGEST),
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.tracks import COVERED, FRAME_SECONDS
+from vps_d2.data.tracks import COVERED
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.tracks import Tracks
@@ -23,13 +23,6 @@ _STAGE_RADIUS = 14.0
 """Metres around the middle of the stage, outside of which motion is not learned from."""
 _FINE = 0.1
 """Metres, and metres a second: errors of the state that still matter."""
-_FINE_FRICTION = 0.05
-"""Metres a second squared: errors of friction that still matter."""
-_SLOWEST = 0.3
-"""Metres a second, below which friction is not read from a velocity."""
-_LEAST_PUSH = 0.35
-"""Metres a second in a frame: friction alone changes a velocity by less."""
-_SLIDING_FRAMES = 5
 _COARSE = 0.2
 """Metres: errors of a place, some frames on, that still matter."""
 _HIT = 0.6
@@ -73,7 +66,6 @@ def object_dynamics_losses(
     future = network(tracks, num_frames)
     with torch.autocast(tracks.outlines.device.type, enabled=False):
         losses = _future_losses(network, future, motions, first)
-        losses["loss_friction"] = _friction_loss(network, future, motions)
         losses["loss_replay"] = _replay_loss(network, tracks, future, motions, noise)
         losses["loss_camera"] = _camera_loss(network, tracks, motions)
         losses["loss_drawing"] = _drawing_loss(network, future, motions)
@@ -134,37 +126,13 @@ def _near(places: torch.Tensor) -> torch.Tensor:
     return (places - places.new_tensor(_STAGE)).norm(dim=-1) < _STAGE_RADIUS
 
 
-def _friction_loss(
-    network: ObjectDynamicsNetwork, future: Future, motions: Motions
-) -> torch.Tensor:
-    """Tell friction from how true velocities shrink where nothing else acts.
-
-    Spheres slide at first and roll later, when friction no longer slows them: for them the first
-    frames count alone.
-    """
-    velocities = motions.velocities.nan_to_num()
-    speeds = velocities.norm(dim=-1)
-    before, after = speeds[..., :-1], speeds[..., 1:]
-    change = velocities.diff(dim=2).norm(dim=-1)
-    free = (before.minimum(after) > _SLOWEST) & (change < _LEAST_PUSH)
-    frames = torch.arange(free.shape[2], device=free.device)
-    spheres = future.state.kinds[..., 1:2] > 0
-    untouched = free.cumprod(2).bool() & (frames < _SLIDING_FRAMES)
-    free = torch.where(spheres, untouched, free)
-    drag = (future.state.kinds @ network.motion.log_drag.detach()).exp()[..., None]
-    slowing = (before - after) / FRAME_SECONDS - drag * (before + after) / 2
-    count = free.sum(-1)
-    true = (slowing * free).sum(-1) / count.clamp(min=1)
-    error = (future.state.friction - true.clamp(0.05, 1.5)).abs()
-    return 0.5 * _mean((error / _FINE_FRICTION).log1p(), (count >= 2) & future.state.exists)
-
-
 def _replay_loss(
     network: ObjectDynamicsNetwork, tracks: Tracks, future: Future, motions: Motions, noise: float
 ) -> torch.Tensor:
     """Play the motion on from a true state, as far as the video goes.
 
-    It is that of the first frame, when nothing turns yet, or of the last input frame.
+    It is that of the last input frame, or of the first. Then nothing else is known of the objects,
+    as when earlier frames are replayed.
     """
     total = motions.places.shape[2]
     start = 0 if torch.rand(()) < 0.3 else tracks.outlines.shape[2] - 1
@@ -176,7 +144,7 @@ def _replay_loss(
         exists=exists,
         place=places[:, :, 0].nan_to_num() + jitter,
         velocity=velocities[:, :, 0].nan_to_num() + 3 * noise * torch.randn_like(jitter),
-        roll=future.state.roll if start else torch.zeros_like(jitter),
+        code=future.state.code if start else torch.zeros_like(future.state.code),
     )
     replayed = network.motion(state, total - 1 - start)
     apart = _distance(replayed.places, places.nan_to_num())

@@ -18,8 +18,10 @@ from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
 _REACH = 0.82
 """Metres between the centres of two objects that touch, to begin with."""
-_SHARPNESS = 30.0
-"""How fast contact sets in, per metre."""
+_REACH_RANGE = 0.2
+"""Metres that sides and corners change it by, at most."""
+_LEAST_SQUARE = 1e-3
+"""Keeps the derivatives of square roots finite, in the units of what is under them."""
 
 
 class Trajectory(NamedTuple):
@@ -55,19 +57,18 @@ class Motion(nn.Module):
         code_size: int = 8,
         hidden: int = 48,
         seconds_per_frame: float = FRAME_SECONDS,
-        substeps: int = 4,
+        substeps: int = 2,
     ) -> None:
         super().__init__()
+        self.code_size = code_size
         self.seconds = seconds_per_frame / substeps
         self.substeps = substeps
         self.of_pair = nn.Linear(NUM_KINDS + 2 * code_size, hidden)
-        self.of_motion = nn.Linear(5, hidden, bias=False)
+        self.of_motion = nn.Linear(4, hidden, bias=False)
         self.message = nn.Sequential(nn.SiLU(), mlp(hidden, hidden, 4))
         self.reach = nn.Parameter(torch.zeros(NUM_KINDS))
         self.log_mass = nn.Linear(NUM_KINDS, 1, bias=False)
-        self.log_drag = nn.Parameter(torch.full((NUM_KINDS,), -1.5))
-        # What sliding takes from a solid sphere's speed it adds, 5/2 times, to that of its roll.
-        self.spin_up = nn.Parameter(torch.tensor(2.5))
+        self.log_drag = nn.Parameter(torch.full((NUM_KINDS,), -1.2))
         self.forgetting = nn.Parameter(torch.tensor([-3.0, 0.0]))
         nn.init.zeros_(self.log_mass.weight)
 
@@ -85,13 +86,12 @@ class Motion(nn.Module):
         turn = state.orientation * state.kinds[..., :1]  # of cubes
         easy = (-self.log_mass(state.kinds)).exp()
         drag = (state.kinds @ self.log_drag).exp()
-        spin_up = self.spin_up * state.kinds[..., 1]  # of spheres
-        place, velocity, roll = state.place, state.velocity, state.roll
+        place, velocity = state.place, state.velocity
         pushed = torch.zeros_like(state.friction)
         history = [(place, velocity, pushed)]
         for _ in range(num_frames):
             for _ in range(self.substeps):
-                impulse = self._impulses(
+                impulse, left = self._impulses(
                     place[:, second] - place[:, first],
                     velocity[:, second] - velocity[:, first],
                     turn[:, first] + turn[:, second],
@@ -99,20 +99,21 @@ class Motion(nn.Module):
                     of_pair,
                 )
                 impulse = impulse * both[..., None]
-                change = torch.zeros_like(velocity)
-                change = change.index_add(1, second, impulse).index_add(1, first, -impulse)
-                change = change * easy
+                # The velocity changes when objects touch, within the step: the rest of it counts.
+                both_changes = torch.cat([impulse, impulse * left[..., None]], dim=-1)
+                change = torch.cat([torch.zeros_like(velocity)] * 2, dim=-1)
+                change = change.index_add(1, second, both_changes)
+                change = change.index_add(1, first, -both_changes)
+                change, shift = (change * easy).chunk(2, dim=-1)
+                place = place + velocity * self.seconds + shift
                 velocity = velocity + change
                 pushed = pushed + (change.square().sum(-1) + 1e-12).sqrt()
-                # Friction works against sliding, and ends when the object rolls or rests.
-                sliding = velocity - roll
-                speed = (sliding.square().sum(-1) + 1e-6).sqrt()
-                share = state.friction * self.seconds / speed
-                share = share.minimum(1 / (1 + spin_up))[..., None] * sliding
-                kept = (1 - drag * self.seconds)[..., None]
-                velocity = (velocity - share) * kept
-                roll = (roll + spin_up[..., None] * share) * kept
-                place = place + velocity * self.seconds
+                # Friction takes no more than all of the speed; drag takes a share of it.
+                speed = (velocity.square().sum(-1) + 1e-6).sqrt()
+                share = (state.friction * self.seconds / speed).clamp(max=1) + drag * self.seconds
+                lost = share.clamp(max=1)[..., None] * velocity
+                place = place - lost * (self.seconds / 2)
+                velocity = velocity - lost
             history.append((place, velocity, pushed))
         places, velocities, pushes = (torch.stack(each, 2) for each in zip(*history, strict=True))
         frames = torch.arange(num_frames + 1, device=place.device)
@@ -128,8 +129,8 @@ class Motion(nn.Module):
         turn: torch.Tensor,
         reach: torch.Tensor,
         of_pair: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return what the second object of each pair gets from the first, ``(N, P, 2)``.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the second object of each pair gets from the first, and since when.
 
         Args:
             apart: from the first to the second, ``(N, P, 2)``.
@@ -137,25 +138,50 @@ class Motion(nn.Module):
             turn: sum of the orientations of those that are cubes.
             reach: distance at which they touch, ``(N, P)``.
             of_pair: what is known of the pair, ``(N, P, hidden)``.
+
+        Returns:
+            impulses, ``(N, P, 2)``, 0 where objects do not touch in this step; and the time that is
+            left of the step when they do, ``(N, P)`` in seconds.
         """
-        distance = (apart.square().sum(-1) + 1e-6).sqrt()
-        normal = apart / distance[..., None]
-        tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
-        closing = -(relative * normal).sum(-1)
-        sliding = (relative * tangent).sum(-1)
-        gap = distance - reach
-        # How the sides of cubes stand to the normal: a difference of angles, four times.
-        cos, sin = _double_angle(*_double_angle(*normal.unbind(-1)))
+        with torch.no_grad():
+            _, _, normal = self._contact(apart, relative, reach)
+            tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
+            closing = -(relative * normal).sum(-1)
+            sliding = (relative * tangent).sum(-1)
+            # How the sides of cubes stand to the normal: a difference of angles, four times.
+            cos, sin = _double_angle(*_double_angle(*normal.unbind(-1)))
         side = turn[..., 0] * cos + turn[..., 1] * sin
         corner = turn[..., 1] * cos - turn[..., 0] * sin
-        moving = torch.stack([(gap * 3).clamp(-3, 3), closing, sliding, side, corner], dim=-1)
+        moving = torch.stack([closing, sliding, side, corner], dim=-1)
         message = self.message(of_pair + self.of_motion(moving))
-        late, elastic, deflect, rub = message.unbind(-1)
-        contact = (late - _SHARPNESS * gap).sigmoid()
-        hit = contact * closing.clamp(min=0)
-        along = hit * 2 * elastic.sigmoid()
-        across = hit * deflect - contact * 0.2 * rub.sigmoid() * sliding
-        return along[..., None] * normal + across[..., None] * tangent
+        deep, elastic, deflect, rub = message.unbind(-1)
+        reach = reach + _REACH_RANGE * deep.tanh()
+        meets, when, normal = self._contact(apart, relative, reach)
+        tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
+        closing = meets * -(relative * normal).sum(-1)
+        sliding = meets * (relative * tangent).sum(-1)
+        along = closing * 1.5 * (elastic - 0.4).sigmoid()
+        across = closing * deflect - 0.2 * rub.sigmoid() * sliding
+        return along[..., None] * normal + across[..., None] * tangent, self.seconds - when
+
+    def _contact(
+        self, apart: torch.Tensor, relative: torch.Tensor, reach: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Find where two discs first touch, going straight.
+
+        Returns:
+            whether they do within a step, ``(N, P)``; when, from now on, in seconds, below 0 where
+            they already overlap; and the direction from the first to the second then,
+            ``(N, P, 2)``.
+        """
+        square = relative.square().sum(-1) + _LEAST_SQUARE
+        approach = -(apart * relative).sum(-1)
+        root = approach.square() - square * (apart.square().sum(-1) - reach.square())
+        when = (approach - root.clamp(min=_LEAST_SQUARE).sqrt()) / square
+        meets = (root > 0) & (approach > 0) & (when < self.seconds)
+        when = when.clamp(-self.seconds, self.seconds)
+        touching = apart + relative * when[..., None]
+        return meets, when, touching / (touching.square().sum(-1, keepdim=True) + 1e-6).sqrt()
 
 
 def _double_angle(cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,9 +20,11 @@ from torch import nn
 
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
+from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks, ground_places
 from vps_d2.modeling.object_dynamics.motion import Motion, Trajectory
+from vps_d2.modeling.object_dynamics.replays import REPLAYS, replay_tracks
 from vps_d2.modeling.object_dynamics.state import State, StateEncoder, mlp
-from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks
+from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
 
 class Future(NamedTuple):
@@ -74,13 +76,15 @@ class ObjectDynamicsNetwork(nn.Module):
         heads: int = 4,
         code_size: int = 8,
         message_channels: int = 48,
-        substeps: int = 4,
+        substeps: int = 2,
         drawing_channels: int = 48,
     ) -> None:
         super().__init__()
         self.num_input_frames = num_input_frames
         self.camera = GroundCamera()
         self.encoder = StateEncoder(
+            num_fits=len(FITS) + len(REPLAYS),
+            likely=[FITS.index(("slide", 3)), FITS.index(("slide", 4))],
             num_frames=num_input_frames,
             channels=channels,
             num_layers=num_layers,
@@ -98,7 +102,17 @@ class ObjectDynamicsNetwork(nn.Module):
             tracks: of the input frames.
             num_frames: to predict.
         """
-        state = self.encoder(tracks, self.camera)
+        with torch.no_grad():  # the camera and the motion are learned elsewhere
+            ground = ground_places(tracks, self.camera)
+            friction = self.encoder.mean_friction(one_hot_kinds(tracks.class_ids))
+            fits = Fits(
+                *map(
+                    lambda *each: torch.cat(each, dim=2),
+                    fit_tracks(tracks, ground),
+                    replay_tracks(tracks, ground, self.motion, friction),
+                )
+            )
+        state = self.encoder(tracks, ground, fits)
         with torch.autocast(state.place.device.type, enabled=False):
             trajectory = self.motion(state, num_frames)
             heights = torch.full_like(trajectory.pushed, CENTER_HEIGHT)

@@ -4,23 +4,16 @@ Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``D`` channels, ``C`` numbers
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vps_d2.data.classes import SHAPES
 from vps_d2.data.tracks import NUM_MEASURES
-from vps_d2.modeling.object_dynamics.camera import GroundCamera
-from vps_d2.modeling.object_dynamics.fits import (
-    CURVED,
-    FITS,
-    NUM_FIT_FEATURES,
-    cut_sides,
-    fit_tracks,
-    ground_places,
-    last_sight,
-)
+from vps_d2.modeling.object_dynamics.fits import NUM_FIT_FEATURES, Fits, cut_sides, last_sight
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
 _NUM_SIDES = 4
@@ -36,8 +29,6 @@ class State(NamedTuple):
         kinds: shape and material, one-hot, ``(N, K, 5)``.
         place: on the floor, ``(N, K, 2)`` in metres.
         velocity: ``(N, K, 2)`` in metres a second.
-        roll: velocity at which the object would roll on without sliding, ``(N, K, 2)`` in metres a
-            second: 0 for what does not turn.
         orientation: cosine and sine of four times the angle about the vertical, ``(N, K, 2)``: a
             cube looks the same after a quarter turn. The shorter, the less is known.
         size: half the height and width, relative to the mean of the shape, ``(N, K)``.
@@ -49,7 +40,6 @@ class State(NamedTuple):
     kinds: torch.Tensor
     place: torch.Tensor
     velocity: torch.Tensor
-    roll: torch.Tensor
     orientation: torch.Tensor
     size: torch.Tensor
     friction: torch.Tensor
@@ -105,10 +95,12 @@ class StateEncoder(nn.Module):
     """A transformer over the outlines of all objects in all frames.
 
     Place and velocity are mixed from curves through the places where an object was seen
-    (:mod:`.fits`), in shares that the network chooses, and corrected a little: so they can be as
-    exact as the outlines.
+    (:mod:`.fits`, :mod:`.replays`), in shares that the network chooses, and corrected a little: so
+    they can be as exact as the outlines.
 
     Args:
+        num_fits: curves to choose from.
+        likely: which of them it chooses to begin with.
         num_frames: ``T``.
         channels: ``D``.
         num_layers: of attention.
@@ -119,6 +111,8 @@ class StateEncoder(nn.Module):
     def __init__(
         self,
         *,
+        num_fits: int,
+        likely: Sequence[int],
         num_frames: int = 11,
         channels: int = 96,
         num_layers: int = 2,
@@ -131,32 +125,32 @@ class StateEncoder(nn.Module):
         self.time = nn.Parameter(torch.randn(num_frames, channels) * 0.02)
         self.blocks = nn.ModuleList(_Block(channels, heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(channels)
-        self.sizes = [len(FITS), len(FITS), len(CURVED) + 1, 2, 2, 1, 1, 2, 2, 1, 1, code_size]
-        self.read = mlp(channels + NUM_FIT_FEATURES, channels, channels, sum(self.sizes))
-        self.mean_friction = nn.Parameter(torch.tensor(0.5))
-        self._start_from_lines()
+        self.sizes = [num_fits, num_fits, 2, 2, 1, 2, 1, 1, code_size]
+        self.read = mlp(channels + num_fits * NUM_FIT_FEATURES, channels, channels, sum(self.sizes))
+        self.log_friction = nn.Parameter(torch.tensor([0.23, 0.01, 0.23]).log())
+        self._start_from(list(likely))
 
     @torch.no_grad()
-    def _start_from_lines(self) -> None:
-        """Begin with what the last few frames say, and the mean friction."""
+    def _start_from(self, likely: list[int]) -> None:
         last = self.read[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_(0.2)
         bias = last.bias.split(self.sizes)
         for curves in bias[:2]:
             curves.zero_()
-            curves[[FITS.index((1, 2)), FITS.index((1, 3))]] = 3.0
-        bias[2].zero_()
-        bias[2][-1] = 3.0
+            curves[likely] = 3.0
 
-    def forward(self, tracks: Tracks, camera: GroundCamera) -> State:
-        """Return the state at the last frame of the tracks."""
+    def forward(self, tracks: Tracks, ground: torch.Tensor, fits: Fits) -> State:
+        """Return the state at the last frame.
+
+        Args:
+            tracks: of the objects.
+            ground: their places, ``(N, K, T, 2)`` in metres.
+            fits: curves through them.
+        """
         seen = tracks.seen
         exists = seen.any(-1)
         kind = one_hot_kinds(tracks.class_ids)
-        with torch.no_grad():  # the camera is learned elsewhere
-            ground = ground_places(tracks, camera)
-            fits = fit_tracks(tracks, ground)
         x = self._embed(tracks, ground, kind)
         mask = exists[:, None, None, None, :].expand(-1, seen.shape[2], -1, -1, -1).flatten(0, 1)
         # A video without objects attends to its empty places, which nobody reads.
@@ -166,27 +160,26 @@ class StateEncoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.float())
             numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
-        to_place, to_velocity, to_friction, place, velocity, speed, rolled, roll, *others = (
+        to_place, to_velocity, place, velocity, speed, orientation, size, friction, code = (
             numbers.split(self.sizes, dim=-1)
         )
-        orientation, size, friction, code = others
         mixed_place = (to_place.softmax(-1)[..., None] * fits.places).sum(2)
         mixed_velocity = (to_velocity.softmax(-1)[..., None] * fits.velocities).sum(2)
         velocity = mixed_velocity * (1 + 0.3 * speed) + 0.3 * velocity
-        told = torch.cat([fits.decelerations, self.mean_friction.expand_as(friction)], dim=-1)
-        mixed_friction = (to_friction.softmax(-1) * told.clamp(min=0.05)).sum(-1)
-        spheres = kind[..., 1:2]
         return State(
             exists=exists,
             kinds=kind,
             place=mixed_place + 0.1 * place,
             velocity=velocity,
-            roll=spheres * (rolled.sigmoid() * velocity + 0.3 * roll),
             orientation=orientation,
             size=(0.1 * size[..., 0]).exp(),
-            friction=mixed_friction * (0.5 * friction[..., 0]).exp(),
+            friction=self.mean_friction(kind) * (0.5 * friction[..., 0]).exp(),
             code=code,
         )
+
+    def mean_friction(self, kinds: torch.Tensor) -> torch.Tensor:
+        """Return the deceleration of kinds ``(..., 5)`` while they slide, ``(...)``."""
+        return (kinds[..., : len(SHAPES)] @ self.log_friction).exp()
 
     def _embed(self, tracks: Tracks, ground: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
         """Return tokens ``(N, K, T, D)``."""
