@@ -63,6 +63,24 @@ def test_a_sphere_rolls_on_where_a_cube_has_stopped(scenes):
     assert np.mean(final["sphere"]) > 1.2 * np.mean(final["cube"])
 
 
+@pytest.mark.parametrize(
+    ("shape", "friction", "drag"),
+    [("cube", 0.23, 0.1), ("cylinder", 0.23, 0.1), ("sphere", 0.0, 0.065)],
+)
+def test_what_moves_freely_slows_down_as_in_the_real_videos(scenes, shape, friction, drag):
+    losses = []
+    for scene in scenes:
+        velocities = scene.velocities[..., :2]
+        speeds = np.linalg.norm(velocities, axis=-1)
+        changes = np.linalg.norm(np.diff(velocities, axis=0), axis=-1)
+        for number, body in enumerate(scene.bodies):
+            if body.shape == shape and speeds[0, number] > 1 and changes[0, number] < 0.3:
+                speed, later = speeds[:2, number]
+                losses.append((speed - later) / 0.24 - drag * (speed + later) / 2)
+    assert len(losses) > 3
+    assert np.median(losses) == pytest.approx(friction, abs=0.03)
+
+
 def test_the_camera_moves_only_when_asked():
     assert simulate(1).camera == Camera()
     cameras = {simulate(seed, SyntheticOptions(camera_jitter=1.0)).camera for seed in range(3)}

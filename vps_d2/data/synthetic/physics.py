@@ -5,8 +5,10 @@ set off together with the first frame at about the same speed, from near or far,
 middle of the picture, where others rest.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -38,11 +40,28 @@ _AIM_ERROR = 0.5
 _AIM_HALF_SIZE = 2.0
 _FLOOR_FRICTION = {"cube": (0.0215, 0.0250), "sphere": (0.0, 0.001), "cylinder": (0.0215, 0.0250)}
 """In the real videos all that slides loses 0.23 m/s a second and a tenth of its speed, rubber as
-metal; spheres lose that tenth alone, from the start and after collisions."""
-_DRAG = 0.09
+metal; spheres only lose speed, from the start and after collisions."""
+_DRAG = {"cube": 0.1, "sphere": 0.065, "cylinder": 0.1}
 """Share of the speed that is lost in a second, friction aside."""
-_DAMPING = (80.0, 220.0)
-"""Of the contact of two objects; they part at about a fifth of the speed at which they meet."""
+
+
+class _Contact(NamedTuple):
+    """How two objects meet: how much of their speed is damped, and how they rub."""
+
+    damping: tuple[float, float]
+    friction: float
+
+
+_CONTACTS = {
+    ("cube", "cube"): _Contact((80, 200), 0.3),
+    ("cube", "sphere"): _Contact((120, 200), 0.06),
+    ("cube", "cylinder"): _Contact((80, 140), 0.3),
+    ("sphere", "sphere"): _Contact((160, 210), 0.02),
+    ("sphere", "cylinder"): _Contact((160, 210), 0.03),
+    ("cylinder", "cylinder"): _Contact((80, 140), 0.3),
+}
+"""In the real videos objects part at a tenth to a quarter of the speed at which they meet, and
+spheres hardly rub at others."""
 
 
 def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
@@ -64,9 +83,9 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
     yaws = rng.uniform(0, 2 * math.pi, len(bodies))
     ranges = np.array([_FLOOR_FRICTION[body.shape] for body in bodies])
     frictions = rng.uniform(*ranges.T) * friction
-    damping = rng.uniform(*_DAMPING) * bounce
-    model = mujoco.MjModel.from_xml_string(_model_xml(bodies, frictions, damping))
-    model.dof_damping[:] = _DRAG * drag * model.dof_M0
+    model = mujoco.MjModel.from_xml_string(_model_xml(bodies, frictions, rng.random(), bounce))
+    drags = np.repeat([_DRAG[body.shape] for body in bodies], 6)
+    model.dof_damping[:] = drags * drag * model.dof_M0
     data = mujoco.MjData(model)
     for index, body in enumerate(bodies):
         half_yaw = yaws[index] / 2
@@ -136,13 +155,16 @@ def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
     return starts, velocities
 
 
-def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, damping: float) -> str:
-    """Return the scene as MJCF. Contact with the floor has its own law: there nothing bounces.
+def _model_xml(
+    bodies: Sequence[Body], frictions: np.ndarray, softness: float, bounce: float
+) -> str:
+    """Return the scene as MJCF. Each kind of contact has its own law; on the floor nothing bounces.
 
     Args:
         bodies: the objects.
         frictions: of the floor with each of them.
-        damping: of the contact of two objects; the smaller, the more they bounce.
+        softness: where in the range of dampings the contacts of objects are, 0-1.
+        bounce: factor of these dampings; the smaller, the more objects bounce.
     """
     kinds = {"cube": "box", "sphere": "sphere", "cylinder": "cylinder"}
     objects, pairs = [], []
@@ -157,10 +179,19 @@ def _model_xml(bodies: Sequence[Body], frictions: np.ndarray, damping: float) ->
             f'<pair geom1="floor" geom2="g{index}" condim="6" solref="0.02 1" '
             f'friction="{friction} {friction} 0.005 0.0001 0.0001"/>'
         )
+    for first, second in itertools.combinations(range(len(bodies)), 2):
+        shapes = sorted((bodies[first].shape, bodies[second].shape), key=SHAPES.index)
+        low, high = _CONTACTS[shapes[0], shapes[1]].damping
+        damping = (low + softness * (high - low)) * bounce
+        rub = _CONTACTS[shapes[0], shapes[1]].friction
+        pairs.append(
+            f'<pair geom1="g{first}" geom2="g{second}" condim="3" solref="-20000 -{damping}" '
+            f'friction="{rub} {rub} 0.005 0.0001 0.0001"/>'
+        )
     return (
         f'<mujoco><option timestep="{FRAME_SECONDS / _STEPS_PER_FRAME}" cone="elliptic" '
         'integrator="implicitfast"/>'
-        f'<default><geom condim="3" friction="0.3" solref="-20000 -{damping}"/></default>'
-        '<worldbody><geom name="floor" type="plane" size="0 0 1" contype="0" conaffinity="0"/>'
+        '<default><geom contype="0" conaffinity="0"/></default>'
+        '<worldbody><geom name="floor" type="plane" size="0 0 1"/>'
         f"{''.join(objects)}</worldbody><contact>{''.join(pairs)}</contact></mujoco>"
     )
