@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from vps_d2.modeling.object_dynamics.motion import Motion
@@ -50,6 +51,18 @@ def test_a_collision_passes_on_momentum_and_loses_none():
     assert future.velocities[0, 1, -1, 0] > 0.2
     total = future.velocities[0].sum(0)
     torch.testing.assert_close(total, total[:1].expand_as(total), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("start", [-2.0, -2.05, -2.1, -2.15])
+def test_what_is_hit_goes_along_the_line_of_the_touch_wherever_steps_fall(start: float):
+    model = motion()
+    last = model.message[-1][-1]
+    last.weight.zero_()
+    last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -20.0]))  # smooth discs
+    side = 0.41  # half of the distance at which they touch
+    future = model(state((SPHERE, start, 9, 2.5, 0), (SPHERE, 0, 9 + side, 0, 0), friction=0.0), 6)
+    x, y = future.velocities[0, 1, -1]
+    assert x > 0.3 and y / x == pytest.approx(1 / 3**0.5, abs=0.02)
 
 
 def test_objects_that_do_not_exist_push_nothing():

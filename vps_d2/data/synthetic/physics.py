@@ -53,12 +53,12 @@ class _Contact(NamedTuple):
 
 
 _CONTACTS = {
-    ("cube", "cube"): _Contact((80, 200), 0.3),
-    ("cube", "sphere"): _Contact((120, 200), 0.06),
-    ("cube", "cylinder"): _Contact((80, 140), 0.3),
-    ("sphere", "sphere"): _Contact((160, 210), 0.02),
-    ("sphere", "cylinder"): _Contact((160, 210), 0.03),
-    ("cylinder", "cylinder"): _Contact((80, 140), 0.3),
+    ("cube", "cube"): _Contact((70, 150), 0.3),
+    ("cube", "sphere"): _Contact((150, 210), 0.06),
+    ("cube", "cylinder"): _Contact((70, 110), 0.3),
+    ("sphere", "sphere"): _Contact((150, 220), 0.02),
+    ("sphere", "cylinder"): _Contact((200, 250), 0.03),
+    ("cylinder", "cylinder"): _Contact((70, 110), 0.3),
 }
 """In the real videos objects part at a tenth to a quarter of the speed at which they meet, and
 spheres hardly rub at others."""
@@ -185,7 +185,7 @@ def _model_xml(
         damping = (low + softness * (high - low)) * bounce
         rub = _CONTACTS[shapes[0], shapes[1]].friction
         pairs.append(
-            f'<pair geom1="g{first}" geom2="g{second}" condim="3" solref="-20000 -{damping}" '
+            f'<pair geom1="g{first}" geom2="g{second}" condim="3" solref="-10000 -{damping}" '
             f'friction="{rub} {rub} 0.005 0.0001 0.0001"/>'
         )
     return (
