@@ -46,7 +46,7 @@ _DRAG = {"cube": 0.1, "sphere": 0.065, "cylinder": 0.1}
 
 
 class _Contact(NamedTuple):
-    """How two objects meet: how much of their speed is damped, and how they rub."""
+    """How two objects meet: the range of the damping of their contact, and how they rub."""
 
     damping: tuple[float, float]
     friction: float

@@ -105,13 +105,9 @@ class ObjectDynamicsNetwork(nn.Module):
         with torch.no_grad():  # the camera and the motion are learned elsewhere
             ground = ground_places(tracks, self.camera)
             friction = self.encoder.mean_friction(one_hot_kinds(tracks.class_ids))
-            fits = Fits(
-                *map(
-                    lambda *each: torch.cat(each, dim=2),
-                    fit_tracks(tracks, ground),
-                    replay_tracks(tracks, ground, self.motion, friction),
-                )
-            )
+            curves = fit_tracks(tracks, ground)
+            replays = replay_tracks(tracks, ground, self.motion, friction)
+            fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
         state = self.encoder(tracks, ground, fits)
         with torch.autocast(state.place.device.type, enabled=False):
             trajectory = self.motion(state, num_frames)

@@ -34,7 +34,8 @@ def replay_tracks(
 
     Returns:
         place and velocity at the last frame for each of REPLAYS, and how far the object was played
-        from where it was seen. What was not seen before rests where it came in.
+        from where it was seen. Of what was not seen before, the place means nothing, and the error
+        is 5 m.
     """
     replays = [_replay(tracks, ground, motion, friction, frames) for frames in REPLAYS]
     places, velocities, errors = (torch.stack(each, 2) for each in zip(*replays, strict=True))
