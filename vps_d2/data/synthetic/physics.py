@@ -21,8 +21,6 @@ from vps_d2.data.video import NUM_FRAMES
 __all__ = ["simulate"]
 
 _STEPS_PER_FRAME = 60
-_STEPS_PER_LOOK = 4
-"""After so many it is looked which objects touch; a collision takes at least twice as many."""
 _NUM_BODIES = {3: 0.08, 4: 0.22, 5: 0.35, 6: 0.35}
 _SHARE_AT_REST = 0.45
 """Of the objects but two: at least one rests, and one moves."""
@@ -40,10 +38,9 @@ _SHARE_AT_OBJECT = 0.9
 """Of the moving objects, those that are aimed at one that rests, to 0.5 m."""
 _AIM_ERROR = 0.5
 _AIM_HALF_SIZE = 2.0
-_FLOOR_FRICTION = {"cube": (0.0215, 0.0250), "sphere": (0.25, 0.35), "cylinder": (0.0215, 0.0250)}
+_FLOOR_FRICTION = {"cube": (0.0215, 0.0250), "sphere": (0.0, 0.001), "cylinder": (0.0215, 0.0250)}
 """In the real videos all that slides loses 0.23 m/s a second and a tenth of its speed, rubber as
-metal. Spheres roll, and lose less than that tenth; when one is hit or hits another object, two
-sevenths of its speed go into a new roll, within a frame."""
+metal; spheres only lose speed, from the start and after collisions."""
 _DRAG = {"cube": 0.1, "sphere": 0.065, "cylinder": 0.1}
 """Share of the speed that is lost in a second, friction aside."""
 
@@ -57,10 +54,10 @@ class _Contact(NamedTuple):
 
 _CONTACTS = {
     ("cube", "cube"): _Contact((70, 150), 0.3),
-    ("cube", "sphere"): _Contact((100, 180), 0.06),
+    ("cube", "sphere"): _Contact((150, 210), 0.06),
     ("cube", "cylinder"): _Contact((70, 110), 0.3),
-    ("sphere", "sphere"): _Contact((100, 160), 0.02),
-    ("sphere", "cylinder"): _Contact((110, 180), 0.03),
+    ("sphere", "sphere"): _Contact((150, 220), 0.02),
+    ("sphere", "cylinder"): _Contact((200, 250), 0.03),
     ("cylinder", "cylinder"): _Contact((70, 110), 0.3),
 }
 """In the real videos objects part at a tenth to a quarter of the speed at which they meet, and
@@ -95,52 +92,15 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
         orientation = (math.cos(half_yaw), 0, 0, math.sin(half_yaw))
         data.qpos[7 * index : 7 * index + 7] = (*starts[index], body.half_size[2], *orientation)
         data.qvel[6 * index : 6 * index + 2] = velocities[index] * speed
-        if body.shape == "sphere":
-            data.qvel[6 * index + 3 : 6 * index + 5] = _roll(velocities[index] * speed, yaws[index])
     states = []
-    met: set[tuple[int, int]] = set()
     for frame_index in range(NUM_FRAMES):
         if frame_index:
-            _play_frame(model, data, bodies, met)
+            mujoco.mj_step(model, data, _STEPS_PER_FRAME)
         states.append(
             np.hstack([data.qpos.reshape(-1, 7).copy(), data.qvel.reshape(-1, 6)[:, :3].copy()])
         )
     history = np.stack(states)
     return Scene(seed, bodies, history[..., :3], history[..., 3:7], history[..., 7:], camera)
-
-
-def _roll(velocity: np.ndarray, yaw: float) -> np.ndarray:
-    """Return about which horizontal axis of its own a sphere turns when it rolls, radians a second.
-
-    Args:
-        velocity: of its centre, (2,) in metres a second.
-        yaw: by which it is turned about the vertical.
-    """
-    x, y = velocity / SIZES["sphere"][2]
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return np.array([sin * x - cos * y, cos * x + sin * y])
-
-
-def _play_frame(
-    model: mujoco.MjModel, data: mujoco.MjData, bodies: Sequence[Body], met: set[tuple[int, int]]
-) -> None:
-    """Play the motion of one frame. A sphere that meets another object stops turning.
-
-    Args:
-        model: of the scene.
-        data: its state, changed in place.
-        bodies: the objects.
-        met: pairs of geoms that have met, which are added to: as long as two stay together, they
-            lose and find touch over and over.
-    """
-    for _ in range(_STEPS_PER_FRAME // _STEPS_PER_LOOK):
-        mujoco.mj_step(model, data, _STEPS_PER_LOOK)
-        touching = {(first, second) for first, second in data.contact.geom.tolist() if first}
-        for number in itertools.chain.from_iterable(touching - met):
-            index = number - 1  # geom 0 is the floor
-            if bodies[index].shape == "sphere":
-                data.qvel[6 * index + 3 : 6 * index + 6] = 0
-        met |= touching
 
 
 def _draw_camera(rng: np.random.Generator, jitter: float) -> Camera:
