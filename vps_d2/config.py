@@ -161,7 +161,7 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     # "last": draw the last frame alone; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
     # Objects that are less likely to be about where they are predicted are not drawn.
-    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.03
+    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.2
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

@@ -35,7 +35,7 @@ class ObjectDynamics(nn.Module):
         *,
         network: ObjectDynamicsNetwork,
         all_frames: bool = False,
-        min_probability: float = 0.03,
+        min_probability: float = 0.2,
         state_noise: float = 0.02,
     ) -> None:
         super().__init__()
