@@ -12,7 +12,7 @@ from vps_d2.errors import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = "configs/demo.yaml"
-COPY = "configs/pipeline/copy_mask_rcnn.yaml"
+COPY = "configs/pipeline/copy_unet.yaml"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
