@@ -4,12 +4,15 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.helpers import ROOT, load_tool
 
 README = (ROOT / "README.md").read_text()
+OBJECT_DYNAMICS = (ROOT / "docs" / "object_dynamics.md").read_text()
 # Last on the command line, so they override what the README gives: the same way, sooner there.
 SHORT = {
     "make_synthetic": (
@@ -76,3 +79,22 @@ def test_the_tools_and_the_example_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(example.strip().splitlines()) <= 20
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out.count("(11, 64, 96, 3)") == 2
+
+
+def test_the_example_of_object_dynamics_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "datasets/vps/val/video_00000"
+    folder.mkdir(parents=True)
+    masks = np.zeros((22, 160, 240), np.uint8)
+    masks[:, 60:80, 100:120] = 5
+    np.save(folder / "mask.npy", masks)
+    (tmp_path / "vps_d2").symlink_to(ROOT / "vps_d2")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", OBJECT_DYNAMICS, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(example, "object_dynamics.md", "exec"), names)
+    center = names["future"].centers[0, 0, 11]
+    np.testing.assert_allclose(center, [-10 / 240, -10 / 240], atol=0.01)  # rests
+    assert names["future"].probabilities[0, 0, 11] > 0.5
+    assert capsys.readouterr().out.count("tensor") == 3

@@ -5,9 +5,9 @@ Shapes: ``N`` videos, ``K`` objects, ``S`` frames, counted from the last input f
 Example: where the objects of a video go after frame 11, from its masks::
 
     tracks = masks_to_tracks([torch.from_numpy(masks[:11])])  # uint8 (22, H, W)
-    network = ObjectDynamicsNetwork().eval()
-    network.load_state_dict(weights)
-    future = network(tracks, num_frames=11)
+    model = ObjectDynamics(network=ObjectDynamicsNetwork()).eval()
+    SafeCheckpointer(model).load("vps_d2/weights/object_dynamics.pth")
+    future = model.network(tracks, num_frames=11)
     future.trajectory.places[0, :, 11]  # (K, 2): metres on the floor at frame 22
     future.centers[0, :, 11]  # (K, 2): the same in the picture, in widths from its middle
     future.probabilities[0, :, 11]  # (K,): how likely each is to be there
