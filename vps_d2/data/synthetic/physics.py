@@ -181,9 +181,8 @@ def _model_xml(
         )
     for first, second in itertools.combinations(range(len(bodies)), 2):
         shapes = sorted((bodies[first].shape, bodies[second].shape), key=SHAPES.index)
-        low, high = _CONTACTS[shapes[0], shapes[1]].damping
+        (low, high), rub = _CONTACTS[shapes[0], shapes[1]]
         damping = (low + softness * (high - low)) * bounce
-        rub = _CONTACTS[shapes[0], shapes[1]].friction
         pairs.append(
             f'<pair geom1="g{first}" geom2="g{second}" condim="3" solref="-10000 -{damping}" '
             f'friction="{rub} {rub} 0.005 0.0001 0.0001"/>'

@@ -145,9 +145,7 @@ class Motion(nn.Module):
         """
         with torch.no_grad():
             _, _, normal = self._contact(apart, relative, reach)
-            tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
-            closing = -(relative * normal).sum(-1)
-            sliding = (relative * tangent).sum(-1)
+            closing, sliding, _ = _split(relative, normal)
             # How the sides of cubes stand to the normal: a difference of angles, four times.
             cos, sin = _double_angle(*_double_angle(*normal.unbind(-1)))
         side = turn[..., 0] * cos + turn[..., 1] * sin
@@ -157,9 +155,7 @@ class Motion(nn.Module):
         deep, elastic, deflect, rub = message.unbind(-1)
         reach = reach + _REACH_RANGE * deep.tanh()
         meets, when, normal = self._contact(apart, relative, reach)
-        tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
-        closing = meets * -(relative * normal).sum(-1)
-        sliding = meets * (relative * tangent).sum(-1)
+        closing, sliding, tangent = _split(relative * meets[..., None], normal)
         along = closing * 1.5 * (elastic - 0.4).sigmoid()
         across = closing * deflect - 0.2 * rub.sigmoid() * sliding
         return along[..., None] * normal + across[..., None] * tangent, self.seconds - when
@@ -182,6 +178,14 @@ class Motion(nn.Module):
         when = when.clamp(-self.seconds, self.seconds)
         touching = apart + relative * when[..., None]
         return meets, when, touching / (touching.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def _split(
+    relative: torch.Tensor, normal: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return how fast objects close in and slide past each other, and in which direction."""
+    tangent = torch.stack([-normal[..., 1], normal[..., 0]], dim=-1)
+    return -(relative * normal).sum(-1), (relative * tangent).sum(-1), tangent
 
 
 def _double_angle(cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
