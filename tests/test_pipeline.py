@@ -32,6 +32,7 @@ def test_frames_in_masks_out(config: Path, frames: np.ndarray) -> None:
     assert len(results) == 3
     assert results[0].frames.shape == (11, 16, 24, 3) and results[0].frames.dtype == np.uint8
     assert (results[0].frames[-1] == 111).all()
+    assert results[0].captions() == [f"predicted {number}" for number in range(12, 23)]
     assert not results[0].mask.any()
     assert (np.argwhere(results[1].mask == 1)[[0, -1]] == [[4, 4], [7, 7]]).all()
     channels_first = pipeline(np.moveaxis(frames, -1, 2))
@@ -50,8 +51,15 @@ def test_without_a_predictor_the_last_frame_is_segmented(
 ) -> None:
     pipeline = FutureMaskPredictor.from_config_file(write_pipeline(tmp_path, predictor=""))
     result = pipeline(frames)[1]
-    assert (result.frames == frames[1, -1:]).all()
+    assert (result.frames == frames[1, -1:]).all() and result.captions() == ["frame 11 again"]
     assert (result.mask == pipeline.segment(frames[1:2, -1])[0]).all() and result.mask.any()
+
+
+def test_a_frame_that_is_predicted_alone_is_the_last_one(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    predict = pipeline.predict_frames
+    pipeline.predict_frames = lambda batch: predict(batch)[:, -1:]
+    assert pipeline(frames)[0].captions() == ["predicted 22"]
 
 
 def test_an_empty_batch_gives_nothing(config: Path, frames: np.ndarray) -> None:

@@ -337,7 +337,6 @@ def draw_prediction(
     """
     mask = colorize_mask(prediction.mask)
     blank = np.full_like(mask, 230)
-    first = len(frames) + 1
 
     def draw(
         left: tuple[str, np.ndarray], middle: tuple[str, np.ndarray], right: np.ndarray
@@ -351,12 +350,11 @@ def draw_prediction(
     ]
     last = (f"input {len(frames)}", frames[-1])
     pictures += [
-        draw(last, (f"predicted {index}", frame), blank)
-        for index, frame in enumerate(prediction.frames, first)
+        draw(last, predicted, blank)
+        for predicted in zip(prediction.captions(), prediction.frames, strict=True)
     ]
     overlay = overlay_mask(prediction.frames[-1], prediction.mask)
-    index = first + len(prediction.frames) - 1
-    return pictures + [draw(last, (f"predicted {index}", overlay), mask)] * 5
+    return pictures + [draw(last, (prediction.captions()[-1], overlay), mask)] * 5
 
 
 def _write_json(path: Path, progress: Progress) -> None:

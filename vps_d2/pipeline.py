@@ -19,7 +19,7 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import build_model
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
-from vps_d2.data.video import NUM_INPUT_FRAMES
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.setup import load_config
 from vps_d2.errors import UserError
@@ -39,10 +39,19 @@ class FuturePrediction(NamedTuple):
         frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
             is no predictor.
         mask: uint8 ``(H, W)``, of frame 22.
+        frame_numbers: which frames of the video ``frames`` are, counted from 1.
     """
 
     frames: np.ndarray
     mask: np.ndarray
+    frame_numbers: range
+
+    def captions(self) -> list[str]:
+        """Return what to write above each of the frames."""
+        return [
+            f"predicted {number}" if number > NUM_INPUT_FRAMES else f"frame {number} again"
+            for number in self.frame_numbers
+        ]
 
 
 class LoadedModel(NamedTuple):
@@ -244,7 +253,11 @@ class FutureMaskPredictor:
             else:
                 seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
                 masks = self.segment(predicted[:, -1], seen)
-            predictions += map(FuturePrediction, predicted, masks)
+            end = 1 + (NUM_INPUT_FRAMES if self.predictor is None else NUM_FRAMES)
+            numbers = range(end - predicted.shape[1], end)
+            predictions += [
+                FuturePrediction(*each, numbers) for each in zip(predicted, masks, strict=True)
+            ]
         return predictions
 
     def predict_frames(self, frames: np.ndarray) -> np.ndarray:

@@ -82,7 +82,7 @@ class VideoPictures:
             pictures.append((f"true frame {NUM_FRAMES}", self.frames[-1]))
         if self.prediction is not None:
             frame = self.prediction.frames[-1]
-            pictures.append((self._predicted_name(len(self.prediction.frames)), frame))
+            pictures.append((self.prediction.captions()[-1], frame))
             overlay = overlay_mask(frame, self.prediction.mask)
             pictures.append(("predicted mask over it", overlay))
             pictures.append(("predicted mask 22", colorize_mask(self.prediction.mask)))
@@ -96,12 +96,6 @@ class VideoPictures:
         pictures = [self._moment(index) for index in range(count)]
         return pictures + pictures[-1:] * _HOLD
 
-    def _predicted_name(self, number: int) -> str:
-        assert self.prediction is not None
-        if len(self.prediction.frames) == 1:
-            return f"frame {NUM_INPUT_FRAMES} again"
-        return f"predicted {NUM_INPUT_FRAMES + number}"
-
     def _moment(self, index: int) -> np.ndarray:
         blank = np.full_like(self.frames[0], _BLANK)
         known = index < len(self.frames)
@@ -112,11 +106,11 @@ class VideoPictures:
             at_end = index == NUM_FRAMES - 1
             parts.append(("true mask 22", colorize_mask(self.true_mask) if at_end else blank))
         if self.prediction is not None:
-            future = index - NUM_INPUT_FRAMES
             text, picture = "predicted", blank
-            if future >= 0:
-                future = min(future, len(self.prediction.frames) - 1)
-                text, picture = self._predicted_name(future + 1), self.prediction.frames[future]
+            past = sum(number <= index + 1 for number in self.prediction.frame_numbers)
+            if index >= NUM_INPUT_FRAMES and past:
+                text = self.prediction.captions()[past - 1]
+                picture = self.prediction.frames[past - 1]
             parts.append((text, picture))
             at_end = index == NUM_FRAMES - 1
             mask = colorize_mask(self.prediction.mask) if at_end else blank
