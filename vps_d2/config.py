@@ -115,7 +115,7 @@ def _add_model_config(cfg: CfgNode) -> None:
 
 def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP = CfgNode()
-    # The classes of a video are put into so many slots, and slots predicted; 0: all 49 classes.
+    # Each object on its own, among the others, and at most so many; 0: all 49 classes at once.
     cfg.MODEL.MASK_SIMVP.SLOTS = 8
     # Without slots: channels of a learned embedding of the classes; 0: one-hot.
     cfg.MODEL.MASK_SIMVP.EMBEDDING = 0
@@ -131,6 +131,8 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP.NUM_SPATIAL_LAYERS = 4  # N_S
     cfg.MODEL.MASK_SIMVP.NUM_TEMPORAL_LAYERS = 4  # N_T
     cfg.MODEL.MASK_SIMVP.TRANSLATOR = "gSTA"  # or "IncepU"
+    # Of gSTA: hidden channels of its MLPs for one of their input.
+    cfg.MODEL.MASK_SIMVP.MLP_RATIO = 8.0
     # Weights of the two losses, and of background pixels in the cross-entropy (objects have 1).
     cfg.MODEL.MASK_SIMVP.LOSS = CfgNode()
     cfg.MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY = 1.0

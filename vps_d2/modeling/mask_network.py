@@ -17,7 +17,8 @@ from vps_d2.modeling.simvp import SimVPNetwork, pad_to_multiple
 class MaskSimVPNetwork(SimVPNetwork):
     """SimVP with other channels out than in, and frames that can be encoded one at a time.
 
-    Where ``T_in`` and ``T_out`` differ, a 1x1 convolution over all input frames makes the skip.
+    Where ``T_in`` and ``T_out`` differ, a 1x1 convolution makes the skips from the last input frame
+    alone: what moves has left where it was in the frames before.
 
     Args:
         in_channels: ``C_in`` of a frame.
@@ -47,9 +48,7 @@ class MaskSimVPNetwork(SimVPNetwork):
         )
         self.readout = nn.Conv2d(hidden_spatial, out_channels * self.patch_size**2, 1)
         if num_input_frames != num_output_frames:
-            self.skip_over_time = nn.Conv2d(
-                num_input_frames * hidden_spatial, num_output_frames * hidden_spatial, 1
-            )
+            self.skip_over_time = nn.Conv2d(hidden_spatial, num_output_frames * hidden_spatial, 1)
         if self.memory_format == torch.channels_last:
             use_channels_last(self)  # SimVPNetwork laid out its own; these two came later
 
@@ -87,9 +86,9 @@ class MaskSimVPNetwork(SimVPNetwork):
         """
         num_videos = len(features)
         x = self.translator(features.flatten(1, 2).contiguous(memory_format=self.memory_format))
-        skip = skip.flatten(1, 2)
         if self.num_input_frames != self.num_output_frames:
-            skip = self.skip_over_time(skip.contiguous(memory_format=self.memory_format))
+            last = skip[:, -1].contiguous(memory_format=self.memory_format)
+            skip = self.skip_over_time(last)
         x, skip = (
             each.reshape(num_videos * self.num_output_frames, -1, *each.shape[-2:]).contiguous(
                 memory_format=self.memory_format

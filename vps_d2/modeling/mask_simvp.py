@@ -50,8 +50,10 @@ class MaskSimVP(nn.Module):
     """SimVP over masks, behind Detectron2's interface of a model.
 
     Args:
-        network: maps planes ``(N, T_in, C_in, H, W)`` to logits ``(N, T_out, K + 1, H, W)``.
-        num_slots: ``K``; 0 for no slots: all 48 classes, one-hot.
+        network: maps planes ``(M, T_in, C_in, H, W)`` to logits ``(M, T_out, C_out, H, W)``, where
+            ``M`` counts videos, or with slots their objects; see :meth:`num_planes`.
+        num_slots: ``K``: each object is predicted on its own, by the same weights, in sight of the
+            others; 0 for no slots: all 48 classes at once, one-hot.
         embedding: channels of a learned embedding of the 48 classes in the place of one-hot ones; 0
             for none. Only without slots.
         all_targets: learn and give all masks after the input, not the last alone.
@@ -113,10 +115,11 @@ class MaskSimVP(nn.Module):
         self.sampling_iters = sampling_iters
 
     @staticmethod
-    def num_planes(num_slots: int, embedding: int) -> int:
-        """Return ``C_in`` of the network for :meth:`make_planes`."""
-        classes = num_slots + _NUM_SHAPES if num_slots else embedding or NUM_CLASSES - 1
-        return classes + _NUM_COORDINATES
+    def num_planes(num_slots: int, embedding: int) -> tuple[int, int]:
+        """Return ``C_in`` and ``C_out`` of the network."""
+        if num_slots:
+            return 2 * _NUM_SHAPES + _NUM_COORDINATES, 1
+        return (embedding or NUM_CLASSES - 1) + _NUM_COORDINATES, NUM_CLASSES
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -128,9 +131,10 @@ class MaskSimVP(nn.Module):
         keys = cfg.MODEL.MASK_SIMVP
         _check_keys(keys)
         all_targets = keys.TARGETS == "all"
+        in_channels, out_channels = cls.num_planes(keys.SLOTS, keys.EMBEDDING)
         network = MaskSimVPNetwork(
-            in_channels=cls.num_planes(keys.SLOTS, keys.EMBEDDING),
-            out_channels=1 + (keys.SLOTS or NUM_CLASSES - 1),
+            in_channels=in_channels,
+            out_channels=out_channels,
             num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
             num_output_frames=(
                 cfg.INPUT.NUM_TARGET_FRAMES if all_targets and not keys.ROLLOUT else 1
@@ -140,6 +144,7 @@ class MaskSimVP(nn.Module):
             num_spatial_layers=keys.NUM_SPATIAL_LAYERS,
             num_temporal_layers=keys.NUM_TEMPORAL_LAYERS,
             translator=keys.TRANSLATOR,
+            translator_options={"mlp_ratio": keys.MLP_RATIO} if keys.TRANSLATOR == "gSTA" else {},
             patch_size=keys.PATCH_SIZE,
             channels_last=cfg.MODEL.CHANNELS_LAST,
         )
@@ -219,24 +224,26 @@ class MaskSimVP(nn.Module):
     def make_planes(self, memberships: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
         """Return what the network sees of memberships ``(N, T, K, H, W)``.
 
-        In slots: the memberships and, for each pixel, the shape of the object in it. Otherwise the
+        With slots, for each of the ``M`` objects: its pixels and those of the others, both in the
+        plane of the shape that they belong to. Otherwise for each of the ``M = N`` videos its
         classes, one-hot or embedded. Then the place in the frame, -1 to 1 over rows and columns:
         the camera stands still, so it tells how far away an object is.
 
         Returns:
-            ``(N, T, C_in, H, W)``.
+            ``(M, T, C_in, H, W)``.
         """
-        num_videos, num_frames, _, height, width = memberships.shape
-        planes = [memberships]
+        planes = memberships
         if self.num_slots:
+            owners, places = _find_objects(slots).nonzero(as_tuple=True)
             shapes = slot_shapes(slots).to(memberships.dtype)
-            planes.append(torch.einsum("ntkhw,nks->ntshw", memberships, shapes))
+            own = memberships[owners, :, places, None] * shapes[owners, places, None, :, None, None]
+            scene = torch.einsum("ntkhw,nks->ntshw", memberships, shapes)
+            planes = torch.cat([own, scene[owners] - own], dim=2)
         elif isinstance(self.embedding, nn.Linear):
-            planes = [self.embedding(memberships.movedim(2, -1)).movedim(-1, 2)]
-        axes = [torch.linspace(-1, 1, length) for length in (height, width)]
-        places = torch.stack(torch.meshgrid(axes, indexing="ij")).to(memberships)
-        planes.append(places.expand(num_videos, num_frames, -1, -1, -1))
-        return torch.cat(planes, dim=2)
+            planes = self.embedding(memberships.movedim(2, -1)).movedim(-1, 2)
+        axes = [torch.linspace(-1, 1, length) for length in planes.shape[-2:]]
+        coordinates = torch.stack(torch.meshgrid(axes, indexing="ij")).to(planes)
+        return torch.cat([planes, coordinates.expand(*planes.shape[:2], -1, -1, -1)], dim=2)
 
     def _read(self, batched_inputs: list[dict[str, Any]]) -> _Videos:
         sizes = {tuple(video["masks"].shape) for video in batched_inputs}
@@ -254,7 +261,7 @@ class MaskSimVP(nn.Module):
         masks = torch.stack([video["masks"].to(self.device) for video in batched_inputs])
         counts = count_pixels(masks)
         if self.num_slots:
-            slots = assign_slots(counts, self.num_slots, shuffle=self.training)
+            slots = assign_slots(counts, self.num_slots)
             barred = slots == EMPTY
         else:
             slots = every_class(len(masks), self.device)
@@ -272,17 +279,25 @@ class MaskSimVP(nn.Module):
     def _infer(self, videos: _Videos) -> torch.Tensor:
         memberships = self._memberships(videos.masks, videos.slots)
         logits = self.network(self.make_planes(memberships, videos.slots))
-        return self._finish(logits, memberships, videos.barred)
+        return self._finish(logits, memberships, videos)
 
     def _finish(
-        self, logits: torch.Tensor, memberships: torch.Tensor, barred: torch.Tensor
+        self, logits: torch.Tensor, memberships: torch.Tensor, videos: _Videos
     ) -> torch.Tensor:
-        """Add the copy of the last memberships, and bar slots ``(N, K + 1)``."""
+        """Turn the network's output into logits ``(N, T_out, K + 1, H, W)``, with barred slots.
+
+        With a residual, the copy of the last memberships is added.
+        """
+        if self.num_slots:  # those of objects, against 0 for the background
+            found = _find_objects(videos.slots)
+            objects = logits.new_zeros(*found.shape, logits.shape[1], *logits.shape[-2:])
+            objects[found] = logits[:, :, 0]
+            logits = F.pad(objects.transpose(1, 2), (0, 0, 0, 0, 1, 0))
         if self.copy_logit is not None:
             objects = memberships[:, -1:]
             last = torch.cat([1 - objects.sum(2, keepdim=True), objects], dim=2)
             logits = logits + self.copy_logit.to(logits.dtype) * last.to(logits.dtype)
-        return logits.masked_fill(barred[:, None, :, None, None], -torch.inf)
+        return logits.masked_fill(videos.barred[:, None, :, None, None], -torch.inf)
 
     def _roll_out(
         self,
@@ -297,7 +312,7 @@ class MaskSimVP(nn.Module):
         outputs = []
         for step in range(num_steps):
             logits = self.network.predict(features, skips, size)
-            logits = self._finish(logits, memberships, videos.barred)
+            logits = self._finish(logits, memberships, videos)
             outputs.append(logits)
             if step == num_steps - 1:
                 break
@@ -326,6 +341,13 @@ class MaskSimVP(nn.Module):
         begin, end = self.sampling_prob
         progress = min(get_event_storage().iter / max(self.sampling_iters, 1), 1.0)
         return begin + (end - begin) * progress
+
+
+def _find_objects(slots: torch.Tensor) -> torch.Tensor:
+    """Return which slots hold an object, bool ``(N, K)``; never none, so that no batch is empty."""
+    found = slots != EMPTY
+    found[0, 0] |= ~found.any()
+    return found
 
 
 def _check_keys(keys: CfgNode) -> None:

@@ -33,15 +33,13 @@ def count_pixels(masks: torch.Tensor) -> torch.Tensor:
     )
 
 
-def assign_slots(counts: torch.Tensor, num_slots: int, shuffle: bool = False) -> torch.Tensor:
-    """Put the classes of each video into slots.
+def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
+    """Put the classes of each video into slots, the largest first.
 
     Args:
         counts: of the pixels, int64 ``(N, 49)``. Where there are more classes than slots, those
             with the most pixels get one.
         num_slots: ``K``.
-        shuffle: into slots at random, so that a network learns that all slots are alike; otherwise
-            the largest class comes first.
 
     Returns:
         slots.
@@ -52,11 +50,7 @@ def assign_slots(counts: torch.Tensor, num_slots: int, shuffle: bool = False) ->
     slots = torch.where(occurs, order + 1, EMPTY)
     if num_slots > slots.shape[1]:
         slots = F.pad(slots, (0, num_slots - slots.shape[1]), value=EMPTY)
-    slots = slots[:, :num_slots]
-    if shuffle:
-        places = torch.rand(slots.shape, device=slots.device).argsort(dim=1)
-        slots = slots.gather(1, places)
-    return slots
+    return slots[:, :num_slots]
 
 
 def every_class(num_videos: int, device: torch.device) -> torch.Tensor:

@@ -4,6 +4,9 @@ Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``C`` chann
 ``H`` rows, ``W`` columns. Frames are float, of any range.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -60,6 +63,7 @@ class SimVPNetwork(nn.Module):
             the resolution.
         num_temporal_layers: layers of the translator (``N_T``).
         translator: name in TRANSLATORS.
+        translator_options: arguments that this translator has besides those of all.
         patch_size: side of the squares of pixels that become channels before the encoder.
         residual: predict the change against the last input frame. Most pixels of a video keep
             still, and that need not be learned.
@@ -77,6 +81,7 @@ class SimVPNetwork(nn.Module):
         num_spatial_layers: int = 4,
         num_temporal_layers: int = 8,
         translator: str = "gSTA",
+        translator_options: Mapping[str, Any] | None = None,
         patch_size: int = 1,
         residual: bool = False,
         channels_last: bool = False,
@@ -104,6 +109,7 @@ class SimVPNetwork(nn.Module):
             hidden_channels=hidden_temporal,
             out_channels=num_output_frames * hidden_spatial,
             num_layers=num_temporal_layers,
+            **(translator_options or {}),
         )
         self.decoder = nn.ModuleList(
             ConvBlock(in_channels=hidden_spatial, out_channels=hidden_spatial, upsample=change)
