@@ -1,7 +1,7 @@
-"""Classes of a video in slots: few channels in the place of 49.
+"""Classes of a video in slots: the few that occur, in the place of 49.
 
 In one video every object is of a different class and few occur, so a network need not tell 49
-classes apart: it is given slots, in each one class of the video, and predicts slots.
+classes apart: each slot holds one class of the video, and slots are predicted.
 
 Shapes: ``N`` videos, ``T`` frames, ``K`` slots, ``H`` rows, ``W`` columns. Masks are uint8 with
 class numbers 0-48. Slots are int64 ``(N, K)`` with the class number of each slot, or EMPTY. A label
