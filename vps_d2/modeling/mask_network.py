@@ -78,7 +78,7 @@ class MaskSimVPNetwork(SimVPNetwork):
 
         Args:
             features: of :meth:`encode`.
-            skip: of :meth:`encode`.
+            skip: of :meth:`encode`; where ``T_in`` and ``T_out`` differ, the last frame is enough.
             size: H and W of the frames.
 
         Returns:

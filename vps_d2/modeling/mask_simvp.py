@@ -308,10 +308,10 @@ class MaskSimVP(nn.Module):
         """Predict masks one by one; in training, feed true ones ``(targets, valid)`` in part."""
         size = (videos.masks.shape[-2], videos.masks.shape[-1])
         memberships = self._memberships(videos.masks, videos.slots)
-        features, skips = self.network.encode(self.make_planes(memberships, videos.slots))
+        features, skip = self.network.encode(self.make_planes(memberships, videos.slots))
         outputs = []
         for step in range(num_steps):
-            logits = self.network.predict(features, skips, size)
+            logits = self.network.predict(features, skip, size)
             logits = self._finish(logits, memberships, videos)
             outputs.append(logits)
             if step == num_steps - 1:
@@ -322,7 +322,6 @@ class MaskSimVP(nn.Module):
                 memberships = self._sample(memberships, videos.slots, truth, step)
             feature, skip = self.network.encode(self.make_planes(memberships, videos.slots))
             features = torch.cat([features[:, 1:], feature], dim=1)
-            skips = torch.cat([skips[:, 1:], skip], dim=1)
         return torch.cat(outputs, dim=1)
 
     def _sample(

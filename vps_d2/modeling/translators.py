@@ -231,5 +231,5 @@ TRANSLATORS: dict[str, Callable[..., nn.Module]] = {
 """Translators, by the name that MODEL.SIMVP.TRANSLATOR gives.
 
 One is called with the keyword arguments ``in_channels``, ``hidden_channels``, ``out_channels`` and
-``num_layers``.
+``num_layers``, and with those of its own that a network is given as ``translator_options``.
 """
