@@ -10,14 +10,16 @@ DEMO := output/demo
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: $(VENV)/.complete  ## Make .venv with the package and everything it needs (about 5 GB)
+setup: $(VENV)/.complete  ## Make .venv with the package and everything it needs (about 6 GB)
 
 $(VENV)/.complete: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "error: $(PYTHON) is older than 3.10; set PYTHON=python3.11 or newer."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --editable ".[dev]"
+	@$(PY) -m pip install --quiet --editable ".[dev]" || \
+		{ echo "error: not everything could be installed, as said above; it takes 6 GB of disk," \
+			"and 3 GB more while it is downloaded."; exit 1; }
 	@touch $@
 
 demo: setup  ## Predict and segment fresh videos with the shipped weights (under 3 minutes)
