@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,15 @@ from vps_d2.files import write_whole
 _FOREIGN_GLOBAL = re.compile(
     r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
 )
+
+_SHIPPED = "package://"
+
+
+def local_path(path: str) -> str:
+    """Return the file of the shipped weights that ``package://name`` means; others stay."""
+    if not path.startswith(_SHIPPED):
+        return path
+    return str(Path(__file__).parent / "weights" / path.removeprefix(_SHIPPED))
 
 
 def read_checkpoint(path: str) -> Any:

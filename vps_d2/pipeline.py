@@ -13,20 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
-import vps_d2
-import vps_d2.modeling  # registers the architectures
+from vps_d2.checkpoint_files import local_path
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import build_model
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
-from vps_d2.engine.setup import load_config
+from vps_d2.engine.setup import check_model, load_config
 from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
 
-_PACKAGE = "package://"
 # Input frames, from the last back, in which an object has to be detected to count as seen. One is
 # not enough: it may be hidden or missed there.
 _SEEN_FRAMES = (-1, -5)
@@ -75,8 +73,7 @@ def resolve_path(path: str, folder: Path) -> str:
             stays.
         folder: of the configuration file that names it.
     """
-    if path.startswith(_PACKAGE):
-        return str(Path(vps_d2.__file__).parent / "weights" / path.removeprefix(_PACKAGE))
+    path = local_path(path)
     if not path or "://" in path:
         return path
     return str((folder / path).resolve())
@@ -137,10 +134,11 @@ def load_model(
         opts: keys and values that override the configuration.
 
     Raises:
-        UserError: if a file is missing or does not fit.
+        UserError: if a file is missing or does not fit, or the configuration is of a pipeline.
     """
     cfg = load_config(config_file, opts)
     cfg.MODEL.DEVICE = device
+    check_model(cfg)
     model = build_model(cfg).eval()
     weights = weights or cfg.MODEL.WEIGHTS
     if not weights:
@@ -210,13 +208,10 @@ class FutureMaskPredictor:
         Raises:
             UserError: if a file is missing or wrong.
         """
-        device = cfg.MODEL.DEVICE
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise UserError(
-                f'MODEL.DEVICE is "{device}", but PyTorch sees no GPU here; use MODEL.DEVICE cpu.'
-            )
         predictor, segmenter, mask_predictor = (
-            load_model(node.CONFIG_FILE, node.WEIGHTS, device) if node.CONFIG_FILE else None
+            load_model(node.CONFIG_FILE, node.WEIGHTS, cfg.MODEL.DEVICE)
+            if node.CONFIG_FILE
+            else None
             for node in model_nodes(cfg)
         )
         assert segmenter is not None  # load_pipeline_config has seen to it

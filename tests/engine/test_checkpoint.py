@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers import ROOT
+from vps_d2.d2.modeling import build_model
 from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.engine.setup import load_config
 from vps_d2.errors import UserError
 
 
@@ -93,6 +96,15 @@ def test_half_precision_loads_into_single(tmp_path: Path) -> None:
     SafeCheckpointer(other).load(str(path))
     assert other.weight.dtype == torch.float32
     assert torch.equal(other.weight, net.weight.half().float())
+
+
+def test_shipped_weights_have_a_short_name() -> None:
+    model = build_model(load_config(ROOT / "configs" / "object_dynamics" / "object_dynamics.yaml"))
+    before = [each.clone() for each in model.parameters()]
+    SafeCheckpointer(model).load("package://object_dynamics.pth")
+    assert not any(map(torch.equal, before, model.parameters()))
+    with pytest.raises(UserError, match=r"weights/nothing\.pth is not there"):
+        SafeCheckpointer(model).load("package://nothing.pth")
 
 
 def test_interrupted_save_leaves_the_old_file(

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import ROOT
 from vps_d2.data.datasets import register_frames, register_videos
-from vps_d2.engine.setup import check_config, load_config
+from vps_d2.engine.setup import check_config, check_model, load_config
 from vps_d2.errors import UserError
 
 
@@ -76,9 +77,17 @@ def test_unknown_names_are_named(opts: list[str], words: str) -> None:
 
 
 def test_configs_of_the_project_are_valid() -> None:
-    configs = Path(__file__).resolve().parents[2] / "configs"
-    for path in sorted(configs.glob("*/*.yaml")):
+    for path in sorted((ROOT / "configs").glob("*/*.yaml")):
         cfg = load_config(path)
-        if not path.parent.name.startswith("_"):
+        if path.parent.name == "pipeline":
+            with pytest.raises(UserError, match="is of a pipeline"):
+                check_config(cfg)
+        elif not path.parent.name.startswith("_"):
             check_config(cfg)
             assert len(path.read_text().splitlines()) <= 20, path
+
+
+def test_a_pipeline_is_no_model() -> None:
+    cfg = load_config(ROOT / "configs" / "pipeline" / "copy_unet.yaml")
+    with pytest.raises(UserError, match=r"of a pipeline.*unet_frames\.yaml"):
+        check_model(cfg)

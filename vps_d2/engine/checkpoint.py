@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from vps_d2.checkpoint_files import read_checkpoint
+from vps_d2.checkpoint_files import local_path, read_checkpoint
 from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.errors import UserError
 from vps_d2.files import write_whole
@@ -50,7 +50,7 @@ class SafeCheckpointer(DetectionCheckpointer):
         """Load a checkpoint.
 
         Args:
-            path: or URL; "" loads nothing.
+            path: or URL; ``package://name`` for the shipped weights; "" loads nothing.
             checkpointables: which of them to load besides the model; None for all.
 
         Returns:
@@ -59,6 +59,7 @@ class SafeCheckpointer(DetectionCheckpointer):
         Raises:
             UserError: if the file is missing, damaged, would run code, or fits the model nowhere.
         """
+        path = local_path(path)
         if path and "://" not in path and not os.path.isfile(path):
             read_checkpoint(path)  # tells what is wrong
         self._path = path

@@ -82,6 +82,20 @@ def check_config(cfg: CfgNode) -> None:
                     f'DATASETS.TRAIN "{train}" and DATASETS.TEST "{test}" are the same videos; '
                     "evaluate on a split that is not trained on."
                 )
+    check_model(cfg)
+
+
+def check_model(cfg: CfgNode) -> None:
+    """Check that a configuration is of one model that can be built here.
+
+    Raises:
+        UserError: if it is of a pipeline, or if its architecture or device does not exist.
+    """
+    if cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
+        raise UserError(
+            "the configuration is of a pipeline, which tools/infer_hidden.py runs; give one of a "
+            f"single model, such as its segmenter's, {cfg.PIPELINE.SEGMENTER.CONFIG_FILE}."
+        )
     architectures = sorted(name for name, _ in META_ARCH_REGISTRY)
     if cfg.MODEL.META_ARCHITECTURE not in architectures:
         raise UserError(
