@@ -7,8 +7,10 @@ import torch
 from tests.conftest import make_video
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.data import transforms as T
+from vps_d2.data import register_synthetic_masks, register_videos
 from vps_d2.data.mappers import FutureFramesMapper, FutureMasksMapper, build_mapper
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
+from vps_d2.data.synthetic import make_dataset
 from vps_d2.errors import UserError
 
 
@@ -59,6 +61,19 @@ def test_videos_without_masks_are_a_sentence(tiny_names):
     mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
     with pytest.raises(UserError, match=r"missing mask.*use labelled videos"):
         mapper(DatasetCatalog.get(tiny_names["unlabeled"])[0])
+
+
+def test_generated_masks_are_those_of_the_videos(tmp_path):
+    make_dataset(tmp_path, {"train": 2}, seed=7, workers=1)
+    register_synthetic_masks("masks_of_test_future_masks", 2, seed=7)
+    register_videos("videos_of_test_future_masks", tmp_path / "train")
+    mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
+    drawn = [mapper(record) for record in DatasetCatalog.get("masks_of_test_future_masks")]
+    read = [mapper(record) for record in DatasetCatalog.get("videos_of_test_future_masks")]
+    for ours, theirs in zip(drawn, read, strict=True):
+        assert torch.equal(ours["masks"], theirs["masks"])
+        assert torch.equal(ours["target_masks"], theirs["target_masks"])
+    assert not torch.equal(drawn[0]["masks"], drawn[1]["masks"])
 
 
 def test_mapper_from_a_configuration(cfg):

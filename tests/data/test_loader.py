@@ -66,6 +66,15 @@ def test_data_sets_are_taken_together(cfg, tiny_names):
     assert batch[0]["frames"].shape == (11, 3, 32, 48)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_sets_of_another_kind_are_a_sentence(cfg, tiny_names, workers):
+    cfg.INPUT.MAPPER = "FrameMapper"
+    cfg.DATASETS.TRAIN = (tiny_names["train"],)
+    cfg.DATALOADER.NUM_WORKERS = workers
+    with pytest.raises(UserError, match=r"FrameMapper finds no 'file_name' .* fit INPUT.MAPPER"):
+        next(iter(build_train_loader(cfg)))
+
+
 def test_no_seed_draws_one(cfg):
     cfg.SEED = -1
     assert len(next(iter(build_train_loader(cfg, mapper=draw)))) == 3

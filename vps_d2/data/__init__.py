@@ -11,6 +11,7 @@ _HOME = {
     "register_videos": "vps_d2.data.datasets",
     "register_frames": "vps_d2.data.datasets",
     "register_generated_frames": "vps_d2.data.datasets",
+    "register_synthetic_masks": "vps_d2.data.datasets",
     "DATASET_MAPPER_REGISTRY": "vps_d2.data.mappers",
     "build_mapper": "vps_d2.data.mappers",
     "build_train_loader": "vps_d2.data.loader",

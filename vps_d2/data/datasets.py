@@ -7,7 +7,9 @@ A video record is ``{"video_id", "video_name", "folder", "height", "width", "num
 ``"mask_file_name"`` where there are masks. A frame record is ``{"file_name", "image_id",
 "video_id", "frame_index", "height", "width", "mask_file_name", "mask_index",
 "sem_seg_file_name"}``; its annotations are made on demand by
-:func:`vps_d2.data.annotations.annotate`. A record of tracks is ``{"tracks_file_name", "row"}``.
+:func:`vps_d2.data.annotations.annotate`. A record of tracks is ``{"tracks_file_name", "row"}``. A
+record of generated masks is that of a video with ``"synthetic_seed"`` and ``"synthetic_options"``
+in the place of its folder and files.
 """
 
 import logging
@@ -23,6 +25,7 @@ import numpy as np
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.classes import CLASS_COLORS, CLASS_NAMES, THING_NAMES
 from vps_d2.data.faults import Fault, scan_split, stop_or_log
+from vps_d2.data.synthetic import SyntheticOptions, video_seed
 from vps_d2.data.video import (
     MASK_FILE,
     NUM_FRAMES,
@@ -89,6 +92,22 @@ def register_tracks(name: str, root: str | Path) -> None:
     _register(name, partial(_track_records, name, partial(Path, root)))
 
 
+def register_synthetic_masks(
+    name: str, count: int, *, seed: int = 0, options: SyntheticOptions | None = None
+) -> None:
+    """Register the masks of generated videos as a data set; each is drawn when it is read.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        count: number of videos.
+        seed: of the data set; the videos are those of ``tools/make_synthetic.py`` with this seed.
+        options: size and variation of every video; None for videos like the real ones.
+    """
+    options = options or SyntheticOptions()
+    DatasetCatalog.register(name, partial(_synthetic_mask_records, count, seed, options))
+    _describe(name)
+
+
 def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
     """Return the records of a registered data set.
 
@@ -116,6 +135,10 @@ def dataset_root(name: str) -> Path | None:
 def _register(name: str, source: partial[list[Record]]) -> None:
     DatasetCatalog.register(name, lambda: source(False))
     _SOURCES[name] = source
+    _describe(name)
+
+
+def _describe(name: str) -> None:
     MetadataCatalog.get(name).set(
         thing_classes=list(THING_NAMES),
         thing_colors=[tuple(color) for color in CLASS_COLORS[1:]],
@@ -224,6 +247,21 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
     return records
 
 
+def _synthetic_mask_records(count: int, seed: int, options: SyntheticOptions) -> list[Record]:
+    return [
+        {
+            "video_id": number,
+            "video_name": f"synthetic_{seed}_{number}",
+            "height": options.height,
+            "width": options.width,
+            "num_frames": NUM_FRAMES,
+            "synthetic_seed": video_seed(seed, number),
+            "synthetic_options": options,
+        }
+        for number in range(count)
+    ]
+
+
 def _builtin_root(folder: str) -> Path:
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"), "vps", folder)
 
@@ -241,6 +279,10 @@ def _register_builtin() -> None:
     )
     name = "vps_generated_train"
     _register(name, partial(_generated_records, name, partial(_builtin_root, "generated_train")))
+    # What the shipped MaskSimVP learned from.
+    register_synthetic_masks(
+        "vps_synthetic_masks", 14_000, seed=300, options=SyntheticOptions(physics_jitter=0.3)
+    )
 
 
 _register_builtin()

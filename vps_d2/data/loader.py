@@ -95,6 +95,13 @@ class _SafeMapper:
             return self.mapper(record)
         except UserError as error:
             return error
+        except KeyError as error:
+            if error.args[0] in record:
+                raise
+            return UserError(
+                f"{type(self.mapper).__name__} finds no {error} in a record of the data sets, "
+                f"which have {', '.join(record)}; name data sets in DATASETS that fit INPUT.MAPPER."
+            )
         finally:
             np.random.set_state(state)
 

@@ -19,6 +19,7 @@ from vps_d2.data.annotations import split_mask
 from vps_d2.data.augmentation import ClipSampler, build_blur, build_flip
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
+from vps_d2.data.synthetic import render_masks, simulate
 from vps_d2.data.video import (
     MASK_FILE,
     NUM_TARGET_FRAMES,
@@ -211,7 +212,7 @@ class FutureMasksMapper:
         """Read and augment one clip.
 
         Args:
-            record: of a data set of labelled videos.
+            record: of a data set of labelled videos, or of generated masks.
 
         Returns:
             the record's ``video_id``, ``video_name``, ``height`` and ``width``; ``masks`` uint8
@@ -221,12 +222,9 @@ class FutureMasksMapper:
         Raises:
             UserError: if there are no masks, or they cannot be read.
         """
-        if "mask_file_name" not in record:
-            reason = "missing mask, which a mask predictor learns from"
-            raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labelled videos")
         keys = ("video_id", "video_name", "height", "width", "stream_position")
         output = {key: record[key] for key in keys if key in record}
-        masks = read_masks(Path(record["mask_file_name"]).parent)
+        masks = _masks_of(record)
         sample = self.sampler.sample if self.is_train else self.sampler.after_input
         indices, valid = sample(len(masks))
         clip = masks[np.minimum(indices, len(masks) - 1)]
@@ -240,6 +238,16 @@ class FutureMasksMapper:
         output["target_masks"] = torch.from_numpy(np.ascontiguousarray(targets))
         output["target_valid"] = torch.from_numpy(valid)
         return output
+
+
+def _masks_of(record: Record) -> np.ndarray:
+    if "synthetic_seed" in record:
+        options = record["synthetic_options"]
+        return render_masks(simulate(record["synthetic_seed"], options), options)
+    if "mask_file_name" not in record:
+        reason = "missing mask, which a mask predictor learns from"
+        raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labelled videos")
+    return read_masks(Path(record["mask_file_name"]).parent)
 
 
 @DATASET_MAPPER_REGISTRY.register()
