@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the weights of a checkpoint alone, in half precision, to share or ship them."""
+"""Write the weights of checkpoints alone, in half precision, to share or ship them."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,9 +10,12 @@ from vps_d2.errors import run_tool
 EPILOG = """example:
   python tools/export_weights.py --checkpoint output/simvp_gsta_11to11/model_final.pth \\
       --output output/simvp.pth
+  python tools/export_weights.py --checkpoint output/simvp_gsta_11to11/model_000*.pth \\
+      --output output/simvp_mean.pth
 
 The file is a sixth of the size: no optimizer, and two bytes a weight. It loads wherever the
-checkpoint does, as MODEL.WEIGHTS.
+checkpoint does, as MODEL.WEIGHTS. Of several checkpoints the mean is written, which often does
+better than the last.
 """
 
 
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", required=True, help="of a training run")
+    parser.add_argument("--checkpoint", required=True, nargs="+", help="of a training run")
     parser.add_argument("--output", required=True, help="file to write, such as weights.pth")
     args = parser.parse_args(argv)
     size = export_weights(args.checkpoint, args.output)

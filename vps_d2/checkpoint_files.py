@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,26 +71,38 @@ def _damaged(path: str) -> UserError:
     )
 
 
-def export_weights(checkpoint: str, path: str) -> int:
-    """Write the weights of a checkpoint alone, in half precision, as the shipped ones are.
+def export_weights(checkpoints: Sequence[str], path: str) -> int:
+    """Write the weights of checkpoints alone, in half precision, as the shipped ones are.
+
+    The mean of the weights of a run's last checkpoints is often better than each of them
+    (stochastic weight averaging, arXiv 1803.05407).
 
     Args:
-        checkpoint: of a training run, or weights.
+        checkpoints: of a training run, or weights; of several, the mean is written.
         path: of the new file.
 
     Returns:
         its size in bytes.
 
     Raises:
-        UserError: if the checkpoint cannot be read or holds no weights, or the file not be written.
+        UserError: if a checkpoint cannot be read, holds no weights or those of another model, or if
+            the file cannot be written.
     """
-    loaded = read_checkpoint(checkpoint)
-    weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(weights, dict) or not all(torch.is_tensor(v) for v in weights.values()):
-        raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
+    first, *others = checkpoints
+    mean = _read_weights(first)
+    for count, checkpoint in enumerate(others, 2):
+        weights = _read_weights(checkpoint)
+        if {name: value.shape for name, value in weights.items()} != {
+            name: value.shape for name, value in mean.items()
+        }:
+            raise UserError(
+                f"checkpoints {first} and {checkpoint} are of different models; give those of one."
+            )
+        for name, value in weights.items():
+            if value.is_floating_point():
+                mean[name] = mean[name] + (value.double() - mean[name]) / count
     halved = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in weights.items()
+        name: value.half() if value.is_floating_point() else value for name, value in mean.items()
     }
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -98,3 +111,11 @@ def export_weights(checkpoint: str, path: str) -> int:
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
     return os.path.getsize(path)
+
+
+def _read_weights(checkpoint: str) -> dict[str, torch.Tensor]:
+    loaded = read_checkpoint(checkpoint)
+    weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(weights, dict) or not all(torch.is_tensor(v) for v in weights.values()):
+        raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
+    return weights

@@ -33,3 +33,22 @@ def test_a_file_without_weights_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="holds no weights"):
         export("--checkpoint", tmp_path / "odd.pth", "--output", tmp_path / "w.pth")
     assert not (tmp_path / "w.pth").exists()
+
+
+def test_of_several_checkpoints_the_mean_is_written(tmp_path):
+    states = [torch.nn.Linear(2, 3).state_dict() for _ in range(3)]
+    paths = [tmp_path / f"model_{number}.pth" for number in range(3)]
+    for state, path in zip(states, paths, strict=True):
+        torch.save({"model": {**state, "steps": torch.tensor(7)}}, path)
+    export("--checkpoint", *paths, "--output", tmp_path / "w.pth")
+    weights = torch.load(tmp_path / "w.pth", weights_only=True)["model"]
+    mean = torch.stack([state["weight"] for state in states]).mean(0)
+    assert torch.allclose(weights["weight"].float(), mean, atol=1e-3)
+    assert weights["steps"] == 7
+
+
+def test_checkpoints_of_different_models_are_a_sentence(tmp_path):
+    for size in (2, 3):
+        torch.save(torch.nn.Linear(size, size).state_dict(), tmp_path / f"{size}.pth")
+    with pytest.raises(UserError, match="of different models"):
+        export("--checkpoint", tmp_path / "2.pth", tmp_path / "3.pth", "--output", tmp_path / "w")
