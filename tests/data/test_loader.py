@@ -75,6 +75,14 @@ def test_data_sets_of_another_kind_are_a_sentence(cfg, tiny_names, workers):
         next(iter(build_train_loader(cfg)))
 
 
+def test_a_fault_of_the_mapper_itself_is_none_of_the_data(cfg):
+    def look_up(record):
+        return {"a table": 1}["no key of it"]
+
+    with pytest.raises(KeyError, match="no key of it"):
+        next(iter(build_train_loader(cfg, mapper=look_up)))
+
+
 def test_no_seed_draws_one(cfg):
     cfg.SEED = -1
     assert len(next(iter(build_train_loader(cfg, mapper=draw)))) == 3

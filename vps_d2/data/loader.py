@@ -73,6 +73,17 @@ class StreamSampler(torchdata.Sampler):
             position += self.world_size
 
 
+class _MissingKeyError(KeyError):
+    """A record has no such key."""
+
+
+class _Record(dict[str, Any]):
+    """A record that tells what it lacks from what a mapper looks up elsewhere in vain."""
+
+    def __missing__(self, key: str) -> Any:
+        raise _MissingKeyError(key)
+
+
 class _SafeMapper:
     """Call a mapper with a seed of its own for every sample, and carry its user errors over.
 
@@ -92,12 +103,10 @@ class _SafeMapper:
             if self.seed is not None:
                 sequence = np.random.SeedSequence([self.seed, record["stream_position"]])
                 np.random.seed(sequence.generate_state(4))
-            return self.mapper(record)
+            return self.mapper(_Record(record))
         except UserError as error:
             return error
-        except KeyError as error:
-            if error.args[0] in record:
-                raise
+        except _MissingKeyError as error:
             return UserError(
                 f"{type(self.mapper).__name__} finds no {error} in a record of the data sets, "
                 f"which have {', '.join(record)}; name data sets in DATASETS that fit INPUT.MAPPER."
