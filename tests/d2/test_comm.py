@@ -1,12 +1,16 @@
+import atexit
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
+from vps_d2.d2 import ENGINE
 from vps_d2.d2.data.samplers import InferenceSampler, TrainingSampler
 from vps_d2.d2.engine import launch
 from vps_d2.d2.utils import comm
@@ -63,6 +67,32 @@ def test_launch_of_two_processes(tmp_path: Path) -> None:
     ]
     assert sorted(merged[:6]) == sorted(merged[6:]) == [0, 1, 2, 3, 4, 5]
     assert (first["inference"], second["inference"]) == ([0, 1, 2], [3, 4])
+
+
+def _train_in_a_cycle(folder: str) -> None:
+    """Gather, train a model across processes, and write down the threads left when Python exits."""
+    rank = comm.get_rank()
+    comm.gather(rank)
+    model = DistributedDataParallel(torch.nn.Linear(1, 1))
+    model(torch.ones(1, 1)).sum().backward()
+    model.trainer = {"model": model}  # as a trainer and its hooks refer to each other
+    atexit.register(_write_threads, Path(folder) / str(rank))
+
+
+def _write_threads(path: Path) -> None:
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    path.write_text("".join(names))
+
+
+@pytest.mark.skipif(ENGINE != "embedded", reason="Detectron2 keeps its group of processes")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads the threads in /proc")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is about Gloo, for processes on the CPU")
+def test_no_thread_outlives_a_launch(tmp_path: Path) -> None:
+    """A thread that still runs when Python exits can abort the process."""
+    launch(_train_in_a_cycle, 2, dist_url="auto", args=(str(tmp_path),))
+    for rank in ("0", "1"):
+        threads = (tmp_path / rank).read_text()
+        assert threads and "gloo" not in threads
 
 
 def test_launch_of_one_process_stays_here() -> None:

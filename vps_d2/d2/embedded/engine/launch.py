@@ -88,7 +88,7 @@ def _run_process(
     # Without this, a process that is slow to start can make the first collective call time out.
     comm.synchronize()
     main_func(*args)
-    dist.destroy_process_group()
+    comm.destroy()
 
 
 def _find_free_port() -> int:

@@ -1,6 +1,7 @@
 """Communication between the processes of a distributed run; in a single one it costs nothing."""
 
 import functools
+import gc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch.distributed as dist
 
 __all__ = [
     "all_gather",
+    "destroy",
     "gather",
     "get_local_rank",
     "get_rank",
@@ -67,6 +69,18 @@ def synchronize() -> None:
 def _cpu_group() -> Any:
     # Pickled objects are gathered in host memory: NCCL would take them through the GPU's.
     return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else dist.group.WORLD
+
+
+def destroy() -> None:
+    """End this process's part in the run; ``launch`` does.
+
+    The threads of a process group run until nothing refers to it any more, and a thread that still
+    runs when Python exits can abort it. Besides this module, distributed models refer to the
+    group, often from within reference cycles.
+    """
+    _cpu_group.cache_clear()
+    dist.destroy_process_group()
+    gc.collect()
 
 
 def all_gather(data: Any, group: Any = None) -> list[Any]:
