@@ -14,17 +14,17 @@ from vps_d2.data.video import write_video
 from vps_d2.engine.setup import load_config
 from vps_d2.error_split import CAUSES, find_contacts, repair, split_errors
 from vps_d2.errors import UserError
-from vps_d2.modeling.object_dynamics import ObjectDynamics
 from vps_d2.modeling.object_dynamics.camera import GroundCamera
-from vps_d2.pipeline import FutureMaskPredictor
+from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
 
 CONFIG = ROOT / "configs" / "instant_test" / "object_dynamics_instant_test.yaml"
 
 
 @pytest.fixture(scope="module")
-def model() -> ObjectDynamics:
+def predictor() -> LoadedModel:
     torch.manual_seed(0)
-    return build_model(load_config(CONFIG, ["MODEL.DEVICE", "cpu"])).eval()
+    cfg = load_config(CONFIG, ["MODEL.DEVICE", "cpu"])
+    return LoadedModel(build_model(cfg).eval(), cfg)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def jaccard(mask: np.ndarray, truth: np.ndarray) -> float:
     return found.sum() / ((mask > 0) | (truth > 0)).sum()
 
 
-def test_every_repair_makes_it_better_and_only_the_unseen_is_missing_at_last(model, masks):
-    repairs = repair(model, masks[:11], masks)
+def test_every_repair_makes_it_better_and_only_the_unseen_is_missing_at_last(predictor, masks):
+    repairs = repair(predictor, masks[:11], masks)
     assert (repairs.masks[0] == repairs.masks[1]).all()  # nothing was wrong with the input
     scores = [jaccard(mask, repairs.truth) for mask in repairs.masks]
     assert scores[1] <= scores[2] <= scores[3] and scores[3] > 0.6
@@ -47,9 +47,9 @@ def test_every_repair_makes_it_better_and_only_the_unseen_is_missing_at_last(mod
     assert sum(repairs[2:]) == len(np.unique(repairs.truth)) - 1
 
 
-def test_an_empty_video_lost_nothing(model):
+def test_an_empty_video_lost_nothing(predictor):
     empty = np.zeros((22, 32, 48), np.uint8)
-    repairs = repair(model, empty[:11], empty)
+    repairs = repair(predictor, empty[:11], empty)
     assert not any(mask.any() for mask in repairs.masks) and repairs[2:] == (0, 0, 0)
 
 

@@ -29,7 +29,8 @@ from vps_d2.errors import UserError
 from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.modeling.object_dynamics import Future, ObjectDynamics, Tracks, masks_to_tracks
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
-from vps_d2.pipeline import FutureMaskPredictor
+from vps_d2.modeling.precision import inference_autocast
+from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
 
 CAUSES = (
     "segmentation",
@@ -87,12 +88,12 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
             "the errors of ObjectDynamics alone can be split; give a pipeline whose mask predictor "
             "it is, such as configs/pipeline/unet_object_dynamics.yaml."
         )
-    model = pipeline.mask_predictor.model
     indices = [JaccardIndex() for _ in range(len(CAUSES))]
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
         frames = read_frames(folder, range(NUM_INPUT_FRAMES))
-        repairs = repair(model, pipeline.segment_videos(frames[None])[0], read_masks(folder))
+        segmented = pipeline.segment_videos(frames[None])[0]
+        repairs = repair(pipeline.mask_predictor, segmented, read_masks(folder))
         for index, mask in zip(indices, repairs.masks, strict=True):
             index.update(mask, repairs.truth)
         counts += repairs[2:]
@@ -110,19 +111,21 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
 
 
 @torch.inference_mode()
-def repair(model: ObjectDynamics, segmented: np.ndarray, masks: np.ndarray) -> Repairs:
+def repair(predictor: LoadedModel, segmented: np.ndarray, masks: np.ndarray) -> Repairs:
     """Repair the prediction of one video, cause by cause.
 
     Args:
-        model: that predicts.
+        predictor: an ``ObjectDynamics``.
         segmented: masks of the input frames, ``(11, H, W)``.
         masks: true ones of all frames, ``(22, H, W)``.
     """
-    truth = masks[-1]
+    truth, model = masks[-1], predictor.model
+    assert isinstance(model, ObjectDynamics)
     inputs = torch.from_numpy(np.ascontiguousarray(masks[:NUM_INPUT_FRAMES]))
-    predicted = model([{"masks": torch.from_numpy(segmented)}])[0]["mask"].cpu().numpy()
+    predicted = predictor([{"masks": torch.from_numpy(segmented)}])[0]["mask"].cpu().numpy()
     tracks = model.to_device(masks_to_tracks([inputs]))
-    future = model.network(tracks, NUM_TARGET_FRAMES)
+    with inference_autocast(predictor.cfg):
+        future = model.network(tracks, NUM_TARGET_FRAMES)
     meeting = find_contacts(model.network.camera, masks[NUM_INPUT_FRAMES - 1 :])
     places = _find_places(model, tracks, future, truth)
     apart = {number: place for number, place in places.items() if number not in meeting}
