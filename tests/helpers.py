@@ -3,6 +3,12 @@
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from vps_d2.d2.engine import TrainerBase
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,3 +20,29 @@ def load_tool(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Loop(TrainerBase):
+    """Counts iterations, and can fail in one."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__()
+        self.fail_at = fail_at
+        self.optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        self.scheduler: Any = torch.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
+
+    def run_step(self) -> None:
+        if self.iter == self.fail_at:
+            raise RuntimeError("broken")
+        self.optimizer.step()
+
+
+class Scores:
+    """An evaluation whose scores are given."""
+
+    def __init__(self, loop: Loop, scores: list[float]) -> None:
+        self.loop, self.scores, self.asked_at = loop, iter(scores), []
+
+    def __call__(self) -> dict:
+        self.asked_at.append(self.loop.iter)
+        return {"masks": {"jaccard": next(self.scores), "per": {"cube": 1}}, "mse": 2}

@@ -1,41 +1,15 @@
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from fvcore.common.param_scheduler import LinearParamScheduler
 from torch import nn
 
+from tests.helpers import Loop, Scores
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.d2.engine import TrainerBase, hooks
+from vps_d2.d2.engine import hooks
 from vps_d2.d2.utils.events import EventWriter, get_event_storage
-
-
-class Loop(TrainerBase):
-    """Counts iterations, and can fail in one."""
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        super().__init__()
-        self.fail_at = fail_at
-        self.optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-        self.scheduler: Any = torch.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
-
-    def run_step(self) -> None:
-        if self.iter == self.fail_at:
-            raise RuntimeError("broken")
-        self.optimizer.step()
-
-
-class Scores:
-    """An evaluation whose scores are given."""
-
-    def __init__(self, loop: Loop, scores: list[float]) -> None:
-        self.loop, self.scores, self.asked_at = loop, iter(scores), []
-
-    def __call__(self) -> dict:
-        self.asked_at.append(self.loop.iter)
-        return {"masks": {"jaccard": next(self.scores), "per": {"cube": 1}}, "mse": 2}
 
 
 def test_evaluation_has_a_period() -> None:
@@ -72,46 +46,6 @@ def test_scores_must_be_numbers(results: dict) -> None:
     loop.register_hooks([hooks.EvalHook(1, lambda: results)])
     with pytest.raises(ValueError, match=r"number|float"):
         loop.train(0, 3)
-
-
-class Saves:
-    """Writes down what a checkpointer is asked to save."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.path_manager = None
-
-    def save(self, name: str, **data: Any) -> None:
-        self.names.append(f"{name}@{data['iteration']}")
-
-
-@pytest.mark.parametrize(
-    ("mode", "expected"), [("max", [1, 5, 8]), ("min", [1, 3]), ("other", None)]
-)
-def test_best_checkpoint(mode: str, expected: list[int] | None) -> None:
-    if expected is None:
-        with pytest.raises(AssertionError):
-            hooks.BestCheckpointer(2, Saves(), "masks/jaccard", mode)
-        return
-    loop, saves = Loop(), Saves()
-    scores = Scores(loop, [0.2, 0.1, 0.3, 0.4])
-    loop.register_hooks(
-        [
-            hooks.EvalHook(2, scores),
-            hooks.BestCheckpointer(2, saves, "masks/jaccard", mode),
-            hooks.BestCheckpointer(2, saves, "no/such/score", mode),
-        ]
-    )
-    loop.train(0, 8)
-    assert saves.names == [f"model_best@{iteration}" for iteration in expected]
-
-
-def test_first_score_that_is_no_number_is_not_the_best() -> None:
-    loop = Loop()
-    best = hooks.BestCheckpointer(1, Saves(), "masks/jaccard")
-    loop.register_hooks([hooks.EvalHook(1, Scores(loop, [float("nan"), 0.5, 0.4])), best])
-    loop.train(0, 3)
-    assert (best.best_metric, best.best_iter) == (0.5, 1)
 
 
 def test_periodic_checkpoints(tmp_path: Path) -> None:

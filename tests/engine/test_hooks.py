@@ -1,13 +1,18 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from tests.helpers import Loop, Scores
 from vps_d2.config import get_vps_cfg
+from vps_d2.d2.engine import hooks
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
-from vps_d2.engine.hooks import PictureHook, draw_result
+from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.engine.hooks import BestCheckpointer, PictureHook, draw_result
+from vps_d2.errors import UserError
 
 
 class Copy(nn.Module):
@@ -61,3 +66,52 @@ def test_pictures_come_in_their_turn() -> None:
             storage.clear_images()
     assert made == [(2, 2), (5, 2), (7, 2)]
     assert model.training
+
+
+def run(
+    folder: Path, scores: list[float], *, mode: str = "max", start: int = 0, end: int = 8
+) -> list[int]:
+    """Train with these scores, one every two iterations, and return when the best was saved."""
+    loop = Loop()
+    saved: list[int] = []
+
+    class Checkpointer(SafeCheckpointer):
+        def save_untagged(self, name: str, **kwargs: object) -> None:
+            super().save_untagged(name, **kwargs)
+            saved.append(kwargs["iteration"])
+
+    best = BestCheckpointer(2, Checkpointer(nn.Linear(1, 1), str(folder)), "masks/jaccard", mode)
+    loop.register_hooks([hooks.EvalHook(2, Scores(loop, scores)), best])
+    loop.train(start, end)
+    return saved
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("max", [1, 5, 8]), ("min", [1, 3])])
+def test_best_checkpoint(mode: str, expected: list[int], tmp_path: Path) -> None:
+    assert run(tmp_path, [0.2, 0.1, 0.3, 0.4], mode=mode) == expected
+    assert torch.load(tmp_path / "model_best.pth")["iteration"] == expected[-1]
+
+
+def test_a_resumed_run_knows_its_best_and_a_new_one_begins_anew(tmp_path: Path) -> None:
+    assert run(tmp_path, [0.2, 0.9], end=4) == [1, 4]
+    assert run(tmp_path, [0.3, 0.95], start=4) == [8]
+    assert run(tmp_path, [0.3, 0.2], end=4) == [1]
+
+
+def test_a_run_does_not_go_on_from_its_best(tmp_path: Path) -> None:
+    run(tmp_path, [0.2, 0.9], end=4)
+    assert not (tmp_path / "last_checkpoint").exists()
+
+
+def test_score_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
+    assert run(tmp_path, [float("nan"), 0.5, 0.4, 0.3]) == [3]
+
+
+def test_unknown_score_and_mode(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpointer = SafeCheckpointer(nn.Linear(1, 1), str(tmp_path))
+    loop = Loop()
+    loop.register_hooks([BestCheckpointer(1, checkpointer, "no/such/score")])
+    loop.train(0, 2)
+    assert "no/such/score" in caplog.text and not any(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r'TEST\.BEST_MODE "other"'):
+        BestCheckpointer(1, checkpointer, "mse", "other")

@@ -25,6 +25,13 @@ class SafeCheckpointer(DetectionCheckpointer):
             name: of the file, without its ending.
             kwargs: further data, of types that ``torch.load(weights_only=True)`` reads.
         """
+        self.save_untagged(name, **kwargs)
+        if self.save_dir and self.save_to_disk:
+            # Only now: the tag must never name a file that is not there.
+            self.tag_last_checkpoint(f"{name}.pth")
+
+    def save_untagged(self, name: str, **kwargs: Any) -> None:
+        """Write what :meth:`save` does to a file that a resumed run does not start from."""
         if not self.save_dir or not self.save_to_disk:
             return
         data = {"model": self.model.state_dict()}
@@ -34,8 +41,6 @@ class SafeCheckpointer(DetectionCheckpointer):
         self.logger.info("Saving checkpoint to %s", path)
         with write_whole(path) as file:
             torch.save({**data, **kwargs}, file)
-        # Only now: the tag must never name a file that is not there.
-        self.tag_last_checkpoint(f"{name}.pth")
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Name the checkpoint that a resumed run starts from.

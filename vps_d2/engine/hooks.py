@@ -1,12 +1,16 @@
 """Hooks of the trainer."""
 
+import logging
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from vps_d2.checkpoint_files import read_checkpoint
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.engine import HookBase
@@ -17,9 +21,76 @@ from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import build_mapper
+from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
 from vps_d2.visualization import colorize_mask
+
+
+class BestCheckpointer(HookBase):
+    """Keep the checkpoint with the best score as ``model_best.pth``, and the score in it.
+
+    Unlike Detectron2's hook of this name it knows the best score of a run that is resumed, and
+    such a run goes on from its last checkpoint, not from the best. Register it behind the
+    ``EvalHook`` that puts the score.
+
+    Args:
+        eval_period: that of the ``EvalHook``.
+        checkpointer: that saves.
+        metric: name of the score, such as "future_mask/jaccard".
+        mode: "max" if higher is better, "min" if lower is.
+
+    Raises:
+        UserError: if the mode is another.
+    """
+
+    NAME = "model_best"
+
+    def __init__(
+        self, eval_period: int, checkpointer: SafeCheckpointer, metric: str, mode: str = "max"
+    ) -> None:
+        if mode not in ("max", "min"):
+            raise UserError(f'TEST.BEST_MODE "{mode}" is none of "max" and "min"; use one of them.')
+        self.eval_period = eval_period
+        self.checkpointer = checkpointer
+        self.metric = metric
+        self.sign = 1 if mode == "max" else -1
+        self.best: float | None = None
+
+    def before_train(self) -> None:
+        """Read the best score so far, if the run is resumed."""
+        path = Path(self.checkpointer.save_dir) / f"{self.NAME}.pth"
+        if self.trainer.start_iter > 0 and path.is_file():
+            self.best = read_checkpoint(str(path)).get("scores", {}).get(self.metric)
+
+    def after_step(self) -> None:
+        """Look at the score when it is new."""
+        done = self.trainer.iter + 1
+        if self.eval_period > 0 and done % self.eval_period == 0 and done != self.trainer.max_iter:
+            self._compare()
+
+    def after_train(self) -> None:
+        """Look at the score of the end, after a run that ended well."""
+        if self.trainer.iter + 1 >= self.trainer.max_iter:
+            self._compare()
+
+    def _compare(self) -> None:
+        logger = logging.getLogger(__name__)
+        if self.metric not in self.trainer.storage.latest():
+            logger.warning("No score is called %s, so no best model is kept.", self.metric)
+            return
+        score, iteration = self.trainer.storage.latest()[self.metric]
+        if not math.isfinite(score) or (
+            self.best is not None and self.sign * score <= self.sign * self.best
+        ):
+            logger.info("%s is %.5f, not better than %s.", self.metric, score, self.best)
+            return
+        logger.info("%s is %.5f, the best yet (before: %s).", self.metric, score, self.best)
+        self.best = score
+        self.checkpointer.save_untagged(
+            self.NAME, iteration=iteration, scores={self.metric: float(score)}
+        )
 
 
 class PictureHook(HookBase):

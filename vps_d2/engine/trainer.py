@@ -10,12 +10,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 import vps_d2.modeling  # noqa: F401  registers the architectures
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
+from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase
 from vps_d2.d2.evaluation import DatasetEvaluators
 from vps_d2.d2.utils import comm
 from vps_d2.data.loader import CheckedLoader, build_test_loader, build_train_loader
 from vps_d2.engine.checkpoint import SafeCheckpointer
-from vps_d2.engine.hooks import PictureHook
+from vps_d2.engine.hooks import BestCheckpointer, PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.evaluation import build_evaluator
@@ -71,7 +71,7 @@ class Trainer(DefaultTrainer):
             extra: list[HookBase] = []
             if test.BEST_METRIC:
                 extra.append(
-                    hooks.BestCheckpointer(
+                    BestCheckpointer(
                         test.EVAL_PERIOD, self.checkpointer, test.BEST_METRIC, test.BEST_MODE
                     )
                 )

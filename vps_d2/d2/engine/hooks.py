@@ -4,7 +4,6 @@ from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
     from detectron2.engine.hooks import (
-        BestCheckpointer,
         CallbackHook,
         EvalHook,
         IterationTimer,
@@ -14,7 +13,6 @@ if ENGINE == "detectron2":
     )
 else:
     from vps_d2.d2.embedded.engine.hooks import (
-        BestCheckpointer,
         CallbackHook,
         EvalHook,
         IterationTimer,
@@ -24,7 +22,6 @@ else:
     )
 
 __all__ = [
-    "BestCheckpointer",
     "CallbackHook",
     "EvalHook",
     "IterationTimer",

@@ -1,7 +1,6 @@
 """Hooks: timing, learning rate, checkpoints, evaluation, and writing what happened."""
 
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from fvcore.common.checkpoint import Checkpointer
 from fvcore.common.checkpoint import PeriodicCheckpointer as _PeriodicCheckpointer
 from fvcore.common.param_scheduler import ParamScheduler
 from fvcore.common.timer import Timer
@@ -20,7 +18,6 @@ from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.events import EventWriter
 
 __all__ = [
-    "BestCheckpointer",
     "CallbackHook",
     "EvalHook",
     "IterationTimer",
@@ -175,65 +172,6 @@ class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
     def after_step(self) -> None:
         """Save when it is time."""
         self.step(self.trainer.iter)
-
-
-class BestCheckpointer(HookBase):
-    """Saves a checkpoint whenever a score is the best so far.
-
-    Register it behind the :class:`EvalHook` that puts the score.
-
-    Args:
-        eval_period: that of the ``EvalHook``.
-        checkpointer: which saves.
-        val_metric: name of the score, such as "bbox/AP50".
-        mode: "max" if higher is better, "min" if lower is.
-        file_prefix: name of the checkpoint.
-    """
-
-    def __init__(
-        self,
-        eval_period: int,
-        checkpointer: Checkpointer,
-        val_metric: str,
-        mode: str = "max",
-        file_prefix: str = "model_best",
-    ) -> None:
-        assert mode in ("max", "min"), f"mode {mode!r} of BestCheckpointer is not max or min"
-        self._period = eval_period
-        self._checkpointer = checkpointer
-        self._metric = val_metric
-        self._sign = 1 if mode == "max" else -1
-        self._file_prefix = file_prefix
-        self.best_metric: float | None = None
-        self.best_iter: int | None = None
-
-    def after_step(self) -> None:
-        """Look at the score when it is new."""
-        done = self.trainer.iter + 1
-        if self._period > 0 and done % self._period == 0 and done != self.trainer.max_iter:
-            self._compare()
-
-    def after_train(self) -> None:
-        """Look at the score of the end, after a run that ended well."""
-        if self.trainer.iter + 1 >= self.trainer.max_iter:
-            self._compare()
-
-    def _compare(self) -> None:
-        latest = self.trainer.storage.latest().get(self._metric)
-        if latest is None:
-            _logger.warning("No score is called %s, so no best model is kept.", self._metric)
-            return
-        score, iteration = latest
-        best = self.best_metric
-        better = best is None or self._sign * score > self._sign * best
-        if not math.isfinite(score) or not better:
-            _logger.info(
-                "%s is %.5f, not better than %s: not saved as the best.", self._metric, score, best
-            )
-            return
-        self.best_metric, self.best_iter = score, iteration
-        self._checkpointer.save(self._file_prefix, iteration=iteration)
-        _logger.info("Saved the best model yet: %s is %.5f, was %s", self._metric, score, best)
 
 
 class LRScheduler(HookBase):
