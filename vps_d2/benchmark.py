@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.modeling import build_model
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
 from vps_d2.data.video import (
@@ -32,7 +30,7 @@ from vps_d2.data.video import (
     read_masks,
 )
 from vps_d2.engine.setup import load_config
-from vps_d2.modeling.precision import use_channels_last
+from vps_d2.modeling.build import build_model
 from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
 
 PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
@@ -149,8 +147,7 @@ class Benchmark:
         cfg.SOLVER.AMP.ENABLED = reduced
         cfg.SOLVER.AMP.DTYPE = "bfloat16"
         torch.manual_seed(0)
-        model: nn.Module = build_model(cfg)
-        return LoadedModel(use_channels_last(model) if reduced else model, cfg)
+        return LoadedModel(build_model(cfg), cfg)
 
     def _inputs(self, kind: str, training: bool) -> list[dict[str, Any]]:
         inputs = []

@@ -15,7 +15,6 @@ from torch import nn
 
 from vps_d2.checkpoint_files import local_path
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.modeling import build_model
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
@@ -23,6 +22,7 @@ from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.setup import check_model, load_config
 from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
+from vps_d2.modeling.build import build_model
 from vps_d2.modeling.precision import inference_autocast
 
 # Input frames, from the last back, in which an object has to be detected to count as seen. One is

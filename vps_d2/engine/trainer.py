@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-import vps_d2.modeling  # noqa: F401  registers the architectures
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase
 from vps_d2.d2.evaluation import DatasetEvaluators
@@ -19,7 +18,8 @@ from vps_d2.engine.hooks import BestCheckpointer, PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.evaluation import build_evaluator
-from vps_d2.modeling.precision import amp_dtype, inference_autocast, use_channels_last
+from vps_d2.modeling.build import build_model
+from vps_d2.modeling.precision import amp_dtype, inference_autocast
 
 
 class Trainer(DefaultTrainer):
@@ -82,9 +82,10 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Build the architecture that MODEL describes, in the memory format of MODEL."""
-        model = super().build_model(cfg)
-        return use_channels_last(model) if cfg.MODEL.CHANNELS_LAST else model
+        """Build the architecture that MODEL describes, and log it."""
+        model = build_model(cfg)
+        logging.getLogger(__name__).info("Model:\n%s", model)
+        return model
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

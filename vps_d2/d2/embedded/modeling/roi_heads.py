@@ -10,7 +10,7 @@ from vps_d2.d2.embedded.modeling.box_head import FastRCNNConvFCHead, FastRCNNOut
 from vps_d2.d2.embedded.modeling.layers import FeatureShape, choose
 from vps_d2.d2.embedded.modeling.mask_head import MaskRCNNConvUpsampleHead
 from vps_d2.d2.embedded.modeling.matcher import match, subsample
-from vps_d2.d2.embedded.modeling.pooler import ROIPooler
+from vps_d2.d2.embedded.modeling.poolers import ROIPooler
 from vps_d2.d2.embedded.structures import Boxes, ImageList, Instances, pairwise_iou
 from vps_d2.d2.embedded.utils.events import get_event_storage
 

@@ -1,0 +1,29 @@
+"""Models as this project runs them."""
+
+from typing import Any
+
+from torch import nn
+
+from vps_d2.d2 import modeling
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.modeling.poolers import ROIPooler
+from vps_d2.modeling.precision import use_channels_last
+
+
+def build_model(cfg: CfgNode) -> nn.Module:
+    """Build the architecture that MODEL describes, with random weights, on MODEL.DEVICE.
+
+    It is Detectron2's function, and two things more: the memory format follows
+    MODEL.CHANNELS_LAST, and boxes are pooled in single precision. Detectron2 rounds boxes to the
+    number format of the features, in bfloat16 to whole pixels from 128 on.
+    """
+    model: nn.Module = modeling.build_model(cfg)
+    for module in model.modules():
+        if isinstance(module, ROIPooler):
+            module.register_forward_pre_hook(_in_single_precision)
+    return use_channels_last(model) if cfg.MODEL.CHANNELS_LAST else model
+
+
+def _in_single_precision(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    features, boxes = args
+    return [feature.float() for feature in features], boxes
