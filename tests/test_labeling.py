@@ -7,7 +7,7 @@ from tests.conftest import write_tiny_videos
 from tests.helpers import load_tool
 from vps_d2.d2.structures import Instances
 from vps_d2.data.faults import check_dataset
-from vps_d2.data.video import frame_path, read_frames, read_masks
+from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.errors import UserError
 from vps_d2.labeling import confidence
 
@@ -73,6 +73,12 @@ def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label
     assert sorted(line.split()[0] for line in lines) == ["video_00004", "video_00005"]
 
 
+def test_a_video_in_which_nothing_is_found_is_left_out(tmp_path, label):
+    write_video(tmp_path / "dark" / "video_00001", np.zeros((22, 32, 48, 3), np.uint8))
+    label(tmp_path / "dark", tmp_path / "labeled")
+    assert contents(tmp_path / "labeled") == {"left_out.txt": b"video_00001 0.000\n"}
+
+
 def test_never_over_the_data(tiny_videos, label):
     for out in (tiny_videos / "unlabeled", tiny_videos / "unlabeled" / "labeled"):
         with pytest.raises(UserError, match="lies in the folder of the videos"):
@@ -99,3 +105,10 @@ def test_confidence_of_both_kinds_of_segmenter():
     instances.pred_classes = torch.tensor([1, 2])
     instances.pred_masks = torch.ones(2, 2, 2, dtype=torch.bool)
     assert confidence({"instances": instances}, 0.5) == (pytest.approx(3.6), 4)
+
+
+def test_confidence_is_summed_in_full_precision():
+    instances = Instances((100, 100))
+    instances.scores = torch.tensor([0.8984375], dtype=torch.bfloat16)  # exact
+    instances.pred_masks = torch.ones(1, 100, 100, dtype=torch.bool)
+    assert confidence({"instances": instances}, 0.5) == (8984.375, 10000)

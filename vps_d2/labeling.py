@@ -1,8 +1,8 @@
 """Masks for videos that have none, by a trained segmenter (pseudo labels).
 
 A labelled video goes to a root of its own, as links to the frames and a ``mask.npy``, so the result
-reads as any labelled split and the data stays as it is. Videos in which the segmenter is unsure are
-left out and listed.
+reads as any labelled split and the data stays as it is. Videos in which the segmenter is unsure, or
+finds nothing, are left out and listed.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def confidence(output: dict[str, Any], score_thresh: float) -> tuple[float, int]
 
     Returns:
         the sum over the pixels of objects of the probability of their class, or of their
-        instance's score, and the number of those pixels.
+        instance's score, and the number of those pixels; both 0 where nothing is found.
     """
     if "sem_seg" in output:
         best, classes = output["sem_seg"].float().softmax(0).max(0)
@@ -48,7 +48,8 @@ def confidence(output: dict[str, Any], score_thresh: float) -> tuple[float, int]
     instances = output["instances"]
     kept = instances.scores >= score_thresh
     areas = instances.pred_masks[kept].flatten(1).sum(1)
-    return float((areas * instances.scores[kept]).sum()), int(areas.sum())
+    # Some engines score in bfloat16, in which a sum of so many pixels is coarse.
+    return float((areas * instances.scores[kept].double()).sum()), int(areas.sum())
 
 
 def label_videos(
@@ -69,7 +70,8 @@ def label_videos(
         segmenter: of single frames.
         root: folder of videos.
         out: folder of the labelled ones.
-        threshold: mean probability of the objects' pixels below which a video is left out.
+        threshold: mean probability of the objects' pixels below which a video is left out; one in
+            which nothing is found has 0.
         shard: (i, n): every n-th video, from the i-th on.
         batch_size: frames on the device at a time.
         skip_faulty: pass over faulty videos instead of stopping.
@@ -119,7 +121,7 @@ def _read_left_out(out: Path) -> set[str]:
 
 
 def _label(segmenter: LoadedModel, frames: np.ndarray, batch_size: int) -> tuple[np.ndarray, float]:
-    """Return the masks uint8 (T, H, W) of frames, and how sure they are, 0-1."""
+    """Return the masks uint8 (T, H, W) of frames, and how sure they are, 0-1; 0 of no object."""
     threshold = segmenter.cfg.PIPELINE.SCORE_THRESH
     height, width = frames.shape[1:3]
     masks, total, pixels = np.zeros(frames.shape[:3], np.uint8), 0.0, 0
@@ -130,7 +132,7 @@ def _label(segmenter: LoadedModel, frames: np.ndarray, batch_size: int) -> tuple
             masks[index] = output_to_mask(output, threshold)
             probability, count = confidence(output, threshold)
             total, pixels = total + probability, pixels + count
-    return masks, total / pixels if pixels else 1.0
+    return masks, total / pixels if pixels else 0.0
 
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:
