@@ -101,6 +101,19 @@ def test_frames_behind_a_gap(tiny_names, is_train):
     assert "target_frames" not in hidden
 
 
+def test_masks_behind_a_gap(tiny_names, cfg):
+    cfg.merge_from_list(["INPUT.MAPPER", "FutureMasksMapper", "INPUT.RANDOM_FLIP", "none"])
+    cfg.merge_from_list(["INPUT.NUM_TARGET_FRAMES", 1, "INPUT.TARGET_GAP", 10])
+    record = DatasetCatalog.get(tiny_names["train"])[0]
+    masks = torch.from_numpy(make_video(0)[1])
+    sample = build_mapper(cfg, is_train=True)(record)
+    assert torch.equal(sample["masks"], masks[:11])
+    assert torch.equal(sample["target_masks"], masks[21:])
+    assert sample["target_valid"].tolist() == [True]
+    whole = build_mapper(cfg, is_train=False)(record)
+    assert torch.equal(whole["target_masks"], masks[11:]) and whole["target_valid"].all()
+
+
 def masks_of_two():
     masks = np.zeros((6, 20, 30), np.uint8)
     masks[:, 4:12, 4:14] = 5

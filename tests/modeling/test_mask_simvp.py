@@ -186,6 +186,17 @@ def test_a_rollout_is_fed_the_truth_or_itself() -> None:
         assert torch.equal(logits[2], alone)  # a target beyond the video is never fed
 
 
+def test_a_rollout_learns_the_last_mask_or_all() -> None:
+    true = VIDEOS[1]
+    early = {**true, "target_masks": true["target_masks"].clone()}
+    early["target_masks"][4] = 0  # only this step's target differs
+    for all_targets in (False, True):
+        model = small(all_targets, rollout=True, sampling_prob=(1.0, 1.0)).train()
+        with EventStorage(0):
+            losses = [model([each])["loss_cross_entropy"] for each in (true, early)]
+        assert torch.equal(*losses) != all_targets
+
+
 @pytest.mark.parametrize("rollout", [False, True])
 def test_learns_a_moving_square(rollout: bool) -> None:
     model = small(num_slots=2, rollout=rollout, jaccard_weight=1.0, sampling_iters=30).train()
@@ -226,5 +237,9 @@ def test_contradicting_keys_are_sentences() -> None:
         cfg.MODEL.MASK_SIMVP[key] = value
         with pytest.raises(UserError, match=match):
             MaskSimVP(cfg)
+    cfg = get_vps_cfg()
+    cfg.merge_from_list(["MODEL.MASK_SIMVP.ROLLOUT", True, "INPUT.TARGET_GAP", 10])
+    with pytest.raises(UserError, match=r"TARGET_GAP 10 leaves out .*; set ROLLOUT False or"):
+        MaskSimVP(cfg)
     with pytest.raises(UserError, match="nothing is learned"):
         small(cross_entropy_weight=0.0)

@@ -57,8 +57,53 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3)))
 
 
+class _ClipMapper:
+    """What the mappers of clips share: which frames of a video to take.
+
+    Args:
+        is_train: draw clips; otherwise the input ends with frame 11.
+        num_input_frames: ``T_in``.
+        num_target_frames: ``T_out``.
+        target_gap: frames left out between the input and the first target.
+        strides: temporal strides to draw from.
+    """
+
+    def __init__(
+        self,
+        is_train: bool,
+        num_input_frames: int,
+        num_target_frames: int,
+        target_gap: int,
+        strides: tuple[int, ...],
+    ) -> None:
+        self.is_train = is_train
+        self.num_input_frames = num_input_frames
+        self.num_target_frames = num_target_frames
+        self.target_gap = target_gap
+        self.sampler = ClipSampler(
+            num_input_frames=num_input_frames,
+            num_target_frames=target_gap + num_target_frames,
+            strides=strides if is_train else (1,),
+        )
+
+    def choose(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the frames of a clip.
+
+        Args:
+            num_frames: frames in the video.
+
+        Returns:
+            frame indices int64 ``(T_in + T_out,)``, and bool ``(T_out,)``: whether the target lies
+            within the video.
+        """
+        sample = self.sampler.sample if self.is_train else self.sampler.after_input
+        indices, valid = sample(num_frames)
+        gap = slice(self.num_input_frames, self.num_input_frames + self.target_gap)
+        return np.delete(indices, gap), valid[self.target_gap :]
+
+
 @DATASET_MAPPER_REGISTRY.register()
-class FutureFramesMapper:
+class FutureFramesMapper(_ClipMapper):
     """Clips for the video predictors.
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
@@ -87,17 +132,9 @@ class FutureFramesMapper:
         flips: list[T.Augmentation] | None = None,
         blurs: list[T.Augmentation] | None = None,
     ) -> None:
-        self.is_train = is_train
-        self.num_input_frames = num_input_frames
-        self.num_target_frames = num_target_frames
-        self.target_gap = target_gap
+        super().__init__(is_train, num_input_frames, num_target_frames, target_gap, strides)
         self.flips = T.AugmentationList(flips or [])
         self.blurs = T.AugmentationList(blurs or [])
-        self.sampler = ClipSampler(
-            num_input_frames=num_input_frames,
-            num_target_frames=target_gap + num_target_frames,
-            strides=strides if is_train else (1,),
-        )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -129,12 +166,7 @@ class FutureFramesMapper:
         """
         keys = ("video_id", "video_name", "height", "width", "stream_position")
         output = {key: record[key] for key in keys if key in record}
-        if self.is_train:
-            indices, valid = self.sampler.sample(record["num_frames"])
-        else:
-            indices, valid = self.sampler.after_input(record["num_frames"])
-        gap = slice(self.num_input_frames, self.num_input_frames + self.target_gap)
-        indices, valid = np.delete(indices, gap), valid[self.target_gap :]
+        indices, valid = self.choose(record["num_frames"])
         inside = np.concatenate([np.ones(self.num_input_frames, bool), valid])
         frames = read_frames(record["folder"], indices[inside].tolist())
         if self.is_train:
@@ -159,7 +191,7 @@ class FutureFramesMapper:
 
 
 @DATASET_MAPPER_REGISTRY.register()
-class FutureMasksMapper:
+class FutureMasksMapper(_ClipMapper):
     """Clips of masks for the mask predictors.
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
@@ -170,6 +202,7 @@ class FutureMasksMapper:
         is_train: draw and augment clips.
         num_input_frames: ``T_in``.
         num_target_frames: ``T_out`` in training.
+        target_gap: masks left out in training between the input and the first target.
         strides: temporal strides to draw from (frameskip augmentation).
         flips: augmentations of the whole clip.
         noise: of the input masks; None for none.
@@ -182,19 +215,16 @@ class FutureMasksMapper:
         is_train: bool,
         num_input_frames: int,
         num_target_frames: int,
+        target_gap: int = 0,
         strides: tuple[int, ...] = (1,),
         flips: list[T.Augmentation] | None = None,
         noise: MaskNoise | None = None,
     ) -> None:
-        self.is_train = is_train
-        self.num_input_frames = num_input_frames
+        if not is_train:
+            num_target_frames, target_gap = NUM_TARGET_FRAMES, 0
+        super().__init__(is_train, num_input_frames, num_target_frames, target_gap, strides)
         self.flips = T.AugmentationList(flips or [])
         self.noise = noise
-        self.sampler = ClipSampler(
-            num_input_frames=num_input_frames,
-            num_target_frames=num_target_frames if is_train else NUM_TARGET_FRAMES,
-            strides=strides if is_train else (1,),
-        )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -203,6 +233,7 @@ class FutureMasksMapper:
             "is_train": is_train,
             "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
             "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
+            "target_gap": cfg.INPUT.TARGET_GAP,
             "strides": tuple(cfg.INPUT.FRAMESKIP),
             "flips": build_flip(cfg) if is_train else [],
             "noise": build_mask_noise(cfg) if is_train else None,
@@ -225,8 +256,7 @@ class FutureMasksMapper:
         keys = ("video_id", "video_name", "height", "width", "stream_position")
         output = {key: record[key] for key in keys if key in record}
         masks = _masks_of(record)
-        sample = self.sampler.sample if self.is_train else self.sampler.after_input
-        indices, valid = sample(len(masks))
+        indices, valid = self.choose(len(masks))
         clip = masks[np.minimum(indices, len(masks) - 1)]
         clip[self.num_input_frames :][~valid] = 0
         flip = self.flips(T.AugInput(clip[0]))

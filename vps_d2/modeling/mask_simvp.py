@@ -126,10 +126,11 @@ class MaskSimVP(nn.Module):
         """Read the arguments from a configuration.
 
         Raises:
-            UserError: if keys of MODEL.MASK_SIMVP name nothing or contradict each other.
+            UserError: if keys of MODEL.MASK_SIMVP name nothing or contradict each other, or ROLLOUT
+                INPUT.TARGET_GAP.
         """
         keys = cfg.MODEL.MASK_SIMVP
-        _check_keys(keys)
+        _check_keys(keys, cfg.INPUT.TARGET_GAP)
         all_targets = keys.TARGETS == "all"
         in_channels, out_channels = cls.num_planes(keys.SLOTS, keys.EMBEDDING)
         network = MaskSimVPNetwork(
@@ -207,7 +208,9 @@ class MaskSimVP(nn.Module):
             logits = self._roll_out(videos, targets.shape[1], (targets, valid))
         else:
             logits = self._infer(videos)
-            targets, valid = targets[:, -logits.shape[1] :], valid[:, -logits.shape[1] :]
+        if not self.all_targets:
+            logits = logits[:, -1:]
+        targets, valid = targets[:, -logits.shape[1] :], valid[:, -logits.shape[1] :]
         labels = masks_to_labels(targets, videos.slots)
         labels = labels.masked_fill(~valid[:, :, None, None], IGNORED).flatten(0, 1)
         slots = videos.slots.repeat_interleave(logits.shape[1], 0)
@@ -349,7 +352,7 @@ def _find_objects(slots: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def _check_keys(keys: CfgNode) -> None:
+def _check_keys(keys: CfgNode, target_gap: int) -> None:
     for key, value, choices in (
         ("TARGETS", keys.TARGETS, ("last", "all")),
         ("TRANSLATOR", keys.TRANSLATOR, tuple(sorted(TRANSLATORS))),
@@ -362,4 +365,9 @@ def _check_keys(keys: CfgNode) -> None:
         raise UserError(
             f"MODEL.MASK_SIMVP.EMBEDDING {keys.EMBEDDING} embeds classes, but SLOTS "
             f"{keys.SLOTS} hides them from the network; set one of the two to 0."
+        )
+    if keys.ROLLOUT and target_gap:
+        raise UserError(
+            "MODEL.MASK_SIMVP.ROLLOUT predicts each mask from the one before, but INPUT.TARGET_GAP "
+            f"{target_gap} leaves out the first; set ROLLOUT False or TARGET_GAP 0."
         )
