@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import write_tiny_videos
 from vps_d2.config import get_vps_cfg
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.data.annotations import load_mask_frame, split_mask
 from vps_d2.data.datasets import load_records, register_frames
+from vps_d2.data.video import frame_path
 from vps_d2.errors import UserError
 from vps_d2.evaluation import build_evaluator
 from vps_d2.evaluation.evaluators import FramePredictionEvaluator, SemanticJaccardEvaluator
@@ -75,6 +77,29 @@ def test_coco_of_the_truth_is_full(frames: str, tmp_path: Path) -> None:
     assert results["jaccard"]["macro"] == 1
     written = json.loads((tmp_path / "inference" / f"{frames}_coco.json").read_text())
     assert len(written["images"]) == 44
+
+
+def test_coco_of_the_faultless_part_and_then_of_all(tmp_path: Path) -> None:
+    folder = write_tiny_videos(tmp_path / "vps") / "val" / "video_00003"
+    name = "faulty_frames_of_test_evaluators"
+    register_frames(name, folder.parent)
+    cfg = get_vps_cfg()
+    cfg.OUTPUT_DIR = str(tmp_path)
+    cfg.TEST.EVALUATORS = ("COCO",)
+    frame, aside = frame_path(folder, 3), tmp_path / "aside.png"
+
+    def count_images(skip_faulty: bool) -> int:
+        cfg.DATASETS.SKIP_FAULTY = skip_faulty
+        build_evaluator(cfg, name)
+        written = json.loads((tmp_path / "inference" / f"{name}_coco.json").read_text())
+        return len(written["images"])
+
+    frame.rename(aside)
+    assert count_images(skip_faulty=True) == 22
+    with pytest.raises(UserError, match=r"missing frame.*SKIP_FAULTY"):
+        count_images(skip_faulty=False)  # the file of the part is there
+    aside.rename(frame)
+    assert count_images(skip_faulty=False) == 44
 
 
 def test_unknown_evaluator_is_named() -> None:

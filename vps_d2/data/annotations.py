@@ -83,25 +83,26 @@ def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
     return read_mask(uri).astype(dtype)
 
 
-def coco_json(name: str, path: str | Path) -> Path:
+def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
     """Write a data set of frames as a COCO file, for COCOEvaluator.
 
     Category ids are 0-47, as in the model's output, so they need no mapping.
 
     Args:
         name: of the data set.
-        path: the file to write; it is whole or absent.
+        path: the file to write, also over an older one; it is whole or absent.
+        skip_faulty: leave faulty videos out, and log them, instead of stopping.
 
     Returns:
         ``path``.
 
     Raises:
-        UserError: if a mask cannot be read.
+        UserError: if a mask cannot be read, or the data has faults and ``skip_faulty`` is False.
     """
     path = Path(path)
     images: list[Record] = []
     annotations: list[Record] = []
-    for record in load_records(name):
+    for record in load_records(name, skip_faulty):
         image = {"id": record["image_id"], "file_name": record["file_name"]}
         images.append({**image, "height": record["height"], "width": record["width"]})
         for annotation in annotate(record)["annotations"]:

@@ -128,12 +128,13 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
 def COCO(cfg: CfgNode, dataset_name: str) -> COCOEvaluator:  # noqa: N802 (a name in configurations)
     """Build COCO's average precision of boxes and masks for a data set of frames.
 
-    The data set is written as a COCO file under OUTPUT_DIR first.
+    The data set, or with DATASETS.SKIP_FAULTY its faultless part, is written as a COCO file under
+    OUTPUT_DIR first, every time: a file of an earlier run is never read.
     """
     folder = Path(cfg.OUTPUT_DIR, "inference")
     path = folder / f"{dataset_name}_coco.json"
     if comm.is_main_process():
-        coco_json(dataset_name, path)
+        coco_json(dataset_name, path, cfg.DATASETS.SKIP_FAULTY)
     comm.synchronize()
     # An entry of its own: one of the data set could name a single file for the whole process.
     entry = f"{dataset_name}:{path}"
