@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--pred", type=Path, help="predicted masks of frame 22, .npy of uint8 (N, H, W)")
     add("--truth", type=Path, help="true ones: such a file, or a folder of labelled videos")
     add("--copy", action="store_true", help="also score the true mask of frame 11 (needs a folder)")
-    add("--pred-frames", type=Path, help="folder of predicted frames, video_<n>.npy")
+    add("--pred-frames", type=Path, help="folder of video_<n>.npy, frames up to frame 22")
     add("--truth-frames", type=Path, help="folder of the whole videos")
     add("--json", type=Path, help="where to write the scores (default: nowhere)")
     args = parser.parse_args(argv)

@@ -49,6 +49,16 @@ def test_frames(tiny_videos: Path, tmp_path: Path) -> None:
     assert scores["mse"] == pytest.approx(4, rel=0.01) and scores["ssim"] > 0.9
 
 
+def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:
+    for video in (tiny_videos / "val").iterdir():
+        np.save(tmp_path / f"{video.name}.npy", read_frames(video, [21]))
+    arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
+    assert evaluate(tmp_path, *arguments)["frames"]["mse"] == 0
+    np.save(tmp_path / f"{video.name}.npy", np.zeros((23, 32, 48, 3), np.uint8))
+    with pytest.raises(UserError, match=r"is \(23, .*predict it again"):
+        evaluate(tmp_path, *arguments)
+
+
 def test_masks_of_other_videos_are_a_sentence(tiny_videos: Path, tmp_path: Path) -> None:
     truth = tiny_videos / "hidden_truth.npy"
     np.save(tmp_path / "one.npy", np.load(truth)[:1])

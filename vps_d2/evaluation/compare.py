@@ -14,7 +14,6 @@ from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import (
     MASK_FILE,
     NUM_FRAMES,
-    NUM_INPUT_FRAMES,
     FaultError,
     check_classes,
     find_videos,
@@ -127,8 +126,8 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
     """Score predicted frames.
 
     Args:
-        predicted: folder of ``<video>.npy``, uint8 ``(T, H, W, 3)``, frame 12 and on, as
-            ``tools/infer_hidden.py --save-frames`` writes them.
+        predicted: folder of ``<video>.npy``, uint8 ``(T, H, W, 3)``, the last frames up to frame
+            22, as ``tools/infer_hidden.py --save-frames`` writes them.
         truth: folder of videos that hold these frames.
 
     Returns:
@@ -153,7 +152,7 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
             guess = np.load(file, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise UserError(f"{file} cannot be read ({error}); write it again.") from error
-        true = read_frames(folder, range(NUM_INPUT_FRAMES, NUM_INPUT_FRAMES + len(guess)))
+        true = read_frames(folder, range(max(NUM_FRAMES - len(guess), 0), NUM_FRAMES))
         if guess.shape != true.shape:
             raise UserError(f"{file} is {guess.shape}, {folder} {true.shape}; predict it again.")
         errors.update(to_tensor(guess), to_tensor(true))
