@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Write a trained predictor's own frames 12-22 of labelled videos, with the true masks."""
+"""Write a trained predictor's own frames of labelled videos, with the true masks."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.arguments import parse_positive
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.setup import load_config
 from vps_d2.errors import run_tool
 from vps_d2.generated_frames import generate_frames
@@ -37,11 +36,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    every = list(range(NUM_INPUT_FRAMES + 1, NUM_FRAMES + 1))
     add("--config-file", type=Path, required=True, help="of the predictor's training")
     add("--input", type=Path, required=True, help="folder of labelled videos")
     add("--output", type=Path, required=True, help="where frames and masks go")
-    add("--frames", type=parse_frames, default=every, help="such as 12,22 (default: all)")
+    add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
     add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
@@ -64,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         predictor,
         args.input,
         args.output,
-        frame_indices=[frame - 1 for frame in args.frames],
+        frame_indices=args.frames and [frame - 1 for frame in args.frames],
         batch_size=args.batch_size,
         skip_faulty=args.skip_faulty,
     )

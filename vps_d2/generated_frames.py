@@ -4,7 +4,7 @@ Frames go to ``video_<v>_frame_<f>.png`` and masks to ``mask_video_<v>_frame_<f>
 is the index of the frame, counted from 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,17 +32,17 @@ def generate_frames(
     root: Path,
     output: Path,
     *,
-    frame_indices: Sequence[int] = range(NUM_INPUT_FRAMES, NUM_FRAMES),
+    frame_indices: Sequence[int] | None = None,
     batch_size: int = 8,
     skip_faulty: bool = False,
 ) -> int:
     """Predict labelled videos and write the frames; those already there are left as they are.
 
     Args:
-        predictor: from 11 frames to the following ones.
+        predictor: from 11 frames to later ones, those that its INPUT keys name.
         root: folder of labelled videos.
         output: where the files go.
-        frame_indices: which frames, counted from 0: 11 to 21.
+        frame_indices: which frames, counted from 0; None for all that the predictor gives.
         batch_size: videos at a time.
         skip_faulty: leave faulty videos out instead of stopping.
 
@@ -52,11 +52,13 @@ def generate_frames(
     Raises:
         UserError: if a video is faulty, or the predictor does not predict these frames.
     """
-    last = NUM_INPUT_FRAMES + predictor.cfg.INPUT.NUM_TARGET_FRAMES - 1
-    if not frame_indices or min(frame_indices) < NUM_INPUT_FRAMES or max(frame_indices) > last:
-        raise UserError(
-            f"the predictor gives frames {NUM_INPUT_FRAMES + 1} to {last + 1}; ask for some."
-        )
+    first = NUM_INPUT_FRAMES + predictor.cfg.INPUT.TARGET_GAP
+    last = min(first + predictor.cfg.INPUT.NUM_TARGET_FRAMES, NUM_FRAMES) - 1
+    if frame_indices is None:
+        frame_indices = range(first, last + 1)
+    if not frame_indices or min(frame_indices) < first or max(frame_indices) > last:
+        given = f"frame {last + 1}" if first == last else f"frames {first + 1} to {last + 1}"
+        raise UserError(f"the predictor gives {given}; ask for no other.")
     scans, faults = scan_split(root, kind="labelled", progress=True)
     stop_or_log(str(root), faults, skip_faulty and bool(scans), print)
     output.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,8 @@ def generate_frames(
             outputs = predictor([{"frames": to_tensor(video[-count:])} for video in frames])
             for folder, each, true in zip(batch, outputs, masks, strict=True):
                 clip = each["frames"].round().clamp(0, 255).byte().permute(0, 2, 3, 1)
-                _write(output, folder, clip.cpu().numpy(), true, frame_indices)
+                made = {index: clip[index - first].cpu().numpy() for index in frame_indices}
+                _write(output, folder, made, true)
             bar.update(len(batch))
     return len(todo)
 
@@ -91,13 +94,11 @@ def _read(folders: list[Path]) -> tuple[list[Path], list[np.ndarray], list[np.nd
     return folders, frames, list(map(read_masks, folders))
 
 
-def _write(
-    output: Path, folder: Path, clip: np.ndarray, masks: np.ndarray, indices: Sequence[int]
-) -> None:
-    for index in indices:
+def _write(output: Path, folder: Path, frames: Mapping[int, np.ndarray], masks: np.ndarray) -> None:
+    for index, frame in frames.items():
         picture, mask = _paths(output, folder, index)
         # The mask first: a frame without one would be a fault of the data set.
         with write_whole(str(mask)) as file:
             np.save(file, masks[index])
         with write_whole(str(picture)) as file:
-            file.write(encode_frame(clip[index - NUM_INPUT_FRAMES]).tobytes())
+            file.write(encode_frame(frame).tobytes())

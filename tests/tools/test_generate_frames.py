@@ -32,3 +32,22 @@ def test_frames_with_their_masks_and_resuming(
     assert (out / "video_1_frame_11.png").exists()
     with pytest.raises(UserError, match="frames 12 to 22"):
         main([*arguments[:-1], "11"])
+
+
+def test_the_gap_before_the_targets_counts(tiny_videos: Path, tmp_path: Path) -> None:
+    write_pipeline(tmp_path)
+    out = tmp_path / "out"
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--output", str(out)]
+    arguments += ["--input", str(tiny_videos / "train")]
+    reconstructor = ["INPUT.NUM_TARGET_FRAMES", "1", "INPUT.TARGET_GAP", "10"]
+    main = load_tool("generate_frames").main
+    with pytest.raises(UserError, match="gives frame 22; ask"):
+        main([*arguments, "--frames", "12", *reconstructor])
+    main([*arguments, *reconstructor])
+    names = sorted(path.name for path in out.glob("*.png"))
+    assert names == ["video_0_frame_21.png", "video_1_frame_21.png"]
+    folder = tiny_videos / "train" / "video_00000"
+    given = read_frame(folder / "image_10.png").astype(int)
+    assert (read_frame(out / names[0]) == np.minimum(given + 1, 255)).all()  # the first it makes
+    mask = np.load(out / "mask_video_0_frame_21.npy")
+    assert (mask == np.load(folder / "mask.npy")[21]).all()
