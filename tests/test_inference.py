@@ -1,16 +1,18 @@
 """Inference over a folder: the same bytes however it is cut, and faults by name."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.data.video import write_video
 from vps_d2.errors import UserError
-from vps_d2.inference import HiddenInference, prefetch
-from vps_d2.pipeline import FutureMaskPredictor
+from vps_d2.inference import HiddenInference, prefetch, run_fingerprint
+from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config
 
 
 @pytest.fixture
@@ -91,6 +93,89 @@ def test_another_run_is_not_resumed(
     with pytest.raises(UserError, match="leave out --resume"):
         run(pipeline, videos, tmp_path / "out", run="other", resume=True)
     assert run(pipeline, videos, tmp_path / "out", run="other")
+
+
+def test_shards_of_two_copies_join(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert not run(pipeline, videos, out, shard=(0, 2))
+    copy = tmp_path / "copy" / "hidden"
+    shutil.copytree(videos, copy)
+    assert run(pipeline, copy, out, shard=(1, 2))
+
+
+def test_shards_that_do_not_fit_are_named(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert not run(pipeline, videos, out, shard=(0, 3), run="one")
+    assert not caplog.messages
+    assert not run(pipeline, videos, out, shard=(1, 3), run="other")
+    assert "shard 0 of 3 was run on other videos, models or settings than shard 1" in caplog.text
+    assert run(pipeline, videos, out, shard=(0, 3), run="other") is False
+    assert run(pipeline, videos, out, shard=(2, 3), run="other")
+    assert len(caplog.messages) == 1
+
+
+def test_other_videos_of_the_same_names_are_not_resumed(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    broken: Any = _Interrupted(pipeline, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, videos, tmp_path / "out")
+    noise = np.random.default_rng(0).integers(0, 255, (11, 16, 24, 3), np.uint8)
+    for folder in videos.iterdir():
+        write_video(tmp_path / "others" / folder.name, noise)
+    with pytest.raises(UserError, match="leave out --resume"):
+        run(pipeline, tmp_path / "others", tmp_path / "out", resume=True)
+
+
+def test_a_result_that_is_gone_is_made_again(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(pipeline, videos, out)
+    masks = (out / "hidden_masks.npy").read_bytes()
+    (out / "hidden_masks.npy").unlink()
+    assert run(pipeline, videos, out, resume=True)
+    assert (out / "hidden_masks.npy").read_bytes() == masks
+
+
+@pytest.mark.parametrize("extras", [{"save_frames": True}, {"num_gifs": 2}])
+def test_a_result_of_other_settings_is_not_replaced(
+    extras: dict, pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(pipeline, videos, out)
+    with pytest.raises(UserError, match="other videos, models or settings"):
+        run(pipeline, videos, out, resume=True, **extras)
+    assert (out / "hidden_masks.npy").is_file() and run(pipeline, videos, out, resume=True)
+    assert run(pipeline, videos, out, **extras)
+    assert len(list((out / ("gifs" if "num_gifs" in extras else "frames")).iterdir())) in (2, 5)
+
+
+def test_no_predictor_saves_no_frames(videos: Path, tmp_path: Path) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(write_pipeline(tmp_path, predictor=""))
+    with pytest.raises(UserError, match="--save-frames: the pipeline predicts no frames"):
+        run(pipeline, videos, tmp_path / "out", save_frames=True)
+    assert run(pipeline, videos, tmp_path / "out", num_gifs=1)
+
+
+def test_the_fingerprint_is_of_contents_not_of_paths(tmp_path: Path) -> None:
+    def fingerprint(name: str, weight: float, *opts: str) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        torch.save({"model": {"weight": torch.full((1,), weight)}}, folder / f"{name}.pth")
+        opts = ("PIPELINE.SEGMENTER.WEIGHTS", str(folder / f"{name}.pth"), *opts)
+        cfg = load_pipeline_config(write_pipeline(folder), opts)
+        return run_fingerprint(cfg, FutureMaskPredictor.from_config(cfg))
+
+    one = fingerprint("one", 1)
+    assert fingerprint("copy", 1) == one
+    assert fingerprint("trained", 2) != one
+    assert fingerprint("other", 1, "PIPELINE.SCORE_THRESH", "0.6") != one
+    assert fingerprint("fewer", 1, "PIPELINE.PREDICTOR.CONFIG_FILE", "") != one
 
 
 def test_faulty_videos_are_named_or_background(

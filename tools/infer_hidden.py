@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vps_d2.arguments import parse_positive, parse_shard
 from vps_d2.errors import UserError, run_tool
-from vps_d2.inference import MASKS_FILE, HiddenInference, weights_fingerprint
-from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config, model_nodes
+from vps_d2.inference import MASKS_FILE, HiddenInference, run_fingerprint
+from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config
 
 EPILOG = """example:
   python tools/infer_hidden.py --config-file configs/demo.yaml \\
@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.PIPELINE.BATCH_SIZE = args.batch_size
     if args.input.resolve() == args.output.resolve():
         raise UserError(f"--output {args.output} is the folder of the videos; give another.")
-    files = [path for node in model_nodes(cfg) for path in (node.CONFIG_FILE, node.WEIGHTS)]
+    pipeline = FutureMaskPredictor.from_config(cfg)
     inference = HiddenInference(
-        FutureMaskPredictor.from_config(cfg),
+        pipeline,
         args.input,
         args.output,
-        run=cfg.PIPELINE.dump() + cfg.MODEL.DEVICE + weights_fingerprint(files),
+        run=run_fingerprint(cfg, pipeline),
         shard=args.shard,
         batch_size=cfg.PIPELINE.BATCH_SIZE,
         save_frames=args.save_frames,

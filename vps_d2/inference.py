@@ -11,6 +11,7 @@ shard that finishes last joins the parts into ``OUT/hidden_masks.npy``.
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +21,24 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import nn
 from tqdm import tqdm
 
+from vps_d2.d2.config import CfgNode
 from vps_d2.data.faults import Fault, describe_faults, scan_split
 from vps_d2.data.video import (
     NUM_INPUT_FRAMES,
     FaultError,
     duplicate_reason,
+    frame_path,
     frame_size_reason,
     group_videos,
     read_frames,
 )
 from vps_d2.errors import UserError
 from vps_d2.files import write_whole
-from vps_d2.pipeline import FutureMaskPredictor, FuturePrediction
+from vps_d2.pipeline import FutureMaskPredictor, FuturePrediction, model_nodes
 from vps_d2.visualization import caption, colorize_mask, enlarge, overlay_mask, strip, write_gif
 
 MASKS_FILE = "hidden_masks.npy"
@@ -138,13 +143,17 @@ class HiddenInference:
         pipeline: that does it.
         root: folder of videos.
         output: folder for the results.
-        run: whatever, besides the list of videos, decides about the result (configuration and
-            weights): a run with another value is not resumed.
+        run: whatever, besides the videos, decides about the result, as :func:`run_fingerprint`
+            gives it: a run with another value is not resumed, and not joined with this one.
         shard: index and number of shards.
         batch_size: videos at a time.
         save_frames: write the predicted frames to ``frames/<video>.npy``.
         num_gifs: how many videos, the first ones, to draw to ``gifs/<video>.gif``.
         skip_faulty: write background for a faulty video instead of stopping.
+
+    Raises:
+        UserError: if frames are to be saved that the pipeline does not predict, or as
+            :func:`list_videos` does.
     """
 
     def __init__(
@@ -160,6 +169,11 @@ class HiddenInference:
         num_gifs: int = 0,
         skip_faulty: bool = False,
     ) -> None:
+        if save_frames and pipeline.predictor is None:
+            raise UserError(
+                "--save-frames: the pipeline predicts no frames, as its PIPELINE.PREDICTOR is "
+                "empty; leave the option out, or give a pipeline with a predictor."
+            )
         self.pipeline = pipeline
         self.output = output
         self.shard = shard
@@ -169,8 +183,9 @@ class HiddenInference:
         self.videos, self.size = list_videos(root, skip_faulty)
         starts = range(0, len(self.videos), batch_size)
         self.batches = [range(s, min(s + batch_size, len(self.videos))) for s in starts]
-        names = [str(video.folder.resolve()) for video in self.videos]
-        text = json.dumps([run, names, batch_size, self.size, shard[1]])
+        videos = [(video.folder.name, _size_of_last_input(video.folder)) for video in self.videos]
+        extras = [save_frames, num_gifs]
+        text = json.dumps([run, videos, batch_size, self.size, shard[1], extras])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.parts = output / "parts"
 
@@ -204,19 +219,25 @@ class HiddenInference:
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def _is_joined(self) -> bool:
+    def _joined_run(self) -> str:
+        """Return the fingerprint of the run whose parts were joined last, "" if there is none."""
         done = self.parts / "joined"
-        return done.exists() and done.read_text() == self.fingerprint
+        return done.read_text() if done.exists() else ""
+
+    def _is_joined(self) -> bool:
+        results = (self.output / MASKS_FILE, self.output / VIDEOS_FILE)
+        return self._joined_run() == self.fingerprint and all(path.exists() for path in results)
 
     def _start(self, resume: bool) -> Progress:
         index, count = self.shard
-        (self.parts / "joined").unlink(missing_ok=True)
         progress = self._read_progress(index) if resume else None
-        if progress is not None and progress.run != self.fingerprint:
+        earlier = progress.run if progress is not None else self._joined_run()
+        if resume and earlier not in ("", self.fingerprint):
             raise UserError(
                 f"{self.output} holds a run of other videos, models or settings; give the same "
                 "ones to resume it, or leave out --resume to start anew."
             )
+        (self.parts / "joined").unlink(missing_ok=True)
         masks = self._path("masks", index)
         if progress is None or not masks.exists():
             progress = Progress(self.fingerprint)
@@ -293,6 +314,13 @@ class HiddenInference:
             if self._is_joined():
                 return True
             done = [self._read_progress(index) for index in range(count)]
+            for index, part in enumerate(done):
+                if part and part.complete and part.run != self.fingerprint:
+                    logging.getLogger(__name__).warning(
+                        "%s: shard %d of %d was run on other videos, models or settings than "
+                        "shard %d, so they are not joined; run one again with those of the other.",
+                        *(self.output, index, count, self.shard[0]),
+                    )
             if not all(p and p.complete and p.run == self.fingerprint for p in done):
                 return False
             partial = self.output / f".{MASKS_FILE}.partial"
@@ -366,7 +394,38 @@ def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
         file.write("".join(f"{line}{end}" for line in lines).encode())
 
 
-def weights_fingerprint(paths: Iterable[str]) -> str:
-    """Return the size and time of files, which change when their content does."""
-    stats = [(path, os.stat(path)) for path in paths if path and os.path.isfile(path)]
-    return json.dumps([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats])
+def _size_of_last_input(folder: Path) -> int:
+    """Return the bytes of a video's last input frame, 0 if it is missing.
+
+    It tells videos of one name apart. All frames would do so too, but then a run that stopped at a
+    spoilt one could never be resumed after its repair.
+    """
+    path = frame_path(folder, NUM_INPUT_FRAMES - 1)
+    return path.stat().st_size if path.is_file() else 0
+
+
+def run_fingerprint(cfg: CfgNode, pipeline: FutureMaskPredictor) -> str:
+    """Return what, besides the videos, decides about a result, wherever the files lie.
+
+    Args:
+        cfg: of the pipeline.
+        pipeline: built from it.
+
+    Returns:
+        the settings as YAML, with the content of configurations and weights in the place of their
+        paths.
+    """
+    cfg = cfg.clone()
+    models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
+    for node, loaded in zip(model_nodes(cfg), models, strict=True):
+        node.CONFIG_FILE = loaded.cfg.dump() if loaded else ""
+        node.WEIGHTS = _hash_weights(loaded.model) if loaded else ""
+    return cfg.PIPELINE.dump()
+
+
+def _hash_weights(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -22,6 +22,17 @@ def test_masks_videos_and_pictures(tiny_videos: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "gifs" / "video_00006.gif").stat().st_size
 
 
+def test_shards_of_two_checkouts_join(tiny_videos: Path, tmp_path: Path) -> None:
+    arguments = ["--output", str(tmp_path / "out"), "--input", str(tiny_videos / "hidden")]
+    main = load_tool("infer_hidden").main
+    for index in range(2):
+        folder = tmp_path / f"checkout_{index}"
+        folder.mkdir()
+        config = ["--config-file", str(write_pipeline(folder)), "--batch-size", "1"]
+        main([*arguments, *config, "--shard", f"{index}/2"])
+    assert np.load(tmp_path / "out" / "hidden_masks.npy").shape == (2, 32, 48)
+
+
 @pytest.mark.parametrize("shard", ["2/2", "a/b", "1", "0/0"])
 def test_a_wrong_shard_is_refused(shard: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
