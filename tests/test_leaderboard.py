@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers import load_tool
 from tests.pipeline_stubs import write_pipeline
@@ -14,6 +15,11 @@ def configs(tmp_path):
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     path = write_pipeline(stubs)
+    torch.save({"model": {"weight": torch.zeros(1)}}, stubs / "stub.pth")
+    for name in ("predictor.yaml", "segmenter.yaml"):
+        text = (stubs / name).read_text()
+        text = text.replace("MODEL:\n", f"MODEL:\n  WEIGHTS: {stubs / 'stub.pth'}\n")
+        (stubs / name).write_text(text)
     folder = stubs / "methods"
     folder.mkdir()
     text = path.read_text().replace('"predictor.yaml"', '"../predictor.yaml"')
@@ -30,8 +36,9 @@ def test_every_method_is_run_and_one_without_weights_is_named(tiny_videos, confi
     load_tool("leaderboard").main(
         ["--data", str(tiny_videos), "--out", str(out), "--configs", str(configs)]
     )
-    report = json.loads((out / "leaderboard.json").read_text())
+    report = json.loads((out / "leaderboard.json").read_text(), parse_constant=pytest.fail)
     assert set(report) == {"copy", "lost", "moving"}
+    assert report["lost"]["segmentation"] is report["lost"]["milliseconds"] is None
     assert 0 <= report["copy"]["jaccard"] <= 1 and report["copy"]["milliseconds"] > 0
     assert report["copy"]["parameters"] < report["moving"]["parameters"]
     assert "not run: lost.pth missing" in (out / "leaderboard.md").read_text()
@@ -58,6 +65,36 @@ def test_best_and_worst_are_shown(tiny_videos, configs):
     methods[0].per_video = np.roll(methods[0].per_video, 7)
     shown = choose_videos(methods, 12)
     assert len(shown) == 12 and {0, 39, 6, 7} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    "weights, missing",
+    [
+        ("", ["weights of segmenter.yaml"]),
+        ("lost.pth", ["lost.pth"]),
+        ("package://lost.pth", ["lost.pth"]),
+        ("package://unet.pth", []),
+        ("https://example.org/segmenter.pth", []),
+    ],
+)
+def test_weights_of_the_model_configuration_count(configs, weights, missing):
+    segmenter = configs.parent / "segmenter.yaml"
+    stub = str(configs.parent / "stub.pth")
+    segmenter.write_text(segmenter.read_text().replace(stub, f'"{weights}"'))
+    methods = {method.name: method for method in find_methods(configs)}
+    assert methods["copy"].missing == methods["moving"].missing == missing
+    for named in (stub, "https://example.org/segmenter.pth"):  # by the pipeline, which comes first
+        given = find_methods(configs, ["PIPELINE.SEGMENTER.WEIGHTS", named])
+        assert not any(method.missing for method in given)
+
+
+def test_a_method_without_weights_is_not_run(tiny_videos, configs):
+    segmenter = configs.parent / "segmenter.yaml"
+    segmenter.write_text(segmenter.read_text().replace(str(configs.parent / "stub.pth"), '""'))
+    methods = find_methods(configs)
+    run_methods(methods, tiny_videos / "val")
+    assert not any(method.scores for method in methods)
+    assert "not run: weights of segmenter.yaml missing" in table_rows(methods)[0]
 
 
 def test_a_folder_without_methods_is_a_sentence(tmp_path):

@@ -1,7 +1,7 @@
 """Every configured method on the same videos: scores, sizes, times and pictures in one page.
 
 A method is a file of ``configs/pipeline``. What its PIPELINE.TITLE and PIPELINE.TRAINING say stands
-in the table; a method whose weights are not there is listed as not run.
+in the table; a method whose weights are not there, or that names none, is listed as not run.
 
 Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 with class numbers 0-48.
 """
@@ -9,6 +9,7 @@ Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 with class numb
 import base64
 import html
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from vps_d2.checkpoint_files import local_path
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.video import (
     NUM_FRAMES,
@@ -26,6 +28,7 @@ from vps_d2.data.video import (
     find_videos,
     read_frames,
 )
+from vps_d2.engine.setup import load_config
 from vps_d2.errors import UserError
 from vps_d2.evaluation.compare import load_masks, score_masks
 from vps_d2.evaluation.metrics import JaccardIndex
@@ -81,12 +84,19 @@ def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
     methods = []
     for path in sorted(Path(folder).glob("*.yaml")):
         cfg = load_pipeline_config(path, opts)
-        files = [node.WEIGHTS for node in model_nodes(cfg) if node.CONFIG_FILE]
-        missing = [Path(file).name for file in files if file and not Path(file).is_file()]
-        methods.append(Method(path.stem, cfg, missing))
+        missing = [_missing_weights(node) for node in model_nodes(cfg) if node.CONFIG_FILE]
+        methods.append(Method(path.stem, cfg, [name for name in missing if name]))
     if not methods:
         raise UserError(f"{folder} holds no configuration; give a folder such as configs/pipeline.")
     return methods
+
+
+def _missing_weights(node: CfgNode) -> str:
+    """Return what to call the weights of a model that are not there; "" if they are, or a URL."""
+    weights = local_path(node.WEIGHTS or load_config(node.CONFIG_FILE).MODEL.WEIGHTS)
+    if not weights:
+        return f"weights of {Path(node.CONFIG_FILE).name}"
+    return "" if "://" in weights or Path(weights).is_file() else Path(weights).name
 
 
 def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
@@ -269,7 +279,7 @@ def _data_url(picture: np.ndarray) -> str:
 def write_leaderboard(
     methods: Sequence[Method], root: str | Path, truth: np.ndarray, out: str | Path
 ) -> list[Path]:
-    """Write ``leaderboard.md``, ``.json`` and ``.html``.
+    """Write ``leaderboard.md``, ``.json`` and ``.html``; what was not measured is null in the JSON.
 
     Returns:
         their paths.
@@ -284,9 +294,9 @@ def write_leaderboard(
             "title": method.title,
             "training": method.cfg.PIPELINE.TRAINING,
             "missing": method.missing,
-            "segmentation": method.segmentation,
+            "segmentation": _finite(method.segmentation),
             "parameters": method.parameters,
-            "milliseconds": method.milliseconds,
+            "milliseconds": _finite(method.milliseconds),
             "per_video": method.per_video.tolist(),
             **method.scores,
         }
@@ -294,7 +304,7 @@ def write_leaderboard(
     }
     contents = {
         "leaderboard.md": format_markdown(methods, title),
-        "leaderboard.json": json.dumps(report, indent=2) + "\n",
+        "leaderboard.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
         "leaderboard.html": format_html(methods, root, truth, title),
     }
     try:
@@ -305,3 +315,7 @@ def write_leaderboard(
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another.") from error
     return [out / name for name in contents]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
