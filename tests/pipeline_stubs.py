@@ -43,9 +43,10 @@ class StubSegmenter(_Stub):
 
 def write_pipeline(folder: Path, predictor: str = "predictor.yaml") -> Path:
     """Write the configuration of a pipeline of stubs to ``folder``, and return its path."""
-    for name in ("Predictor", "Segmenter"):
+    for name, mapper in (("Predictor", "FutureFramesMapper"), ("Segmenter", "FrameMapper")):
         (folder / f"{name.lower()}.yaml").write_text(
-            f"MODEL:\n  META_ARCHITECTURE: Stub{name}\n  DEVICE: cpu\nVERSION: 2\n"
+            f"MODEL:\n  META_ARCHITECTURE: Stub{name}\n  DEVICE: cpu\n"
+            f"INPUT:\n  MAPPER: {mapper}\nVERSION: 2\n"
         )
     path = folder / "pipeline.yaml"
     path.write_text(

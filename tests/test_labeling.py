@@ -11,12 +11,17 @@ from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.errors import UserError
 from vps_d2.labeling import confidence
 
-CONFIG = "MODEL:\n  META_ARCHITECTURE: StubSegmenter\n  DEVICE: cpu\nVERSION: 2\n"
+CONFIG = """
+MODEL: {META_ARCHITECTURE: StubSegmenter, DEVICE: cpu, WEIGHTS: %s}
+INPUT: {MAPPER: FrameMapper}
+VERSION: 2
+"""
 
 
 @pytest.fixture
 def label(tmp_path):
-    (tmp_path / "segmenter.yaml").write_text(CONFIG)
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "segmenter.pth")
+    (tmp_path / "segmenter.yaml").write_text(CONFIG % (tmp_path / "segmenter.pth"))
 
     def run(source, out, *arguments):
         load_tool("label_unlabeled").main(
@@ -67,7 +72,7 @@ def test_shards_share_the_work(tiny_videos, tmp_path, label):
 def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label, capsys):
     out = tmp_path / "labeled"
     for _ in range(2):
-        label(tiny_videos / "unlabeled", out, "--threshold", 1.1)
+        label(tiny_videos / "unlabeled", out, "--threshold", 1)
     assert "0 videos labelled, 2 left out" in capsys.readouterr().out
     lines = (out / "left_out.txt").read_text().splitlines()
     assert sorted(line.split()[0] for line in lines) == ["video_00004", "video_00005"]
@@ -76,7 +81,39 @@ def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label
 def test_a_video_in_which_nothing_is_found_is_left_out(tmp_path, label):
     write_video(tmp_path / "dark" / "video_00001", np.zeros((22, 32, 48, 3), np.uint8))
     label(tmp_path / "dark", tmp_path / "labeled")
-    assert contents(tmp_path / "labeled") == {"left_out.txt": b"video_00001 0.000\n"}
+    assert (tmp_path / "labeled" / "left_out.txt").read_text() == "video_00001 0.000\n"
+    assert not (tmp_path / "labeled" / "video_00001").exists()
+
+
+def test_another_model_or_threshold_does_not_go_on(tiny_videos, tmp_path, label):
+    source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
+    label(source, out, "--threshold", 0)
+    whole = contents(out)
+    with pytest.raises(UserError, match=r"made with another segmenter and threshold"):
+        label(source, out, "--threshold", 0.5)
+    torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"made with another segmenter and threshold"):
+        label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "other.pth")
+    (tmp_path / "segmenter.pth").rename(tmp_path / "moved.pth")
+    label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "moved.pth")
+    assert contents(out) == whole
+    (out / "made_with.json").write_text("{")
+    with pytest.raises(UserError, match=r"made_with\.json cannot be read"):
+        label(source, out, "MODEL.WEIGHTS", tmp_path / "moved.pth")
+
+
+def test_no_weights_and_other_models_are_sentences(tiny_videos, tmp_path, label):
+    with pytest.raises(UserError, match="names no weights"):
+        label(tiny_videos / "unlabeled", tmp_path / "labeled", "MODEL.WEIGHTS", "")
+    with pytest.raises(UserError, match="learns with TracksMapper, not with FrameMapper"):
+        label(tiny_videos / "unlabeled", tmp_path / "labeled", "INPUT.MAPPER", "TracksMapper")
+
+
+@pytest.mark.parametrize("threshold", ["nan", "2", "-0.1", "high"])
+def test_threshold_is_a_share(threshold, tiny_videos, tmp_path, label, capsys):
+    with pytest.raises(SystemExit):
+        label(tiny_videos / "unlabeled", tmp_path / "labeled", "--threshold", threshold)
+    assert f"{threshold} is not a number from 0 to 1" in capsys.readouterr().err
 
 
 def test_never_over_the_data(tiny_videos, label):

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.arguments import parse_positive
-from vps_d2.engine.setup import load_config
 from vps_d2.errors import run_tool
 from vps_d2.generated_frames import generate_frames
-from vps_d2.pipeline import load_model
+from vps_d2.pipeline import load_trained_model
 
 EPILOG = """example:
   python tools/generate_frames.py --config-file configs/simvp/simvp_gsta_11to11.yaml \\
@@ -17,8 +16,8 @@ EPILOG = """example:
       MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
 
 The result is the data set vps_generated_train; Mask R-CNN trains on it with
-configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml. Run again, it goes on where it was stopped.
-In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
+configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml. Run again with the same model, it goes on
+where it was stopped. In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
 """
 
 
@@ -56,10 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a video, the configuration or the weights are wrong.
     """
     args = parse_args(argv)
-    cfg = load_config(args.config_file, args.opts)
-    predictor = load_model(str(args.config_file), cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE, args.opts)
     count = generate_frames(
-        predictor,
+        load_trained_model(args.config_file, args.opts, ("FutureFramesMapper",)),
         args.input,
         args.output,
         frame_indices=args.frames and [frame - 1 for frame in args.frames],

@@ -5,11 +5,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.arguments import parse_positive, parse_shard
-from vps_d2.engine.setup import load_config
+from vps_d2.arguments import parse_positive, parse_shard, parse_share
 from vps_d2.errors import run_tool
 from vps_d2.labeling import LEFT_OUT_FILE, label_videos
-from vps_d2.pipeline import load_model
+from vps_d2.pipeline import load_trained_model
 
 EPILOG = """example:
   python tools/label_unlabeled.py --config-file configs/unet/unet_frames.yaml \\
@@ -17,8 +16,8 @@ EPILOG = """example:
       MODEL.WEIGHTS output/unet_frames/model_best.pth
 
 The result is a labelled split of its own, with links to the frames; the data is left as it is.
-Run again, it goes on where it was stopped. Several processes share the work with --shard 0/4, 1/4,
-2/4 and 3/4 and the same --output.
+Run again with the same model and threshold, it goes on where it was stopped. Several processes
+share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
 """
 
 
@@ -33,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, required=True, help="where the labelled videos go")
     add(
         "--threshold",
-        type=float,
+        type=parse_share,
         default=0.8,
         help="mean probability of the objects' pixels below which a video is left out and "
         f"listed in {LEFT_OUT_FILE} (default: 0.8)",
@@ -55,10 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a video, the configuration or the weights are wrong.
     """
     args = parse_args(argv)
-    cfg = load_config(args.config_file, args.opts)
-    segmenter = load_model(str(args.config_file), cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE, args.opts)
     counts = label_videos(
-        segmenter,
+        load_trained_model(args.config_file, args.opts, ("FrameMapper",)),
         args.input,
         args.output,
         threshold=args.threshold,

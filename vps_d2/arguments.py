@@ -17,6 +17,16 @@ def parse_positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
 
 
+def parse_share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    try:
+        if 0 <= float(text) <= 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """Read ``i/n``, with i from 0 to n - 1."""
     index, slash, count = text.partition("/")

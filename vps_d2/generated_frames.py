@@ -25,6 +25,7 @@ from vps_d2.errors import UserError
 from vps_d2.files import write_whole
 from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
+from vps_d2.resuming import check_made_with
 
 
 def generate_frames(
@@ -50,7 +51,8 @@ def generate_frames(
         how many videos were predicted.
 
     Raises:
-        UserError: if a video is faulty, or the predictor does not predict these frames.
+        UserError: if a video is faulty, the predictor does not predict these frames, or ``output``
+            holds those of another one.
     """
     first = NUM_INPUT_FRAMES + predictor.cfg.INPUT.TARGET_GAP
     last = min(first + predictor.cfg.INPUT.NUM_TARGET_FRAMES, NUM_FRAMES) - 1
@@ -62,6 +64,7 @@ def generate_frames(
     scans, faults = scan_split(root, kind="labelled", progress=True)
     stop_or_log(str(root), faults, skip_faulty and bool(scans), print)
     output.mkdir(parents=True, exist_ok=True)
+    check_made_with(output, {"predictor": predictor.fingerprint()})
     folders = [scan.folder for scan in scans]
     todo = [each for each in folders if not _is_done(output, each, frame_indices)]
     batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 from tqdm import tqdm
 
 from vps_d2.d2.config import CfgNode
@@ -412,20 +410,10 @@ def run_fingerprint(cfg: CfgNode, pipeline: FutureMaskPredictor) -> str:
         pipeline: built from it.
 
     Returns:
-        the settings as YAML, with the content of configurations and weights in the place of their
-        paths.
+        the settings as YAML, with the fingerprints of the models in the place of their paths.
     """
     cfg = cfg.clone()
     models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
     for node, loaded in zip(model_nodes(cfg), models, strict=True):
-        node.CONFIG_FILE = loaded.cfg.dump() if loaded else ""
-        node.WEIGHTS = _hash_weights(loaded.model) if loaded else ""
+        node.CONFIG_FILE, node.WEIGHTS = loaded.fingerprint() if loaded else "", ""
     return cfg.PIPELINE.dump()
-
-
-def _hash_weights(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -19,6 +19,7 @@ from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
+from vps_d2.resuming import check_made_with
 
 LEFT_OUT_FILE = "left_out.txt"
 
@@ -64,7 +65,8 @@ def label_videos(
 ) -> LabelCounts:
     """Segment every frame of the videos of a folder, and write the masks into another.
 
-    Videos that were labelled or left out before are not done again.
+    Videos that were labelled or left out before, with this segmenter and threshold, are not done
+    again.
 
     Args:
         segmenter: of single frames.
@@ -77,7 +79,8 @@ def label_videos(
         skip_faulty: pass over faulty videos instead of stopping.
 
     Raises:
-        UserError: if there are faults, or ``out`` is or lies in ``root``, or cannot be written.
+        UserError: if there are faults, or if ``out`` is or lies in ``root``, holds the result of
+            another segmenter or threshold, or cannot be written.
     """
     root, out = Path(root), Path(out)
     if root.resolve() in (out.resolve(), *out.resolve().parents):
@@ -90,6 +93,7 @@ def label_videos(
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
     try:
         out.mkdir(parents=True, exist_ok=True)
+        check_made_with(out, {"segmenter": segmenter.fingerprint(), "threshold": threshold})
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
         with (

@@ -4,8 +4,9 @@ Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 
 with class numbers 0-48.
 """
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +64,17 @@ class LoadedModel(NamedTuple):
         with torch.inference_mode(), inference_autocast(self.cfg):
             outputs: list[dict[str, Any]] = self.model(inputs)
         return outputs
+
+    def fingerprint(self) -> str:
+        """Return a hash of configuration and weights, the same wherever they lie and run."""
+        cfg = self.cfg.clone()
+        cfg.defrost()
+        cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
+        digest = hashlib.sha256(cfg.dump().encode())
+        for name, value in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
 
 def resolve_path(path: str, folder: Path) -> str:
@@ -145,6 +157,35 @@ def load_model(
         logging.getLogger(__name__).warning("%s: no weights given, so they are random", config_file)
     SafeCheckpointer(model).load(weights)
     return LoadedModel(model, cfg)
+
+
+def load_trained_model(
+    config_file: str | Path, opts: Sequence[str], mappers: Collection[str]
+) -> LoadedModel:
+    """Build the model of a configuration, with the weights that it names.
+
+    Args:
+        config_file: of the model's training.
+        opts: keys and values that override the file.
+        mappers: values of INPUT.MAPPER that models of the kind that is wanted learn with.
+
+    Raises:
+        UserError: if a file is missing or does not fit, no weights are named, or the model is of
+            another kind.
+    """
+    cfg = load_config(config_file, opts)
+    check_model(cfg)
+    if cfg.INPUT.MAPPER not in mappers:
+        raise UserError(
+            f"config file {config_file} is of a model that learns with {cfg.INPUT.MAPPER}, not "
+            f"with {' or '.join(mappers)}; give another model, or set INPUT.MAPPER."
+        )
+    if not cfg.MODEL.WEIGHTS:
+        raise UserError(
+            f"config file {config_file} names no weights; give some, as in MODEL.WEIGHTS "
+            "output/unet_frames/model_best.pth."
+        )
+    return load_model(str(config_file), cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE, opts)
 
 
 class FutureMaskPredictor:
