@@ -12,10 +12,11 @@ from vps_d2.pipeline import load_trained_model
 
 EPILOG = """example:
   python tools/label_unlabeled.py --config-file configs/unet/unet_frames.yaml \\
-      --input datasets/vps/unlabeled --output datasets/vps_labeled/train \\
-      MODEL.WEIGHTS output/unet_frames/model_best.pth
+      --input datasets/vps/unlabeled --output datasets/vps/labeled \\
+      MODEL.WEIGHTS package://unet.pth
 
-The result is a labelled split of its own, with links to the frames; the data is left as it is.
+The result is a labelled split of its own, with links to the frames; the data is left as it is. In
+datasets/vps/labeled it is the data sets vps_labeled and vps_frames_labeled.
 Run again with the same model and threshold, it goes on where it was stopped. Several processes
 share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
 """

@@ -40,9 +40,13 @@ def test_frame_records(tiny_videos, tiny_names):
 
 
 def test_builtin_data_sets_follow_the_environment(tiny_videos, tmp_path, monkeypatch):
-    (tmp_path / "vps").symlink_to(tiny_videos)
+    (tmp_path / "vps").mkdir()
+    for split in ("train", "val", "unlabeled", "hidden"):
+        (tmp_path / "vps" / split).symlink_to(tiny_videos / split)
+    (tmp_path / "vps" / "labeled").symlink_to(tiny_videos / "train")  # as label_unlabeled.py makes
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     lengths = {"train": 2, "val": 2, "unlabeled": 2, "hidden": 2, "frames_train": 44}
+    lengths |= {"labeled": 2, "frames_labeled": 44}
     for name, length in lengths.items():
         assert len(DatasetCatalog.get(f"vps_{name}")) == length
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "absent"))

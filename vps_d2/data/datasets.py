@@ -267,10 +267,10 @@ def _builtin_root(folder: str) -> Path:
 
 
 def _register_builtin() -> None:
-    for split in ("train", "val", "unlabeled", "hidden"):
+    for split in ("train", "val", "unlabeled", "labeled", "hidden"):
         name = f"vps_{split}"
         _register(name, partial(_video_records, name, partial(_builtin_root, split), None))
-    for split in ("train", "val"):
+    for split in ("train", "val", "labeled"):
         name = f"vps_frames_{split}"
         _register(name, partial(_frame_records, name, partial(_builtin_root, split)))
     _register(
