@@ -85,9 +85,12 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
         its size in bytes.
 
     Raises:
-        UserError: if a checkpoint cannot be read, holds no weights or those of another model, or if
-            the file cannot be written.
+        UserError: if a checkpoint cannot be read, holds no weights, those of another model or some
+            that are no numbers or too large for half precision, or if the file is one of the
+            checkpoints or cannot be written.
     """
+    if os.path.realpath(path) in map(os.path.realpath, checkpoints):
+        raise UserError(f"{path} is one of the checkpoints to be exported; give another file.")
     first, *others = checkpoints
     mean = _read_weights(first)
     for count, checkpoint in enumerate(others, 2):
@@ -104,6 +107,12 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
     halved = {
         name: value.half() if value.is_floating_point() else value for name, value in mean.items()
     }
+    for name, value in halved.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"checkpoint {first} has values in {name} that are no numbers or beyond 65504, the "
+                "largest of half precision; go back to one from before the training went wrong."
+            )
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with write_whole(path) as file:
@@ -114,8 +123,12 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
 
 
 def _read_weights(checkpoint: str) -> dict[str, torch.Tensor]:
-    loaded = read_checkpoint(checkpoint)
+    loaded = read_checkpoint(local_path(checkpoint))
     weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(weights, dict) or not all(torch.is_tensor(v) for v in weights.values()):
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(map(torch.is_tensor, weights.values()))
+    ):
         raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
     return weights

@@ -28,8 +28,9 @@ def test_a_missing_checkpoint_is_a_sentence(tmp_path):
         export("--checkpoint", tmp_path / "absent.pth", "--output", tmp_path / "w.pth")
 
 
-def test_a_file_without_weights_is_a_sentence(tmp_path):
-    torch.save({"model": 3}, tmp_path / "odd.pth")
+@pytest.mark.parametrize("content", [{"model": 3}, {}, {"model": {}}])
+def test_a_file_without_weights_is_a_sentence(content, tmp_path):
+    torch.save(content, tmp_path / "odd.pth")
     with pytest.raises(UserError, match="holds no weights"):
         export("--checkpoint", tmp_path / "odd.pth", "--output", tmp_path / "w.pth")
     assert not (tmp_path / "w.pth").exists()
@@ -52,3 +53,26 @@ def test_checkpoints_of_different_models_are_a_sentence(tmp_path):
         torch.save(torch.nn.Linear(size, size).state_dict(), tmp_path / f"{size}.pth")
     with pytest.raises(UserError, match="of different models"):
         export("--checkpoint", tmp_path / "2.pth", tmp_path / "3.pth", "--output", tmp_path / "w")
+
+
+def test_the_checkpoint_itself_is_not_written_over(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"model": {"weight": torch.zeros(1)}, "iteration": 3}, path)
+    (tmp_path / "link.pth").symlink_to(path)
+    for other in (path, tmp_path / "link.pth"):
+        with pytest.raises(UserError, match="is one of the checkpoints"):
+            export("--checkpoint", path, "--output", other)
+    assert torch.load(path)["iteration"] == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e5])
+def test_values_that_half_precision_does_not_hold_are_a_sentence(value, tmp_path):
+    torch.save({"bias": torch.zeros(1), "weight": torch.tensor([value])}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=r"model\.pth has values in weight"):
+        export("--checkpoint", tmp_path / "model.pth", "--output", tmp_path / "w.pth")
+    assert not (tmp_path / "w.pth").exists()
+
+
+def test_shipped_weights_have_a_short_name(tmp_path):
+    export("--checkpoint", "package://object_dynamics.pth", "--output", tmp_path / "w.pth")
+    assert (tmp_path / "w.pth").is_file()
