@@ -3,13 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vps_d2.config import get_vps_cfg
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.engine import HookBase
+from vps_d2.d2.engine import HookBase, launch
+from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.data.datasets import register_videos
-from vps_d2.engine.trainer import Trainer
+from vps_d2.engine.trainer import Trainer, share_buffers
 
 STEPS = 6
 
@@ -98,3 +100,18 @@ def test_nothing_to_evaluate(tmp_path: Path) -> None:
     cfg.defrost()
     cfg.TEST.EVALUATORS = ()
     assert Trainer.test(cfg, Trainer.build_model(cfg)) == {}
+
+
+def _save_statistics(folder: str) -> None:
+    rank = comm.get_rank()
+    norm = torch.nn.BatchNorm1d(1)
+    norm(torch.full((2, 1), 10.0 + rank))
+    share_buffers(norm)
+    torch.save(norm.state_dict(), Path(folder) / f"{rank}.pth")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+def test_processes_evaluate_the_model_that_is_saved(tmp_path: Path) -> None:
+    launch(_save_statistics, 2, dist_url="auto", args=(str(tmp_path),))
+    first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))
+    assert first["running_mean"] == second["running_mean"] == 1.0

@@ -117,8 +117,20 @@ class Trainer(DefaultTrainer):
         if evaluators is None and not cfg.TEST.EVALUATORS:
             logging.getLogger(__name__).info("TEST.EVALUATORS is empty: nothing to evaluate.")
             return {}
+        share_buffers(model)
         with inference_autocast(cfg):
             return super().test(cfg, model, evaluators)
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process of a run the buffers of the first, which it saves.
+
+    In training each process gathers the statistics of its own share (batch normalisation), so they
+    would evaluate different models.
+    """
+    if comm.get_world_size() > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def _distribute(model: nn.Module) -> nn.Module:
