@@ -122,13 +122,25 @@ def test_never_over_the_data(tiny_videos, label):
             label(tiny_videos / "unlabeled", out)
 
 
-def test_faults_stop_or_are_passed_over(tmp_path, label, capsys):
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_faults_stop_or_are_passed_over(spoilt, tmp_path, label, capsys):
     source = write_tiny_videos(tmp_path / "vps") / "unlabeled"
-    frame_path(source / "video_00004", 3).unlink()
-    with pytest.raises(UserError, match=r"missing frame.*--skip-faulty"):
+    path = frame_path(source / "video_00004", 3)
+    if spoilt:
+        path.write_bytes(path.read_bytes()[:60])  # its head is whole
+        reason = "unreadable PNG"
+    else:
+        path.unlink()
+        reason = r"missing frame.*--skip-faulty"
+    with pytest.raises(UserError, match=reason):
         label(source, tmp_path / "labeled")
     label(source, tmp_path / "labeled", "--skip-faulty", "--threshold", 0)
     assert "1 videos labelled" in capsys.readouterr().out
+
+
+def test_a_folder_without_videos_has_nothing_to_skip(tmp_path, label):
+    with pytest.raises(UserError, match=r"not a folder; put this right[^,]*\.$"):
+        label(tmp_path / "nowhere", tmp_path / "labeled")
 
 
 def test_confidence_of_both_kinds_of_segmenter():

@@ -61,8 +61,9 @@ def generate_frames(
     if not frame_indices or min(frame_indices) < first or max(frame_indices) > last:
         given = f"frame {last + 1}" if first == last else f"frames {first + 1} to {last + 1}"
         raise UserError(f"the predictor gives {given}; ask for no other.")
-    scans, faults = scan_split(root, kind="labelled", progress=True)
-    stop_or_log(str(root), faults, skip_faulty and bool(scans), print)
+    # What is spoilt within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="labelled", decode=skip_faulty, progress=True)
+    stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     output.mkdir(parents=True, exist_ok=True)
     check_made_with(output, {"predictor": predictor.fingerprint()})
     folders = [scan.folder for scan in scans]

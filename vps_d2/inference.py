@@ -93,10 +93,10 @@ def list_videos(root: Path, skip_faulty: bool) -> tuple[list[Video], tuple[int, 
     """
     scans, faults = scan_split(root, kind="hidden", progress=True)
     if (faults and not skip_faulty) or not scans:
-        advice = "replace it" if len(faults) == 1 else "replace them"
+        rest = ", or give --skip-faulty to write background for what cannot be read"
         raise UserError(
-            f"{describe_faults(str(root), faults)}; {advice}, or give --skip-faulty to write "
-            "background for what cannot be read."
+            f"{describe_faults(str(root), faults)}; put this right (tools/check_dataset.py lists "
+            f"all){rest if scans else ''}."
         )
     assert scans[0].size is not None
     reasons = _reasons(faults)
@@ -206,7 +206,9 @@ class HiddenInference:
             self._work(self._start(resume))
             return self._join()
         except OSError as error:
-            raise UserError(f"{self.output} cannot be written ({error}); make room.") from error
+            raise UserError(
+                f"{self.output} cannot be written ({error}); make room, or give another folder."
+            ) from error
 
     def _path(self, kind: str, index: int) -> Path:
         return self.parts / f"{kind}_{index}_of_{self.shard[1]}"

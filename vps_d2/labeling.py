@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vps_d2.data.faults import describe_faults, scan_split
+from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.errors import UserError
@@ -85,11 +85,9 @@ def label_videos(
     root, out = Path(root), Path(out)
     if root.resolve() in (out.resolve(), *out.resolve().parents):
         raise UserError(f"{out} lies in the folder of the videos, {root}; give another.")
-    scans, faults = scan_split(root, kind="unlabelled", progress=True)
-    if faults and not skip_faulty:
-        raise UserError(
-            f"{describe_faults(str(root), faults)}; put them right, or give --skip-faulty."
-        )
+    # What is spoilt within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="unlabelled", decode=skip_faulty, progress=True)
+    stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +106,9 @@ def label_videos(
                     _write(out / folder.name, folder, masks)
                 progress.update()
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); make room.") from error
+        raise UserError(
+            f"{out} cannot be written ({error.strerror}); make room, or give another folder."
+        ) from error
     left = {folder.name for folder in folders} & _read_left_out(out)
     return LabelCounts(len(folders) - len(left), len(left))
 

@@ -93,9 +93,11 @@ def test_empty_and_absent_folders(tmp_path):
 
 def test_stop_or_log():
     some = [faults.Fault(faults.Path(f"v/{i}"), "missing frame") for i in range(12)]
-    with pytest.raises(UserError, match=r"12 faults: v/0: missing frame; .*and 2 more; put"):
-        faults.stop_or_log("vps_train", some, False, print)
+    with pytest.raises(UserError, match=r"12 faults: v/0: .*and 2 more; put this .*SKIP_FAULTY"):
+        faults.stop_or_log("vps_train", some, 3, False, print)
+    with pytest.raises(UserError, match=r"put this right \([^)]*\)\.$"):
+        faults.stop_or_log("vps_train", some, 0, True, print)
     lines: list[str] = []
-    faults.stop_or_log("vps_train", some, True, lines.append)
+    faults.stop_or_log("vps_train", some, 3, True, lines.append)
     assert lines[0] == "left out of vps_train: v/0: missing frame" and len(lines) == 12
-    faults.stop_or_log("vps_train", [], False, lines.append)
+    faults.stop_or_log("vps_train", [], 3, False, lines.append)

@@ -155,7 +155,7 @@ def _log(message: str) -> None:
 
 def _video_records(name: str, root: Root, kind: str | None, skip_faulty: bool) -> list[Record]:
     scans, faults = scan_split(root(), kind, progress=True)
-    stop_or_log(name, faults, skip_faulty and bool(scans), _log)
+    stop_or_log(name, faults, len(scans), skip_faulty, _log)
     records = []
     for scan in scans:
         assert scan.size is not None  # a video without a readable frame is faulty
@@ -207,7 +207,7 @@ def _generated_records(name: str, root: Root, skip_faulty: bool) -> list[Record]
                 faults.append(Fault(error.path, error.reason))
         if not records and not faults:
             faults.append(Fault(folder, "no frame in it"))
-    stop_or_log(name, faults, skip_faulty and bool(records), _log)
+    stop_or_log(name, faults, len(records), skip_faulty, _log)
     return sorted(records, key=lambda record: record["image_id"])
 
 
@@ -243,7 +243,7 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
         records += [{"tracks_file_name": str(path), "row": row} for row in range(count)]
     if not records and not faults:
         faults.append(Fault(folder, "no tracks_<n>.npy in it; make them with tools/make_tracks.py"))
-    stop_or_log(name, faults, skip_faulty and bool(records), _log)
+    stop_or_log(name, faults, len(records), skip_faulty, _log)
     return records
 
 

@@ -228,25 +228,33 @@ def describe_faults(name: str, faults: Sequence[Fault]) -> str:
 
 
 def stop_or_log(
-    name: str, faults: Sequence[Fault], skip_faulty: bool, log: Callable[[str], None]
+    name: str,
+    faults: Sequence[Fault],
+    num_good: int,
+    skip_faulty: bool,
+    log: Callable[[str], None],
+    switch: str = "set DATASETS.SKIP_FAULTY True",
 ) -> None:
     """Handle the faults of a data set that is about to be used.
 
     Args:
         name: of the data set.
         faults: what is wrong with it; nothing happens if it is empty.
-        skip_faulty: go on without the faulty part (``DATASETS.SKIP_FAULTY``).
+        num_good: how much of it is faultless.
+        skip_faulty: go on without the faulty part.
         log: called with each line about what is left out.
+        switch: what sets ``skip_faulty``, for the error.
 
     Raises:
-        UserError: if there are faults and ``skip_faulty`` is False.
+        UserError: if there are faults and ``skip_faulty`` is False, or nothing is faultless.
     """
     if not faults:
         return
-    if not skip_faulty:
+    if not (skip_faulty and num_good):
+        rest = f", or {switch} to use the rest" if num_good else ""
         raise UserError(
-            f"{describe_faults(name, faults)}; put this right (tools/check_dataset.py lists all), "
-            "or set DATASETS.SKIP_FAULTY True to use the rest."
+            f"{describe_faults(name, faults)}; put this right (tools/check_dataset.py lists all)"
+            f"{rest}."
         )
     for fault in faults:
         log(f"left out of {name}: {fault}")
