@@ -89,16 +89,16 @@ def test_another_model_or_threshold_does_not_go_on(tiny_videos, tmp_path, label)
     source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
     label(source, out, "--threshold", 0)
     whole = contents(out)
-    with pytest.raises(UserError, match=r"made with another segmenter and threshold"):
+    with pytest.raises(UserError, match=r"made with another threshold \(0\.0, not 0\.5\)"):
         label(source, out, "--threshold", 0.5)
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=r"made with another segmenter and threshold"):
+    with pytest.raises(UserError, match=r"made with another segmenter"):
         label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "other.pth")
     (tmp_path / "segmenter.pth").rename(tmp_path / "moved.pth")
     label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "moved.pth")
     assert contents(out) == whole
-    (out / "made_with.json").write_text("{")
-    with pytest.raises(UserError, match=r"made_with\.json cannot be read"):
+    (out / "labels.json").write_text("{")
+    with pytest.raises(UserError, match=r"labels\.json does not hold settings"):
         label(source, out, "MODEL.WEIGHTS", tmp_path / "moved.pth")
 
 

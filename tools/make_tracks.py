@@ -5,8 +5,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.arguments import parse_count, parse_positive
-from vps_d2.data.synthetic import SyntheticOptions, make_tracks
+from vps_d2.arguments import parse_count, parse_positive, parse_share
+from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
 from vps_d2.errors import run_tool
 
 EPILOG = """example:
@@ -29,9 +29,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
     add(
         "--physics-jitter",
-        type=float,
+        type=parse_share,
         default=0.4,
-        help="how far friction, drag, bounce and speed stray from the real ones (default: 0.4)",
+        help="how far friction, drag, bounce and speed may stray, from 0 to 1 (default: 0.4)",
     )
     add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
     return parser.parse_args(argv)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     options = SyntheticOptions(physics_jitter=args.physics_jitter)
     made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
-    print(f"{args.out}: made {made} videos")
+    print(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")
 
 
 if __name__ == "__main__":

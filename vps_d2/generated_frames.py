@@ -25,7 +25,9 @@ from vps_d2.errors import UserError
 from vps_d2.files import write_whole
 from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
-from vps_d2.resuming import check_made_with
+from vps_d2.resuming import check_settings
+
+SETTINGS_FILE = "predictor.json"
 
 
 def generate_frames(
@@ -65,7 +67,7 @@ def generate_frames(
     scans, faults = scan_split(root, kind="labelled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     output.mkdir(parents=True, exist_ok=True)
-    check_made_with(output, {"predictor": predictor.fingerprint()})
+    check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
     folders = [scan.folder for scan in scans]
     todo = [each for each in folders if not _is_done(output, each, frame_indices)]
     batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]

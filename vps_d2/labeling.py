@@ -19,9 +19,10 @@ from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
-from vps_d2.resuming import check_made_with
+from vps_d2.resuming import check_settings
 
 LEFT_OUT_FILE = "left_out.txt"
+SETTINGS_FILE = "labels.json"
 
 
 class LabelCounts(NamedTuple):
@@ -91,7 +92,8 @@ def label_videos(
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        check_made_with(out, {"segmenter": segmenter.fingerprint(), "threshold": threshold})
+        settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
+        check_settings(out / SETTINGS_FILE, settings)
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
         with (

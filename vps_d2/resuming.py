@@ -1,36 +1,49 @@
 """What a result was made with, kept beside it, so that no other run goes on with it."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vps_d2.errors import UserError
 from vps_d2.files import write_whole
 
-MADE_WITH_FILE = "made_with.json"
 
-
-def check_made_with(out: Path, made_with: Mapping[str, str | float]) -> None:
-    """Note what a result is made with, or see that it is what an earlier run noted.
+def check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write down what a result is made with, or refuse to mix it with another.
 
     Args:
-        out: folder of the result, which is there.
-        made_with: what decides about the result, by name.
+        path: of the file that says it, in the folder of the result.
+        settings: that decide about the result, as JSON holds them.
 
     Raises:
-        UserError: if the earlier run was made with something else.
+        UserError: if the file says otherwise, or cannot be read or written.
     """
-    path, text = out / MADE_WITH_FILE, json.dumps(made_with, indent=2)
-    if not path.exists():
-        with write_whole(str(path)) as file:
-            file.write(f"{text}\n".encode())
-        return
+    out = path.parent
     try:
-        earlier = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read ({error}); give another folder.") from error
-    if earlier != dict(made_with):
+        if path.exists():
+            there = _read_settings(path)
+            differing = [key for key in settings if there.get(key) != settings[key]]
+            if differing:
+                raise UserError(
+                    f"{out} holds what was made with another {differing[0]} "
+                    f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
+                    "settings to go on with it, or choose another folder."
+                )
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        with write_whole(str(path)) as file:
+            file.write((json.dumps(settings, indent=2) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        settings = None
+    if not isinstance(settings, dict):
         raise UserError(
-            f"{out} holds a result made with another {' and '.join(made_with)} (see "
-            f"{MADE_WITH_FILE}); give the same to go on, or another folder."
+            f"{path} does not hold settings; delete the folder and make it anew, or choose another."
         )
+    return settings

@@ -67,8 +67,9 @@ def test_tracks_of_other_settings_are_not_mixed(tmp_path):
         make_tracks(tmp_path, 1, seed=2, workers=1)
 
 
-def test_a_broken_shard_is_made_anew(tmp_path):
-    (tmp_path / "tracks_00000.npy").write_bytes(b"cut sho")
+@pytest.mark.parametrize("content", [b"cut sho", b""])
+def test_a_broken_shard_is_made_anew(tmp_path, content):
+    (tmp_path / "tracks_00000.npy").write_bytes(content)
     assert make_tracks(tmp_path, 1, seed=1, workers=1) == 1
     assert len(np.load(tmp_path / "tracks_00000.npy")) == 1
 
@@ -76,3 +77,19 @@ def test_a_broken_shard_is_made_anew(tmp_path):
 def test_tool(tmp_path, capsys):
     load_tool("make_tracks").main(["--out", str(tmp_path), "--videos", "2", "--workers", "1"])
     assert "made 2 videos" in capsys.readouterr().out
+
+
+def test_tool_says_how_many_are_there(tmp_path, capsys):
+    for videos, text in ((3, "made 3 videos; 3 are"), (2, "made 0 videos; 3 are there now")):
+        arguments = ["--out", str(tmp_path), "--videos", str(videos), "--workers", "1"]
+        load_tool("make_tracks").main(arguments)
+        assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jitter", ["nan", "-5", "5", "much"])
+def test_jitter_out_of_range_is_a_sentence(tmp_path, capsys, jitter):
+    arguments = ["--out", str(tmp_path / "new"), "--videos", "1", "--physics-jitter", jitter]
+    with pytest.raises(SystemExit):
+        load_tool("make_tracks").main(arguments)
+    assert "number from 0 to 1" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -91,3 +91,30 @@ def test_nothing_to_make(tmp_path, capsys):
         make(tmp_path / "vps")
     assert "nothing to make" in capsys.readouterr().err
     assert not (tmp_path / "vps").exists()
+
+
+@pytest.mark.parametrize("split, there", [("hidden", "video_7"), ("train", "video_00001")])
+def test_videos_of_others_are_not_taken_over(tmp_path, split, there):
+    (tmp_path / split / there).mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{split} is there already, but no synthetic.json"):
+        make(tmp_path, f"--{split}", "1")
+    assert list(tmp_path.rglob("*")) == [tmp_path / split, tmp_path / split / there]
+
+
+def test_a_truth_of_others_is_not_taken_over(tmp_path):
+    (tmp_path / "hidden_truth.npy").touch()
+    with pytest.raises(UserError, match=r"hidden_truth\.npy is there already"):
+        make(tmp_path, "--hidden", "1")
+
+
+def test_other_splits_of_others_stay(tmp_path, capsys):
+    (tmp_path / "val/video_7").mkdir(parents=True)
+    make(tmp_path, "--train", "1", "--workers", "1")
+    assert "wrote 1 videos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff\xfe\x80"])
+def test_settings_that_cannot_be_read_are_a_sentence(tmp_path, content):
+    (tmp_path / "synthetic.json").write_bytes(content)
+    with pytest.raises(UserError, match="does not hold settings"):
+        make(tmp_path, "--train", "1")

@@ -14,7 +14,7 @@ from vps_d2.data.synthetic.dataset import (
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Body, Camera, Scene, SyntheticOptions
-from vps_d2.data.synthetic.tracks import make_tracks, simulate_tracks
+from vps_d2.data.synthetic.tracks import count_tracks, make_tracks, simulate_tracks
 
 __all__ = [
     "SPLITS",
@@ -23,6 +23,7 @@ __all__ = [
     "Scene",
     "SyntheticOptions",
     "SyntheticVideo",
+    "count_tracks",
     "generate_video",
     "make_dataset",
     "make_tracks",

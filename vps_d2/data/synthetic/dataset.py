@@ -1,12 +1,11 @@
 """Generated videos, one or whole data sets of them in the layout that the project reads."""
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import mujoco
@@ -16,8 +15,9 @@ from tqdm import tqdm
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, write_video
+from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, group_videos, write_video
 from vps_d2.errors import UserError
+from vps_d2.resuming import check_settings
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
 
@@ -107,10 +107,12 @@ def make_dataset(
         how many videos were written now.
 
     Raises:
-        UserError: if ``out`` holds a data set of other settings, or cannot be written.
+        UserError: if ``out`` holds a data set of other settings or origin, or cannot be written.
     """
     out = Path(out)
     options = options or SyntheticOptions()
+    if not (out / SETTINGS_FILE).exists():
+        _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
     check_settings(
         out / SETTINGS_FILE,
         {
@@ -132,6 +134,22 @@ def make_dataset(
     return len(todo)
 
 
+def _refuse_foreign(out: Path, splits: Sequence[str]) -> None:
+    """Refuse to mix videos, or the truth, with what was not made here."""
+    taken = [out / split for split in splits if _holds_videos(out / split)]
+    if "hidden" in splits and (out / TRUTH_FILE).exists():
+        taken.append(out / TRUTH_FILE)
+    if taken:
+        raise UserError(
+            f"{taken[0]} is there already, but no {SETTINGS_FILE} that says how it was made; "
+            "choose another --out."
+        )
+
+
+def _holds_videos(folder: Path) -> bool:
+    return folder.is_dir() and bool(group_videos(folder))
+
+
 def _plan(
     out: Path,
     counts: Mapping[str, int],
@@ -147,36 +165,6 @@ def _plan(
         for _ in range(counts.get(split, 0)):
             yield _Job(split, number, video_seed(seed, number), out, chosen)
             number += 1
-
-
-def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write down what the data set is made of, or refuse to mix it with another.
-
-    Args:
-        path: of the file that says it, in the folder of the data set.
-        settings: that decide what the data set holds.
-
-    Raises:
-        UserError: if the file says otherwise, or cannot be read or written.
-    """
-    out = path.parent
-    try:
-        if path.exists():
-            there = json.loads(path.read_text())
-            differing = [key for key in settings if there.get(key) != settings[key]]
-            if differing:
-                raise UserError(
-                    f"{out} holds a data set made with another {differing[0]} "
-                    f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
-                    "settings to go on with it, or choose another --out."
-                )
-            return
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON; delete the folder and make it anew.") from error
 
 
 def run_jobs(

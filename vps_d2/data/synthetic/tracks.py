@@ -13,18 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.data.classes import NUM_CLASSES
-from vps_d2.data.synthetic.dataset import check_settings, run_jobs, video_seed
+from vps_d2.data.synthetic.dataset import run_jobs, video_seed
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.files import write_whole
+from vps_d2.resuming import check_settings
 
-__all__ = ["make_tracks", "simulate_tracks"]
+__all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
 
 _SHARD_SIZE = 500
-_FILE = "tracks_{:05d}.npy"
+_FILE, _FILES = "tracks_{:05d}.npy", "tracks_*.npy"
 _SETTINGS_FILE = "tracks.json"
 _MAX_ROUGHNESS = 1.0
 _WINDOW = 0.75
@@ -135,11 +136,20 @@ def make_tracks(
     return made
 
 
-def _is_complete(shard: _Shard) -> bool:
+def count_tracks(folder: str | Path) -> int:
+    """Return of how many videos a folder holds the tracks."""
+    return sum(map(_count_shard, Path(folder).glob(_FILES)))
+
+
+def _count_shard(path: Path) -> int:
     try:
-        return len(np.load(shard.path, mmap_mode="r")) >= len(shard.seeds)
-    except (OSError, ValueError):  # not there, or cut short
-        return False
+        return len(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError, EOFError):  # not there, or cut short
+        return 0
+
+
+def _is_complete(shard: _Shard) -> bool:
+    return _count_shard(shard.path) >= len(shard.seeds)
 
 
 def _write_shard(shard: _Shard) -> int:
