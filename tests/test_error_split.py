@@ -95,3 +95,19 @@ def test_other_mask_predictors_are_refused(tmp_path, tiny_videos):
     pipeline = FutureMaskPredictor.from_config_file(write_pipeline(tmp_path))
     with pytest.raises(UserError, match="ObjectDynamics alone"):
         split_errors(pipeline, tiny_videos / "val")
+
+
+def test_a_folder_as_output_stops_before_the_work(config, tiny_videos, tmp_path, monkeypatch):
+    tool = load_tool("split_errors")
+    monkeypatch.setattr(tool, "split_errors", lambda *_: pytest.fail("it ran"))
+    arguments = ["--config-file", str(config), "--data", str(tiny_videos / "val")]
+    with pytest.raises(UserError, match="is a folder"):
+        tool.main([*arguments, "--json", str(tmp_path)])
+
+
+def test_masks_of_another_size_are_a_sentence(config, tmp_path, masks):
+    folder = tmp_path / "val" / "video_3"
+    write_video(folder, np.zeros((22, 32, 48, 3), np.uint8))
+    np.save(folder / "mask.npy", masks)
+    with pytest.raises(UserError, match=r"video_3/mask\.npy: masks of \(160, 240\), frames of"):
+        split_errors(FutureMaskPredictor.from_config_file(config), tmp_path / "val")

@@ -100,3 +100,12 @@ def test_a_method_without_weights_is_not_run(tiny_videos, configs):
 def test_a_folder_without_methods_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="holds no configuration"):
         find_methods(tmp_path)
+
+
+def test_a_file_as_output_stops_before_the_work(tiny_videos, configs, tmp_path, monkeypatch):
+    tool = load_tool("leaderboard")
+    monkeypatch.setattr(tool, "run_methods", lambda *_: pytest.fail("it ran"))
+    (tmp_path / "file").touch()
+    arguments = ["--data", str(tiny_videos), "--configs", str(configs)]
+    with pytest.raises(UserError, match="file cannot be made"):
+        tool.main([*arguments, "--out", str(tmp_path / "file")])

@@ -73,3 +73,9 @@ def test_a_folder_in_the_way_is_a_sentence(tmp_path: Path, frame: np.ndarray) ->
     (tmp_path / "a.png").mkdir()
     with pytest.raises(UserError, match=r"a\.png cannot be written"):
         write_png(tmp_path / "a.png", frame)
+
+
+def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path, frame: np.ndarray) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"a\.png cannot be written"):
+        write_png(tmp_path / "file" / "a.png", frame)

@@ -13,10 +13,19 @@ import torch
 
 from vps_d2.benchmark import Benchmark, Figure, format_table, generator_figure, to_report
 from vps_d2.errors import UserError, run_tool
-from vps_d2.files import write_whole
+from vps_d2.files import check_output, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
+
+
+def parse_device(text: str) -> str:
+    """Read the name of a device that PyTorch has here."""
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise argparse.ArgumentTypeError(f"PyTorch has no {text} here; use cpu") from error
+    return text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--predictor", type=Path, default=predictor, help="config file")
     add("--segmenter", type=Path, default=segmenter, help="config file")
     add("--mask-predictor", type=Path, default=mask_predictor, help="config file")
-    add("--device", default=device, help="of the models")
+    add("--device", type=parse_device, default=device, help="of the models")
     add("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
     add("--batch-size", type=int, default=4, help="videos or frames in a batch")
     add("--quick", action="store_true", help="repeat once instead of five times")
@@ -76,16 +85,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if the data or a configuration is wrong.
     """
     args = parse_args(argv)
+    check_output(args.json)
     torch.set_num_threads(args.threads)
     repeats = 1 if args.quick else 5
     figures: list[Figure] = []
-    if "generator" in args.only:
-        figures.append(generator_figure(generate, 1 if args.quick else 3, 4 if args.quick else 12))
     with tempfile.TemporaryDirectory() as folder:
         if args.data is None and set(args.only) != {"generator"}:
             generate(Path(folder), 4)
         parts = [part for part in PARTS if part in args.only and part != "generator"]
-        if parts:
+        if parts:  # before anything is measured: it checks the configurations
             benchmark = Benchmark(
                 args.data or Path(folder, "train"),
                 args.predictor,
@@ -95,10 +103,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 repeats=repeats,
                 batch_size=args.batch_size,
             )
-            for part in parts:
-                figures += getattr(benchmark, part)()
+        if "generator" in args.only:
+            count = 4 if args.quick else 12
+            figures.append(generator_figure(generate, 1 if args.quick else 3, count))
+        for part in parts:
+            figures += getattr(benchmark, part)()
     print(format_table(figures))
-    args.json.parent.mkdir(parents=True, exist_ok=True)
     with write_whole(str(args.json)) as file:
         file.write((json.dumps(to_report(figures, args.device), indent=2) + "\n").encode())
     print(args.json)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.data.statistics import compute_mean_std, write_mean_std
+from vps_d2.data.statistics import check_mean_std_file, compute_mean_std, write_mean_std
 from vps_d2.errors import run_tool
 
 
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: arguments; None for those of the command line.
 
     Raises:
-        UserError: if a folder holds no video, or a frame cannot be read.
+        UserError: if a folder holds no frame, a frame cannot be read, or --out is another config.
     """
     parser = argparse.ArgumentParser(
         description=f"{__doc__} Other configs name the file as their _BASE_.",
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="YAML to write")
     arguments = parser.parse_args(argv)
+    check_mean_std_file(arguments.out)
     mean, std = compute_mean_std(arguments.data, progress=True)
     write_mean_std(arguments.out, mean, std, " and ".join(path.name for path in arguments.data))
     print(arguments.out.read_text(), end="")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.errors import run_tool
+from vps_d2.files import check_output
 from vps_d2.leaderboard import find_methods, format_markdown, run_methods, write_leaderboard
 
 EPILOG = """example:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     root = args.data / args.split
     methods = find_methods(args.configs, args.opts)
+    check_output(args.out / "leaderboard.md")
     truth = run_methods(methods, root)
     paths = write_leaderboard(methods, root, truth, args.out)
     print(format_markdown(methods, f"{root}: {len(truth)} videos"))

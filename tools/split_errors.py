@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vps_d2.error_split import format_split, split_errors
 from vps_d2.errors import UserError, run_tool
-from vps_d2.files import write_whole
+from vps_d2.files import check_output, write_whole
 from vps_d2.pipeline import FutureMaskPredictor
 
 EPILOG = """example:
@@ -40,12 +40,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a file is missing or does not fit.
     """
     args = parse_args(argv)
+    if args.json:
+        check_output(args.json)
     pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
     split = split_errors(pipeline, args.data)
     print(format_split(split))
     if args.json:
         try:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
             with write_whole(str(args.json)) as file:
                 file.write((json.dumps(split, indent=2) + "\n").encode())
         except OSError as error:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from vps_d2.data.video import find_videos, frame_path
 from vps_d2.errors import UserError, run_tool
 from vps_d2.evaluation.compare import load_masks
+from vps_d2.files import check_output
 from vps_d2.pipeline import FutureMaskPredictor
 from vps_d2.video_pictures import VideoPictures
 from vps_d2.visualization import contact_sheet, write_gif, write_mp4, write_png
@@ -19,6 +20,8 @@ EPILOG = """examples:
   python tools/visualize.py --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --truth datasets/vps/hidden_truth.npy --output output/pictures
 """
+
+SHEET_FILE = "contact_sheet.png"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,11 +35,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, required=True, help="where the pictures go")
     add("--truth", type=Path, help="hidden_truth.npy, for a folder of hidden videos")
     add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
-    add("--fps", type=float, default=5, help="frames per second (default: 5)")
+    add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
     args = parser.parse_args(argv)
-    if args.videos < 1 or args.fps <= 0:
-        parser.error("--videos and --fps must be positive")
+    if args.videos < 1:
+        parser.error("--videos must be positive")
+    if not 0.1 <= args.fps <= 100:
+        parser.error("--fps must be from 0.1 to 100")
+    if args.opts and not args.config_file:
+        parser.error(f"{' '.join(args.opts)} overrides a config, and no --config-file is given")
     return args
 
 
@@ -50,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a file or the configuration is wrong.
     """
     args = parse_args(argv)
+    check_output(args.output / SHEET_FILE)
     single = frame_path(args.input, 0).exists()
     folders = [args.input] if single else find_videos(args.input)
     truth = None if args.truth is None else load_masks(args.truth)
@@ -68,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         film = video.film()
         write_gif(args.output / f"{video.name}.gif", film, args.fps)
         write_mp4(args.output / f"{video.name}.mp4", film, args.fps)
-    write_png(args.output / "contact_sheet.png", contact_sheet(rows))
-    print(args.output / "contact_sheet.png")
+    write_png(args.output / SHEET_FILE, contact_sheet(rows))
+    print(args.output / SHEET_FILE)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,20 @@ from vps_d2.data.video import (
     read_frames,
     read_masks,
 )
-from vps_d2.engine.setup import load_config
+from vps_d2.engine.setup import check_model, load_config
+from vps_d2.errors import UserError
 from vps_d2.modeling.build import build_model
 from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
 
 PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
+
+_KINDS = {
+    "FrameMapper": "segmenter",
+    "FutureFramesMapper": "predictor",
+    "FutureMasksMapper": "mask_predictor",
+    "TracksMapper": "mask_predictor",
+}
+"""What a model is, by the INPUT.MAPPER that feeds it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,9 @@ class Benchmark:
         device: to measure models on.
         repeats: of each measurement.
         batch_size: videos, and frames, in a batch.
+
+    Raises:
+        UserError: if there are no videos, or a configuration is wrong or of another kind of model.
     """
 
     def __init__(
@@ -90,12 +102,12 @@ class Benchmark:
         batch_size: int = 4,
     ) -> None:
         self.folders = find_videos(data)
-        self.configs = {
-            "predictor": predictor_config,
-            "segmenter": segmenter_config,
-            "mask_predictor": mask_predictor_config,
-        }
         self.device = device
+        self.configs = {
+            "predictor": self._load("predictor", predictor_config),
+            "segmenter": self._load("segmenter", segmenter_config),
+            "mask_predictor": self._load("mask_predictor", mask_predictor_config),
+        }
         self.repeats = repeats
         self.batch_size = batch_size
 
@@ -140,9 +152,23 @@ class Benchmark:
             figures.append(self._figure(f"{name} inference, {precision}", seconds, unit))
         return figures
 
-    def _build(self, kind: str, reduced: bool) -> LoadedModel:
-        cfg: CfgNode = load_config(self.configs[kind])
+    def _load(self, kind: str, config: Path) -> CfgNode:
+        cfg = load_config(config)
         cfg.MODEL.DEVICE = self.device
+        try:
+            check_model(cfg)
+        except UserError as error:
+            raise UserError(f"{config}: {error}") from error
+        told = _KINDS.get(cfg.INPUT.MAPPER, kind)
+        if told != kind:
+            raise UserError(
+                f"{config} is of a {told.replace('_', ' ')}, as its INPUT.MAPPER "
+                f"{cfg.INPUT.MAPPER} says; give one of a {kind.replace('_', ' ')}."
+            )
+        return cfg
+
+    def _build(self, kind: str, reduced: bool) -> LoadedModel:
+        cfg = self.configs[kind].clone()
         cfg.MODEL.CHANNELS_LAST = reduced
         cfg.SOLVER.AMP.ENABLED = reduced
         cfg.SOLVER.AMP.DTYPE = "bfloat16"

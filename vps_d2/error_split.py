@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from vps_d2.data.tracks import read_outlines
 from vps_d2.data.video import (
+    MASK_FILE,
     NUM_INPUT_FRAMES,
     NUM_TARGET_FRAMES,
+    FaultError,
     find_videos,
     read_frames,
     read_masks,
@@ -92,8 +94,12 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
         frames = read_frames(folder, range(NUM_INPUT_FRAMES))
+        masks = read_masks(folder)
+        if masks.shape[1:] != frames.shape[1:3]:
+            reason = f"masks of {masks.shape[1:]}, frames of {frames.shape[1:3]}"
+            raise FaultError(folder / MASK_FILE, reason, "give the masks of these frames")
         segmented = pipeline.segment_videos(frames[None])[0]
-        repairs = repair(pipeline.mask_predictor, segmented, read_masks(folder))
+        repairs = repair(pipeline.mask_predictor, segmented, masks)
         for index, mask in zip(indices, repairs.masks, strict=True):
             index.update(mask, repairs.truth)
         counts += repairs[2:]

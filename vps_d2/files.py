@@ -1,9 +1,12 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and known to be writable before long work."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
+
+from vps_d2.errors import UserError
 
 
 @contextmanager
@@ -25,3 +28,25 @@ def write_whole(path: str) -> Iterator[IO[bytes]]:
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
+
+
+def check_output(path: str | Path) -> None:
+    """Make the folder of a file, so that long work does not end with one that cannot be written.
+
+    Args:
+        path: of the file that is to be written or replaced.
+
+    Raises:
+        UserError: if it is a folder, or its folder cannot be made or written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be made ({error.strerror}); choose another."
+        ) from error
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path.parent} may not be written to; choose another folder.")

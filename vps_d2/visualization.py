@@ -165,9 +165,10 @@ def _write(path: str | Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f".partial_{os.getpid()}_{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
+        try:
+            write(partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}); make room or rights.") from error
-    finally:
-        partial.unlink(missing_ok=True)

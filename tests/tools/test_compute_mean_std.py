@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_video
-from tests.helpers import load_tool
+from tests.helpers import ROOT, load_tool
 from vps_d2.config import get_vps_cfg
+from vps_d2.data.statistics import check_mean_std_file
 from vps_d2.errors import UserError
 
 
@@ -24,3 +25,31 @@ def test_the_yaml_is_a_base(tiny_videos, tmp_path, capsys):
 def test_a_folder_without_videos(tmp_path):
     with pytest.raises(UserError, match="no video"):
         load_tool("compute_mean_std").main(["--data", str(tmp_path), "--out", "x.yaml"])
+
+
+def test_videos_without_frames(tmp_path):
+    (tmp_path / "data" / "video_0").mkdir(parents=True)
+    out = tmp_path / "out.yaml"
+    with pytest.raises(UserError, match=r"data have no image_<n>\.png"):
+        load_tool("compute_mean_std").main(["--data", str(tmp_path / "data"), "--out", str(out)])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["MODEL:\n  PIXEL_MEAN: [1]\n  PIXEL_STD: [1]\nSEED: 7\n", "[1]", "a: [", "text"]
+)
+def test_another_config_is_not_overwritten(tiny_videos, tmp_path, content):
+    out = tmp_path / "out.yaml"
+    out.write_text(content)
+    with pytest.raises(UserError, match="choose another"):
+        load_tool("compute_mean_std").main(["--data", str(tiny_videos / "val"), "--out", str(out)])
+    assert out.read_text() == content
+
+
+def test_its_own_file_is_overwritten(tiny_videos, tmp_path):
+    out = tmp_path / "out.yaml"
+    for split in ("train", "val"):
+        load_tool("compute_mean_std").main(["--data", str(tiny_videos / split), "--out", str(out)])
+        assert f"Pixels of {split}" in out.read_text()
+    out.write_text((ROOT / "configs" / "_base_" / "normalization.yaml").read_text())
+    check_mean_std_file(out)

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from tqdm import tqdm
 
 from vps_d2.data.video import find_videos, frame_indices, frame_path, read_frame
+from vps_d2.errors import UserError
+from vps_d2.files import check_output
+
+_MEASURED = {"MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"}
 
 
 def compute_mean_std(
@@ -23,7 +28,7 @@ def compute_mean_std(
         mean and standard deviation, float64 ``(3,)`` each: R, G, B in 0-255.
 
     Raises:
-        UserError: if a folder holds no video, or a frame cannot be read.
+        UserError: if a folder holds no video, no video a frame, or a frame cannot be read.
     """
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     folders = [folder for root in roots for folder in find_videos(root)]
@@ -35,8 +40,34 @@ def compute_mean_std(
             total += size * mean
             squares += size * (deviation**2 + mean**2)
             pixels += size
+    if not pixels:
+        names = " and ".join(map(str, roots))
+        raise UserError(f"the videos of {names} have no image_<n>.png; give others.")
     mean = total / pixels
     return mean, np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+
+
+def check_mean_std_file(path: str | Path) -> None:
+    """Check that :func:`write_mean_std` may write a file, and make its folder.
+
+    Raises:
+        UserError: if there is a file with other keys than it writes, or none can be written.
+    """
+    check_output(path)
+    if Path(path).exists() and not _is_mean_std_file(Path(path)):
+        raise UserError(
+            f"{path} holds more than MODEL.PIXEL_MEAN and MODEL.PIXEL_STD, which would be lost; "
+            "choose another."
+        )
+
+
+def _is_mean_std_file(path: Path) -> bool:
+    try:
+        sections = yaml.safe_load(path.read_text())
+        keys = {f"{section}.{key}" for section, values in sections.items() for key in values}
+    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):  # no sections of keys
+        return False
+    return _MEASURED <= keys <= _MEASURED | {"INPUT.FORMAT"}
 
 
 def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: str) -> None:
