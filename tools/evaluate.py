@@ -16,7 +16,7 @@ from vps_d2.evaluation.compare import (
     score_frames,
     score_masks,
 )
-from vps_d2.files import write_whole
+from vps_d2.files import check_output, write_whole
 
 EPILOG = """examples:
   python tools/evaluate.py --pred output/hidden/hidden_masks.npy \\
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a file is missing or does not fit.
     """
     args = parse_args(argv)
+    if args.json:
+        check_output(args.json)
     report: dict[str, Any] = {}
     if args.truth:
         truth = load_masks(args.truth)
@@ -79,7 +81,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             "frames: MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}".format(**report["frames"])
         )
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         with write_whole(str(args.json)) as file:
             file.write((json.dumps(report, indent=2) + "\n").encode())
 

@@ -66,3 +66,28 @@ def test_masks_of_other_videos_are_a_sentence(tiny_videos: Path, tmp_path: Path)
         evaluate(tmp_path, "--pred", tmp_path / "one.npy", "--truth", truth)
     with pytest.raises(UserError, match="folder of the labelled"):
         evaluate(tmp_path, "--copy", "--truth", truth)
+
+
+def test_no_masks_are_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "none.npy", np.zeros((0, 4, 6), np.uint8))
+    with pytest.raises(UserError, match="no masks to score"):
+        evaluate(tmp_path, "--pred", tmp_path / "none.npy", "--truth", tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize("content", [None, np.float32(1), np.full((11, 32, 48, 3), np.nan)])
+def test_files_that_are_no_frames_are_a_sentence(
+    content: np.ndarray | None, tiny_videos: Path, tmp_path: Path
+) -> None:
+    name = next((tiny_videos / "val").iterdir()).name
+    if content is None:
+        (tmp_path / f"{name}.npy").touch()
+    else:
+        np.save(tmp_path / f"{name}.npy", content)
+    with pytest.raises(UserError, match=rf"{name}\.npy (cannot be read|is float)"):
+        evaluate(tmp_path, "--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val")
+
+
+def test_a_report_that_cannot_be_written_stops_before_the_work(tmp_path: Path) -> None:
+    arguments = ["--pred", "absent.npy", "--truth", "absent.npy", "--json", str(tmp_path)]
+    with pytest.raises(UserError, match="is a folder; give the name of a file"):
+        load_tool("evaluate").main(arguments)

@@ -83,8 +83,10 @@ def score_masks(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict
         videos; ``per_class`` by name, None for a class that never occurs; ``num_videos``.
 
     Raises:
-        UserError: if the shapes differ.
+        UserError: if the shapes differ, or there is no video.
     """
+    if not len(truth):
+        raise UserError("there are no masks to score; give at least one.")
     if predicted.shape != truth.shape:
         raise UserError(
             f"predicted masks are {predicted.shape}, true ones {truth.shape}; "
@@ -134,7 +136,7 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
         ``mse`` (values 0-255), ``psnr`` (dB), ``ssim`` and ``num_videos``.
 
     Raises:
-        UserError: if a file is missing or of another shape.
+        UserError: if a file is missing, or of another shape or dtype.
     """
     files = sorted(predicted.glob("video_*.npy"))
     if not files:
@@ -150,8 +152,12 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
             raise UserError(f"{truth} holds no video for {file}; give the folder predicted.")
         try:
             guess = np.load(file, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{file} cannot be read ({error}); write it again.") from error
+        if guess.dtype != np.uint8 or guess.ndim != 4:
+            raise UserError(
+                f"{file} is {guess.dtype} {guess.shape}, not uint8 (T, H, W, 3); predict it again."
+            )
         true = read_frames(folder, range(max(NUM_FRAMES - len(guess), 0), NUM_FRAMES))
         if guess.shape != true.shape:
             raise UserError(f"{file} is {guess.shape}, {folder} {true.shape}; predict it again.")
