@@ -1,8 +1,12 @@
+import logging
+import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers import ROOT
-from vps_d2.errors import UserError, run_tool
+from vps_d2.errors import UserError, run_tool, shorten_record
 
 
 def stop(error):
@@ -17,6 +21,44 @@ def test_an_error_of_the_user_is_its_sentence(capsys):
 def test_interrupted(capsys):
     assert run_tool(lambda: stop(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (os.listdir, "none"),
+        (os.listdir, "file"),
+        (lambda path: os.mkdir(f"{path}/below"), "file/below"),
+        (lambda path: os.replace(path, path.parent), ""),
+    ],
+)
+def test_a_path_of_no_use_is_a_sentence(use, name, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    path = tmp_path / (name.partition("/")[0] or "file")
+    assert run_tool(lambda: use(path)) == 1
+    words = capsys.readouterr().err
+    assert words.startswith(f"error: {tmp_path / name} cannot be used (")
+    assert words.count("\n") == 1 and words.endswith("or give another.\n")
+
+
+def test_an_error_of_the_system_without_a_path_is_shown_whole():
+    with pytest.raises(OSError, match="disk"):
+        run_tool(lambda: stop(OSError("the disk is on fire")))
+
+
+def test_a_log_keeps_the_sentence_of_a_user_error_alone(caplog):
+    logger = logging.getLogger("vps_d2.test_errors")
+    logger.addFilter(shorten_record)
+    for error in (UserError("no data here; 100 % of it."), RuntimeError("a fault of ours")):
+        try:
+            stop(error)
+        except ValueError:
+            logger.exception("Exception in %s:", "training")
+        except RuntimeError:
+            logger.exception("Exception in training:")
+    short, whole = caplog.records
+    assert short.getMessage() == "Exception in training: no data here; 100 % of it."
+    assert short.exc_info is None and whole.exc_info is not None
 
 
 def test_finished(capsys):

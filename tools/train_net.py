@@ -43,16 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line, and run in as many processes as it asks for.
 
     Raises:
-        UserError: if there are fewer GPUs than asked for, or the configuration is wrong.
+        UserError: if a number of processes or machines cannot be, or the configuration is wrong.
     """
     parser = default_argument_parser(epilog=EXAMPLES)
     parser.description = __doc__
     args = parser.parse_args(argv)
-    if args.num_gpus > 1 and args.num_gpus > torch.cuda.device_count():
-        raise UserError(
-            f"--num-gpus is {args.num_gpus}, but PyTorch sees {torch.cuda.device_count()}; "
-            "ask for no more than that."
-        )
+    _check_processes(args)
     launch(
         run,
         args.num_gpus,
@@ -61,6 +57,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         dist_url=args.dist_url,
         args=(args,),
     )
+
+
+def _check_processes(args: argparse.Namespace) -> None:
+    several = int(args.num_machines > 1)  # of which each takes part
+    for option, value, is_met, words in (
+        ("--num-machines", args.num_machines, args.num_machines >= 1, "1 or more"),
+        (
+            "--machine-rank",
+            args.machine_rank,
+            0 <= args.machine_rank < args.num_machines,
+            f"0 or more and less than --num-machines, {args.num_machines}",
+        ),
+        ("--num-gpus", args.num_gpus, args.num_gpus >= several, f"{several} or more"),
+    ):
+        if not is_met:
+            raise UserError(f"{option} is {value}; give {words}.")
+    if args.num_gpus > 1 and args.num_gpus > torch.cuda.device_count():
+        raise UserError(
+            f"--num-gpus is {args.num_gpus}, but PyTorch sees {torch.cuda.device_count()}; "
+            "ask for no more than that."
+        )
 
 
 if __name__ == "__main__":

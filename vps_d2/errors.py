@@ -1,5 +1,6 @@
-"""Errors that are meant for the user, and how a tool shows them."""
+"""Errors that are meant for the user, and how a tool and its log show them."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,8 @@ def run_tool(main: Callable[[], None]) -> int:
 
     Returns:
         0 when it finished, 1 after a :class:`UserError`, whose sentence goes to standard error
-        without a traceback, 130 after Ctrl-C, and 1 if nobody reads the output any more.
+        without a traceback, or after an error of the system with a path, which becomes such a
+        sentence, 130 after Ctrl-C, and 1 if nobody reads the output any more.
     """
     try:
         main()
@@ -31,4 +33,27 @@ def run_tool(main: Callable[[], None]) -> int:
         # Python would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        path = error.filename2 or error.filename
+        if path is None:
+            raise
+        print(
+            f"error: {path} cannot be used ({error.strerror}); check this path and its "
+            "permissions, or give another.",
+            file=sys.stderr,
+        )
+        return 1
     return 0
+
+
+def shorten_record(record: logging.LogRecord) -> bool:
+    """Filter of a log that keeps an error's sentence, but no traceback that helps no user.
+
+    Returns:
+        True: every record passes.
+    """
+    error = record.exc_info and record.exc_info[1]
+    if isinstance(error, UserError | FloatingPointError):
+        record.msg, record.args = f"{record.getMessage()} {error}", ()
+        record.exc_info = None
+    return True

@@ -20,7 +20,7 @@ from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
-from vps_d2.engine.setup import check_model, load_config
+from vps_d2.engine.setup import check_model, load_config, merge_opts
 from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.build import build_model
@@ -74,7 +74,7 @@ class LoadedModel(NamedTuple):
         for name, value in self.model.state_dict().items():
             digest.update(name.encode())
             digest.update(value.cpu().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return digest.hexdigest()[:16]
 
 
 def resolve_path(path: str, folder: Path) -> str:
@@ -101,18 +101,13 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
             folder.
 
     Raises:
-        UserError: if the file is missing or wrong, or names no segmenter.
+        UserError: if the file or an override is wrong, or no segmenter is named.
     """
     cfg = load_config(config_file)
     folder = Path(config_file).resolve().parent
     _resolve(cfg, folder)
     before = [(node.CONFIG_FILE, node.WEIGHTS) for node in model_nodes(cfg)]
-    try:
-        cfg.merge_from_list(list(opts))
-    except (KeyError, ValueError, AssertionError) as error:
-        raise UserError(
-            f"command line: {error}; overrides are written as KEY VALUE KEY VALUE."
-        ) from error
+    merge_opts(cfg, opts)
     if before != [(node.CONFIG_FILE, node.WEIGHTS) for node in model_nodes(cfg)]:
         _resolve(cfg, Path.cwd())  # absolute ones stay
     if not cfg.PIPELINE.SEGMENTER.CONFIG_FILE:

@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers import ROOT
 from vps_d2.data.datasets import register_frames, register_videos
-from vps_d2.engine.setup import check_config, check_model, load_config
+from vps_d2.engine.setup import check_config, check_model, check_run, load_config
 from vps_d2.errors import UserError
+from vps_d2.pipeline import load_pipeline_config
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
@@ -24,11 +26,24 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("SOLVER:\n  MAX_ITER: many\nVERSION: 2\n", "MAX_ITER"),
         ("SOLVER: [1\n", "bad.yaml"),
         ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "bad.yaml"),
+        ("- a\n", r"bad\.yaml holds no keys; write"),
+        ("hello\n", r"bad\.yaml holds no keys; write"),
+        ("", r"bad\.yaml holds no keys; write"),
+        ("_BASE_: 5\n", "_BASE_ is 5; give the path"),
+        ("_BASE_: [5]\n", "_BASE_ is 5; give the path"),
+        ("_BASE_: bad.yaml\n", r"bad\.yaml builds on itself; change"),
+        ("_BASE_: [detour.yaml]\n", r"bad\.yaml builds on itself; change"),
+        ("SOLVER: 3\nVERSION: 2\n", r"yaml: SOLVER is 3, but wants keys of its own, each with a"),
+        ("DATASETS:\n  TRAIN: a\nVERSION: 2\n", r'TRAIN is a, but wants a tuple, such as \("a",\)'),
+        ("SOLVER:\n  MAX_ITER: 0\nVERSION: 2\n", "SOLVER.MAX_ITER is 0; give a whole number of 1"),
+        ("SOLVER:\n  BASE_LR: .nan\nVERSION: 2\n", "SOLVER.BASE_LR is nan; give a finite number"),
+        ("SOLVER:\n  1: 2\nVERSION: 2\n", "key is unknown"),
     ],
 )
 def test_bad_file_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
+    (tmp_path / "detour.yaml").write_text("_BASE_: bad.yaml\n")
     with pytest.raises(UserError, match=words) as error:
         load_config(path)
     assert "\n" not in str(error.value)
@@ -45,11 +60,83 @@ def test_no_file_that_another_builds_on_runs_code(tmp_path: Path) -> None:
     assert "\n" not in str(error.value) and not mark.exists()
 
 
-@pytest.mark.parametrize("opts", [["MODEL.NO_SUCH_KEY", "1"], ["SEED"], ["SEED", "x"]])
-def test_bad_override_is_one_sentence(opts: list[str]) -> None:
-    with pytest.raises(UserError, match=r"^command line: ") as error:
+@pytest.mark.parametrize(
+    ("opts", "words"),
+    [
+        (["MODEL.NO_SUCH_KEY", "1"], "NO_SUCH_KEY.* KEY VALUE"),
+        (["SEED"], "KEY VALUE"),
+        (["SEED.X", "1"], "key is unknown.* KEY VALUE"),
+        (["SEED", "x"], r"SEED is x, but wants a whole number\.$"),
+        (["SOLVER", "3"], r"SOLVER is 3, but wants keys of its own, each with a value\.$"),
+        (["DATASETS.TRAIN", "vps_val"], r'wants a tuple, such as \("vps_val",\)\.$'),
+        (["INPUT.FRAMESKIP", "2"], r"wants a tuple, such as \(2,\)\.$"),
+        (["SOLVER.BASE_LR", "1"], r"wants a number with a point, such as 1\.0\.$"),
+    ],
+)
+def test_bad_override_is_one_sentence(opts: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=rf"^command line: .*{words}") as error:
         load_config("", opts)
     assert "\n" not in str(error.value)
+
+
+MULTI_STEP = ["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.MAX_ITER", "5"]
+
+
+@pytest.mark.parametrize(
+    "opts",
+    [
+        ["SOLVER.BASE_LR", "-1.0"],
+        ["SOLVER.BASE_LR", "1e999"],
+        ["SOLVER.BASE_LR", "None"],
+        ["SOLVER.IMS_PER_BATCH", "0"],
+        ["SOLVER.MAX_ITER", "-3"],
+        ["SOLVER.CHECKPOINT_PERIOD", "0"],
+        ["SOLVER.LR_SCHEDULER_NAME", "foo"],
+        ["SOLVER.WARMUP_METHOD", "foo"],
+        [*MULTI_STEP, "SOLVER.STEPS", "(5,)"],
+        [*MULTI_STEP, "SOLVER.STEPS", "(3, 2)"],
+        ["SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", "SOLVER.BASE_LR_END", "0.5"],
+        ["INPUT.NUM_INPUT_FRAMES", "0"],
+        ["INPUT.NUM_TARGET_FRAMES", "0"],
+        ["INPUT.TARGET_GAP", "-1"],
+        ["DATALOADER.NUM_WORKERS", "-1"],
+        ["MODEL.DEVICE", "foo"],
+        ["MODEL.DEVICE", ""],
+        ["PIPELINE.BATCH_SIZE", "-4"],
+    ],
+)
+def test_values_that_nothing_can_run_with(opts: list[str]) -> None:
+    with pytest.raises(UserError, match=rf"^{opts[-2]} is .*; give .*\.$"):
+        load_config("", opts)
+
+
+def test_values_of_a_pipeline_are_checked() -> None:
+    config = ROOT / "configs" / "pipeline" / "copy_unet.yaml"
+    for batch_size in ("0", "-4"):
+        with pytest.raises(UserError, match=f"^PIPELINE.BATCH_SIZE is {batch_size}; give"):
+            load_pipeline_config(config, ["PIPELINE.BATCH_SIZE", batch_size])
+
+
+def test_steps_matter_to_one_schedule() -> None:
+    load_config("", [*MULTI_STEP, "SOLVER.STEPS", "(2, 4, 6)"])  # the last is left out
+    load_config(
+        "", ["SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", *MULTI_STEP[2:], "SOLVER.STEPS", "(5,)"]
+    )
+
+
+def test_a_run_is_neither_overwritten_nor_run_on_beyond_its_end(tmp_path: Path) -> None:
+    cfg = load_config("", ["OUTPUT_DIR", str(tmp_path), "SOLVER.MAX_ITER", "3"])
+    check_run(cfg, resume=False)
+    check_run(cfg, resume=True)
+    torch.save({"model": {}, "iteration": 1}, tmp_path / "model_0000001.pth")
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
+    with pytest.raises(UserError, match=r"holds a run already; give --resume") as error:
+        check_run(cfg, resume=False)
+    assert str(tmp_path) in str(error.value)
+    check_run(cfg, resume=True)
+    cfg.SOLVER.MAX_ITER = 2
+    with pytest.raises(UserError, match=r"is finished.* 2 iterations of 2; raise SOLVER.MAX_ITER"):
+        check_run(cfg, resume=True)
 
 
 def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from vps_d2.config import get_vps_cfg
 from vps_d2.d2.config import CfgNode
@@ -12,6 +13,7 @@ from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.data.datasets import register_videos
 from vps_d2.engine.trainer import Trainer, share_buffers
+from vps_d2.errors import UserError
 
 STEPS = 6
 
@@ -115,3 +117,26 @@ def test_processes_evaluate_the_model_that_is_saved(tmp_path: Path) -> None:
     launch(_save_statistics, 2, dist_url="auto", args=(str(tmp_path),))
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))
     assert first["running_mean"] == second["running_mean"] == 1.0
+
+
+class Diverging(nn.Module):
+    """A loss that is no number, found by the loop or by the model itself."""
+
+    def __init__(self, finds_out: bool) -> None:
+        super().__init__()
+        self.finds_out = finds_out
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch: list) -> dict[str, torch.Tensor]:
+        if self.finds_out:
+            raise FloatingPointError("proposals contain infinities")
+        return {"loss": self.weight * torch.nan}
+
+
+@pytest.mark.parametrize("finds_out", [False, True])
+def test_training_that_diverges_is_a_sentence(finds_out: bool, tmp_path: Path) -> None:
+    trainer = Trainer(make_config(tmp_path, amp=False))
+    trainer.model, trainer.start_iter = Diverging(finds_out), 1
+    with pytest.raises(UserError, match=r"in iteration 1; lower SOLVER.BASE_LR, or clip") as error:
+        trainer.train()
+    assert "\n" not in str(error.value) and trainer.model.weight.item() == 1.0

@@ -17,6 +17,7 @@ from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.hooks import BestCheckpointer, PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
+from vps_d2.errors import UserError
 from vps_d2.evaluation import build_evaluator
 from vps_d2.modeling.build import build_model
 from vps_d2.modeling.precision import amp_dtype, inference_autocast
@@ -62,6 +63,21 @@ class Trainer(DefaultTrainer):
         super().resume_or_load(resume)
         if self.start_iter > 0:
             self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
+
+    def run_step(self) -> None:
+        """Run one iteration.
+
+        Raises:
+            UserError: if the loss, or what a model makes of a batch, is infinite or no number; the
+                weights are then as they were before the iteration.
+        """
+        try:
+            super().run_step()
+        except FloatingPointError as error:
+            raise UserError(
+                f"training diverged: a loss became infinite or NaN in iteration {self.iter}; lower "
+                "SOLVER.BASE_LR, or clip gradients (SOLVER.CLIP_GRADIENTS)."
+            ) from error
 
     def build_hooks(self) -> list[HookBase | None]:
         """Return Detectron2's hooks with pictures and the best checkpoint before the writers."""
