@@ -122,3 +122,5 @@ def test_missing_weights_are_a_sentence(tmp_path: Path) -> None:
         load_tool("train_net").main(
             [*arguments("simvp", tmp_path, "--eval-only"), "MODEL.WEIGHTS", "missing.pth"]
         )
+    with pytest.raises(UserError, match="no weights to evaluate"):
+        load_tool("train_net").main(arguments("simvp", tmp_path, "--eval-only"))

@@ -260,12 +260,18 @@ def setup(args: argparse.Namespace) -> CfgNode:
         the configuration, frozen.
 
     Raises:
-        UserError: see :func:`load_config`, :func:`check_config` and :func:`check_run`.
+        UserError: if there are no weights to evaluate; see also :func:`load_config`,
+            :func:`check_config` and :func:`check_run`.
     """
     cfg = load_config(args.config_file, args.opts)
     check_config(cfg)
     if not args.eval_only:
         check_run(cfg, args.resume)
+    elif not (cfg.MODEL.WEIGHTS or args.resume):
+        raise UserError(
+            "--eval-only has no weights to evaluate; name some, as in MODEL.WEIGHTS "
+            "package://unet.pth, or give --resume for the last of OUTPUT_DIR."
+        )
     cfg.freeze()
     default_setup(cfg, args)
     # Detectron2's logger is its own; ours is another.
