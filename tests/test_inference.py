@@ -11,7 +11,7 @@ import torch
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.data.video import write_video
 from vps_d2.errors import UserError
-from vps_d2.inference import HiddenInference, prefetch, run_fingerprint
+from vps_d2.inference import HiddenInference, run_fingerprint
 from vps_d2.pipeline import FutureMaskPredictor, load_pipeline_config
 
 
@@ -205,8 +205,3 @@ def test_a_spoilt_frame_met_late_stops_with_its_name(
     spoilt.write_bytes(data)
     with pytest.raises(UserError, match=r"image_5\.png: unreadable PNG.*--skip-faulty"):
         run(pipeline, videos, tmp_path / "out")
-
-
-def test_prefetch_keeps_the_order() -> None:
-    assert list(prefetch(lambda number: number * 2, range(7))) == list(range(0, 14, 2))
-    assert list(prefetch(lambda number: number, [])) == []

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.prefetch import prefetch
 from vps_d2.data.video import (
     NUM_FRAMES,
     NUM_INPUT_FRAMES,
@@ -23,7 +24,6 @@ from vps_d2.data.video import (
 )
 from vps_d2.errors import UserError
 from vps_d2.files import write_whole
-from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
 from vps_d2.resuming import check_settings
 

@@ -13,18 +13,16 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.faults import Fault, describe_faults, scan_split
+from vps_d2.data.prefetch import prefetch
 from vps_d2.data.video import (
     NUM_INPUT_FRAMES,
     FaultError,
@@ -42,9 +40,6 @@ from vps_d2.visualization import caption, colorize_mask, enlarge, overlay_mask, 
 MASKS_FILE = "hidden_masks.npy"
 VIDEOS_FILE = "videos.txt"
 SKIPPED_FILE = "skipped.txt"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -115,23 +110,6 @@ def _reasons(faults: Sequence[Fault]) -> dict[Path, str]:
         reason = f"{fault.path.name}: {fault.reason}" if inside else fault.reason
         reasons[folder] = f"{reasons[folder]}; {reason}" if folder in reasons else reason
     return reasons
-
-
-def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], depth: int = 2
-) -> Iterator[Result]:
-    """Apply ``function`` to items in a thread, ``depth`` of them ahead of the caller, in order."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(function, item) for item in islice(remaining, depth)]
-        try:
-            while waiting:
-                result = waiting.pop(0).result()
-                waiting += [pool.submit(function, item) for item in islice(remaining, 1)]
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 class HiddenInference:

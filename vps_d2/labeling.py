@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.prefetch import prefetch
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
-from vps_d2.inference import prefetch
 from vps_d2.pipeline import LoadedModel
 from vps_d2.resuming import check_settings
 
