@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vps_d2.config import get_vps_cfg
+from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase, launch
 from vps_d2.d2.utils import comm
@@ -86,6 +87,23 @@ def test_a_killed_run_repeats_the_losses(amp: bool, tmp_path: Path) -> None:
     assert len({round(loss, 6) for loss in whole.values()}) == STEPS
 
 
+def test_resuming_with_other_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = make_config(tmp_path, amp=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg, die_before=4)
+    for key, value in (("SOLVER.OPTIMIZER", "AdamW"), ("MODEL.SIMVP.NUM_TEMPORAL_LAYERS", 3)):
+        other = cfg.clone()
+        other.defrost()
+        other.merge_from_list([key, value])
+        with pytest.raises(UserError, match=r"is of another model or optimizer \("):
+            train(other, resume=True)
+    faster = cfg.clone()
+    faster.defrost()
+    faster.SOLVER.BASE_LR = 1.0
+    assert sorted(train(faster, resume=True)) == [3, 4, 5]
+    assert "goes on with the rates it began with" in caplog.text
+
+
 def test_a_run_leaves_scores_pictures_and_its_best(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     train(make_config(folder, amp=True))
@@ -112,6 +130,9 @@ def _save_statistics(folder: str) -> None:
     torch.save(norm.state_dict(), Path(folder) / f"{rank}.pth")
 
 
+@pytest.mark.skipif(
+    ENGINE != "embedded", reason="Detectron2's processes now and then abort at exit"
+)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_processes_evaluate_the_model_that_is_saved(tmp_path: Path) -> None:
     launch(_save_statistics, 2, dist_url="auto", args=(str(tmp_path),))

@@ -59,10 +59,33 @@ class Trainer(DefaultTrainer):
 
         Args:
             resume: go on with the run in OUTPUT_DIR, if there is one.
+
+        Raises:
+            UserError: if that run is of another model or optimizer.
         """
-        super().resume_or_load(resume)
+        rates = [group["initial_lr"] for group in self.optimizer.param_groups]
+        try:
+            super().resume_or_load(resume)
+        except (KeyError, ValueError) as error:  # of the optimizer, whose state is another
+            raise self._other_run(f"{type(error).__name__}: {error}") from error
         if self.start_iter > 0:
+            groups = self.optimizer.param_groups
+            missing = set(self.optimizer.defaults) - set(groups[0])
+            if missing:
+                raise self._other_run(f"its optimizer has no {', '.join(sorted(missing))}")
+            if rates != [group["initial_lr"] for group in groups]:
+                logging.getLogger(__name__).warning(
+                    "SOLVER.BASE_LR is %g now, but the run goes on with the rates it began with.",
+                    self.cfg.SOLVER.BASE_LR,
+                )
             self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
+
+    def _other_run(self, reason: str) -> UserError:
+        return UserError(
+            f"the run in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another model or optimizer "
+            f"({reason}); resume it with the settings in its config.yaml, or give another "
+            "OUTPUT_DIR."
+        )
 
     def run_step(self) -> None:
         """Run one iteration.
