@@ -104,6 +104,14 @@ def test_resuming_with_other_settings(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "goes on with the rates it began with" in caplog.text
 
 
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    cfg = make_config(tmp_path, amp=False).clone()
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = str(tmp_path / "absent.pth")
+    with pytest.raises(UserError, match=r"^checkpoint .*absent\.pth is not there"):
+        train(cfg)
+
+
 def test_a_run_leaves_scores_pictures_and_its_best(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     train(make_config(folder, amp=True))

@@ -61,11 +61,14 @@ class Trainer(DefaultTrainer):
             resume: go on with the run in OUTPUT_DIR, if there is one.
 
         Raises:
-            UserError: if that run is of another model or optimizer.
+            UserError: if that run is of another model or optimizer, or a checkpoint cannot be
+                loaded.
         """
         rates = [group["initial_lr"] for group in self.optimizer.param_groups]
         try:
             super().resume_or_load(resume)
+        except UserError:  # of the checkpoint, and a ValueError, too
+            raise
         except (KeyError, ValueError) as error:  # of the optimizer, whose state is another
             raise self._other_run(f"{type(error).__name__}: {error}") from error
         if self.start_iter > 0:
