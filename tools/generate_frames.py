@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     count = generate_frames(
-        load_trained_model(args.config_file, args.opts, ("FutureFramesMapper",)),
+        load_trained_model(args.config_file, args.opts, "predictor"),
         args.input,
         args.output,
         frame_indices=args.frames and [frame - 1 for frame in args.frames],

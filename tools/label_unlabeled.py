@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     counts = label_videos(
-        load_trained_model(args.config_file, args.opts, ("FrameMapper",)),
+        load_trained_model(args.config_file, args.opts, "segmenter"),
         args.input,
         args.output,
         threshold=args.threshold,

@@ -29,20 +29,12 @@ from vps_d2.data.video import (
     read_frames,
     read_masks,
 )
-from vps_d2.engine.setup import check_model, load_config
+from vps_d2.engine.setup import MAPPERS, check_model, load_config
 from vps_d2.errors import UserError
 from vps_d2.modeling.build import build_model
 from vps_d2.pipeline import FutureMaskPredictor, LoadedModel
 
 PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
-
-_KINDS = {
-    "FrameMapper": "segmenter",
-    "FutureFramesMapper": "predictor",
-    "FutureMasksMapper": "mask_predictor",
-    "TracksMapper": "mask_predictor",
-}
-"""What a model is, by the INPUT.MAPPER that feeds it."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ class Benchmark:
             check_model(cfg)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
-        told = _KINDS.get(cfg.INPUT.MAPPER, kind)
+        told = next((each for each, names in MAPPERS.items() if cfg.INPUT.MAPPER in names), kind)
         if told != kind:
             raise UserError(
                 f"{config} is of a {told.replace('_', ' ')}, as its INPUT.MAPPER "

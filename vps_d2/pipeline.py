@@ -6,7 +6,7 @@ with class numbers 0-48.
 
 import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.engine.checkpoint import SafeCheckpointer
-from vps_d2.engine.setup import check_model, load_config, merge_opts
+from vps_d2.engine.setup import MAPPERS, check_model, load_config, merge_opts
 from vps_d2.errors import UserError
 from vps_d2.evaluation.semantic import output_to_mask
 from vps_d2.modeling.build import build_model
@@ -129,40 +129,33 @@ def _resolve(cfg: CfgNode, folder: Path) -> None:
         node.WEIGHTS = resolve_path(node.WEIGHTS, folder)
 
 
-def load_model(
-    config_file: str, weights: str, device: str, opts: Sequence[str] = ()
-) -> LoadedModel:
+def load_model(config_file: str, weights: str, device: str) -> LoadedModel:
     """Build a model and load its weights.
 
     Args:
         config_file: of the model's training.
         weights: checkpoint; "" for those that the configuration names.
         device: to put it on.
-        opts: keys and values that override the configuration.
 
     Raises:
         UserError: if a file is missing or does not fit, or the configuration is of a pipeline.
     """
-    cfg = load_config(config_file, opts)
+    cfg = load_config(config_file)
     cfg.MODEL.DEVICE = device
     check_model(cfg)
-    model = build_model(cfg).eval()
     weights = weights or cfg.MODEL.WEIGHTS
     if not weights:
         logging.getLogger(__name__).warning("%s: no weights given, so they are random", config_file)
-    SafeCheckpointer(model).load(weights)
-    return LoadedModel(model, cfg)
+    return _load_model(cfg, weights)
 
 
-def load_trained_model(
-    config_file: str | Path, opts: Sequence[str], mappers: Collection[str]
-) -> LoadedModel:
+def load_trained_model(config_file: str | Path, opts: Sequence[str], kind: str) -> LoadedModel:
     """Build the model of a configuration, with the weights that it names.
 
     Args:
         config_file: of the model's training.
         opts: keys and values that override the file.
-        mappers: values of INPUT.MAPPER that models of the kind that is wanted learn with.
+        kind: of model that is wanted, one of :data:`MAPPERS`.
 
     Raises:
         UserError: if a file is missing or does not fit, no weights are named, or the model is of
@@ -170,17 +163,23 @@ def load_trained_model(
     """
     cfg = load_config(config_file, opts)
     check_model(cfg)
-    if cfg.INPUT.MAPPER not in mappers:
+    if cfg.INPUT.MAPPER not in MAPPERS[kind]:
         raise UserError(
             f"config file {config_file} is of a model that learns with {cfg.INPUT.MAPPER}, not "
-            f"with {' or '.join(mappers)}; give another model, or set INPUT.MAPPER."
+            f"with {' or '.join(MAPPERS[kind])}; give another model, or set INPUT.MAPPER."
         )
     if not cfg.MODEL.WEIGHTS:
         raise UserError(
             f"config file {config_file} names no weights; give some, as in MODEL.WEIGHTS "
             "output/unet_frames/model_best.pth."
         )
-    return load_model(str(config_file), cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE, opts)
+    return _load_model(cfg, cfg.MODEL.WEIGHTS)
+
+
+def _load_model(cfg: CfgNode, weights: str) -> LoadedModel:
+    model = build_model(cfg).eval()
+    SafeCheckpointer(model).load(weights)
+    return LoadedModel(model, cfg)
 
 
 class FutureMaskPredictor:

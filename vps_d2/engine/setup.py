@@ -25,6 +25,13 @@ from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.data.datasets import dataset_root
 from vps_d2.errors import UserError, shorten_record
 
+MAPPERS = {
+    "predictor": ("FutureFramesMapper",),
+    "segmenter": ("FrameMapper",),
+    "mask_predictor": ("FutureMasksMapper", "TracksMapper"),
+}
+"""INPUT.MAPPER of each kind of model in a pipeline, which tells them apart."""
+
 # What a value has to be, in words, and whether it is in a configuration.
 _Rule = tuple[str, Callable[[Any, CfgNode], bool]]
 
