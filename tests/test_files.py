@@ -1,11 +1,12 @@
 """Files that are written whole, and the check before long work."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from vps_d2.errors import UserError
-from vps_d2.files import check_output
+from vps_d2.files import check_output, write_json
 
 
 def test_the_folder_of_an_output_is_made(tmp_path: Path) -> None:
@@ -26,3 +27,10 @@ def test_an_output_that_cannot_be_written_is_a_sentence(
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     with pytest.raises(UserError, match="may not be written to"):
         check_output(tmp_path / "a")
+
+
+def test_json_is_written_or_the_path_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "scores.json", {"jaccard": 0.5})
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"jaccard": 0.5}
+    with pytest.raises(UserError, match=r"absent/scores\.json cannot be written"):
+        write_json(tmp_path / "absent" / "scores.json", {})

@@ -2,7 +2,6 @@
 """Time the generator, the loader, both models and the pipeline on this machine."""
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ import torch
 
 from vps_d2.benchmark import Benchmark, Figure, format_table, generator_figure, to_report
 from vps_d2.errors import UserError, run_tool
-from vps_d2.files import check_output, write_whole
+from vps_d2.files import check_output, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
@@ -109,8 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for part in parts:
             figures += getattr(benchmark, part)()
     print(format_table(figures))
-    with write_whole(str(args.json)) as file:
-        file.write((json.dumps(to_report(figures, args.device), indent=2) + "\n").encode())
+    write_json(args.json, to_report(figures, args.device))
     print(args.json)
 
 

@@ -2,7 +2,6 @@
 """Score predicted masks by the Jaccard index, and predicted frames by MSE, PSNR and SSIM."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from vps_d2.evaluation.compare import (
     score_frames,
     score_masks,
 )
-from vps_d2.files import check_output, write_whole
+from vps_d2.files import check_output, write_json
 
 EPILOG = """examples:
   python tools/evaluate.py --pred output/hidden/hidden_masks.npy \\
@@ -81,8 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "frames: MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}".format(**report["frames"])
         )
     if args.json:
-        with write_whole(str(args.json)) as file:
-            file.write((json.dumps(report, indent=2) + "\n").encode())
+        write_json(args.json, report)
 
 
 if __name__ == "__main__":

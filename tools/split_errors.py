@@ -2,13 +2,12 @@
 """Tell why the mask of frame 22 is wrong: segmentation, motion, drawing, or objects never seen."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.error_split import format_split, split_errors
-from vps_d2.errors import UserError, run_tool
-from vps_d2.files import check_output, write_whole
+from vps_d2.errors import run_tool
+from vps_d2.files import check_output, write_json
 from vps_d2.pipeline import FutureMaskPredictor
 
 EPILOG = """example:
@@ -46,13 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = split_errors(pipeline, args.data)
     print(format_split(split))
     if args.json:
-        try:
-            with write_whole(str(args.json)) as file:
-                file.write((json.dumps(split, indent=2) + "\n").encode())
-        except OSError as error:
-            raise UserError(
-                f"{args.json} cannot be written ({error.strerror}); choose another."
-            ) from error
+        write_json(args.json, split)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Files that are written whole or not at all, and known to be writable before long work."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vps_d2.errors import UserError
 
@@ -28,6 +29,19 @@ def write_whole(path: str) -> Iterator[IO[bytes]]:
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a JSON file, indented, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        with write_whole(str(path)) as file:
+            file.write((json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
 
 
 def check_output(path: str | Path) -> None:

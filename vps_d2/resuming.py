@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vps_d2.errors import UserError
-from vps_d2.files import write_whole
+from vps_d2.files import write_json
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -31,8 +31,7 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
                 )
             return
         out.mkdir(parents=True, exist_ok=True)
-        with write_whole(str(path)) as file:
-            file.write((json.dumps(settings, indent=2) + "\n").encode())
+        write_json(path, settings)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
 
