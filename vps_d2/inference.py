@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.data.faults import Fault, describe_faults, scan_split
+from vps_d2.data.faults import Fault, faults_error, scan_split
 from vps_d2.data.prefetch import prefetch
 from vps_d2.data.video import (
     NUM_INPUT_FRAMES,
@@ -88,11 +88,8 @@ def list_videos(root: Path, skip_faulty: bool) -> tuple[list[Video], tuple[int, 
     """
     scans, faults = scan_split(root, kind="hidden", progress=True)
     if (faults and not skip_faulty) or not scans:
-        rest = ", or give --skip-faulty to write background for what cannot be read"
-        raise UserError(
-            f"{describe_faults(str(root), faults)}; put this right (tools/check_dataset.py lists "
-            f"all){rest if scans else ''}."
-        )
+        way_out = "give --skip-faulty to write background for what cannot be read"
+        raise faults_error(str(root), faults, way_out if scans else "")
     assert scans[0].size is not None
     reasons = _reasons(faults)
     videos = []

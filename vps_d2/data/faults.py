@@ -220,11 +220,21 @@ def check_dataset(folder: str | Path, progress: bool = False) -> tuple[int, list
     return good, faults
 
 
-def describe_faults(name: str, faults: Sequence[Fault]) -> str:
-    """Say in one clause what is wrong with a data set."""
+def faults_error(name: str, faults: Sequence[Fault], way_out: str = "") -> UserError:
+    """Return the error that the faults of a data set end with.
+
+    Args:
+        name: of the data set.
+        faults: what is wrong with it.
+        way_out: what can be done in the place of mending it; "" for nothing.
+    """
     shown = "; ".join(str(fault) for fault in faults[:_SHOWN])
-    rest = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    return f"data set {name} has {len(faults)} fault{'s' * (len(faults) > 1)}: {shown}{rest}"
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    otherwise = f", or {way_out}" if way_out else ""
+    return UserError(
+        f"data set {name} has {len(faults)} fault{'s' * (len(faults) > 1)}: {shown}{more}; "
+        f"put this right (tools/check_dataset.py lists all){otherwise}."
+    )
 
 
 def stop_or_log(
@@ -251,10 +261,6 @@ def stop_or_log(
     if not faults:
         return
     if not (skip_faulty and num_good):
-        rest = f", or {switch} to use the rest" if num_good else ""
-        raise UserError(
-            f"{describe_faults(name, faults)}; put this right (tools/check_dataset.py lists all)"
-            f"{rest}."
-        )
+        raise faults_error(name, faults, f"{switch} to use the rest" if num_good else "")
     for fault in faults:
         log(f"left out of {name}: {fault}")
