@@ -1,6 +1,6 @@
 """Helpers that tests of several parts share."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,13 +13,17 @@ from vps_d2.d2.engine import TrainerBase
 ROOT = Path(__file__).resolve().parent.parent
 
 
+_COMMANDS = {
+    "train_net": "train",
+    "infer_hidden": "predict",
+    "label_unlabeled": "label",
+    "generate_frames": "generate",
+}
+
+
 def load_tool(name: str) -> ModuleType:
-    """Import ``tools/<name>.py`` as a module, so that a test can call its ``main`` in-process."""
-    spec = importlib.util.spec_from_file_location(f"tools_{name}", ROOT / "tools" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Import the command that ``tools/<name>.py`` runs, so that a test can call its ``main``."""
+    return importlib.import_module(f"vps_d2.cli.{_COMMANDS.get(name, name)}")
 
 
 class Loop(TrainerBase):

@@ -1,71 +1,8 @@
 #!/usr/bin/env python3
 """Segment videos that have no masks, so that models can learn from them (pseudo labels)."""
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from vps_d2.arguments import parse_positive, parse_shard, parse_share
-from vps_d2.errors import run_tool
-from vps_d2.labeling import LEFT_OUT_FILE, label_videos
-from vps_d2.pipeline import load_trained_model
-
-EPILOG = """example:
-  python tools/label_unlabeled.py --config-file configs/unet/unet_frames.yaml \\
-      --input datasets/vps/unlabeled --output datasets/vps/labeled \\
-      MODEL.WEIGHTS package://unet.pth
-
-The result is a labelled split of its own, with links to the frames; the data is left as it is. In
-datasets/vps/labeled it is the data sets vps_labeled and vps_frames_labeled.
-Run again with the same model and threshold, it goes on where it was stopped. Several processes
-share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
-"""
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--config-file", type=Path, required=True, help="of the segmenter's training")
-    add("--input", type=Path, required=True, help="folder of videos")
-    add("--output", type=Path, required=True, help="where the labelled videos go")
-    add(
-        "--threshold",
-        type=parse_share,
-        default=0.8,
-        help="mean probability of the objects' pixels below which a video is left out and "
-        f"listed in {LEFT_OUT_FILE} (default: 0.8)",
-    )
-    add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
-    add("--batch-size", type=parse_positive, default=22, help="frames at a time (default: 22)")
-    add("--skip-faulty", action="store_true", help="pass over faulty videos")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Label a folder of videos.
-
-    Args:
-        argv: arguments; None for those of the command line.
-
-    Raises:
-        UserError: if a video, the configuration or the weights are wrong.
-    """
-    args = parse_args(argv)
-    counts = label_videos(
-        load_trained_model(args.config_file, args.opts, "segmenter"),
-        args.input,
-        args.output,
-        threshold=args.threshold,
-        shard=args.shard,
-        batch_size=args.batch_size,
-        skip_faulty=args.skip_faulty,
-    )
-    print(f"{args.output}: {counts.labeled} videos labelled, {counts.left_out} left out")
-
+from vps_d2.cli.label import main
+from vps_d2.cli.run import run_tool
 
 if __name__ == "__main__":
     raise SystemExit(run_tool(main))

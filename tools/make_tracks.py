@@ -1,56 +1,8 @@
 #!/usr/bin/env python3
 """Make motion without pictures, in the form that ObjectDynamics learns from."""
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from vps_d2.arguments import parse_count, parse_positive, parse_share
-from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
-from vps_d2.errors import run_tool
-
-EPILOG = """example:
-  python tools/make_tracks.py --out datasets/vps/tracks_train --videos 20000
-
-Each tracks_<n>.npy holds the tracks of 500 videos, read from their masks, and the true motion.
-Run again with the same settings, it goes on where it was stopped; with a larger number of videos,
-it adds to those that are there.
-"""
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder of the tracks")
-    add("--videos", type=parse_positive, required=True, help="how many")
-    add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
-    add(
-        "--physics-jitter",
-        type=parse_share,
-        default=0.4,
-        help="how far friction, drag, bounce and speed may stray, from 0 to 1 (default: 0.4)",
-    )
-    add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Make tracks.
-
-    Args:
-        argv: arguments; None for those of the command line.
-
-    Raises:
-        UserError: if the folder holds other tracks or cannot be written.
-    """
-    args = parse_args(argv)
-    options = SyntheticOptions(physics_jitter=args.physics_jitter)
-    made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
-    print(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")
-
+from vps_d2.cli.make_tracks import main
+from vps_d2.cli.run import run_tool
 
 if __name__ == "__main__":
     raise SystemExit(run_tool(main))

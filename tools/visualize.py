@@ -1,84 +1,8 @@
 #!/usr/bin/env python3
 """Show videos, their masks and what the pipeline predicts, as GIF, MP4 and a contact sheet."""
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from tqdm import tqdm
-
-from vps_d2.data.video import find_videos, frame_path
-from vps_d2.errors import UserError, run_tool
-from vps_d2.evaluation.compare import load_masks
-from vps_d2.files import check_output
-from vps_d2.pipeline import FutureMaskPredictor
-from vps_d2.video_pictures import VideoPictures
-from vps_d2.visualization import contact_sheet, write_gif, write_mp4, write_png
-
-EPILOG = """examples:
-  python tools/visualize.py --input datasets/vps/val/video_01000 --output output/pictures
-  python tools/visualize.py --config-file configs/demo.yaml \\
-      --input datasets/vps/hidden --truth datasets/vps/hidden_truth.npy --output output/pictures
-"""
-
-SHEET_FILE = "contact_sheet.png"
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--config-file", type=Path, help="of a pipeline; without it nothing is predicted")
-    add("--input", type=Path, required=True, help="a video, or a folder of videos")
-    add("--output", type=Path, required=True, help="where the pictures go")
-    add("--truth", type=Path, help="hidden_truth.npy, for a folder of hidden videos")
-    add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
-    add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
-    args = parser.parse_args(argv)
-    if args.videos < 1:
-        parser.error("--videos must be positive")
-    if not 0.1 <= args.fps <= 100:
-        parser.error("--fps must be from 0.1 to 100")
-    if args.opts and not args.config_file:
-        parser.error(f"{' '.join(args.opts)} overrides a config, and no --config-file is given")
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Draw ``<video>.gif``, ``<video>.mp4`` and ``contact_sheet.png``.
-
-    Args:
-        argv: arguments; None for those of the command line.
-
-    Raises:
-        UserError: if a file or the configuration is wrong.
-    """
-    args = parse_args(argv)
-    check_output(args.output / SHEET_FILE)
-    single = frame_path(args.input, 0).exists()
-    folders = [args.input] if single else find_videos(args.input)
-    truth = None if args.truth is None else load_masks(args.truth)
-    if truth is not None and len(truth) != len(folders):
-        raise UserError(
-            f"{args.truth} has {len(truth)} masks, but {args.input} {len(folders)} videos; "
-            "give the masks of this folder."
-        )
-    pipeline = None
-    if args.config_file:
-        pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
-    rows = []
-    for index, folder in enumerate(tqdm(folders[: args.videos], desc="drawing", unit="video")):
-        video = VideoPictures.read(folder, pipeline, None if truth is None else truth[index])
-        rows.append(video.sheet_row())
-        film = video.film()
-        write_gif(args.output / f"{video.name}.gif", film, args.fps)
-        write_mp4(args.output / f"{video.name}.mp4", film, args.fps)
-    write_png(args.output / SHEET_FILE, contact_sheet(rows))
-    print(args.output / SHEET_FILE)
-
+from vps_d2.cli.run import run_tool
+from vps_d2.cli.visualize import main
 
 if __name__ == "__main__":
     raise SystemExit(run_tool(main))

@@ -6,7 +6,7 @@ from torch import nn
 
 from vps_d2.d2 import ENGINE
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def make_net(seed: int) -> nn.Module:

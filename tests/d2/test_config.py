@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import yaml
 
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode, configurable, get_cfg
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def _leaves(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:

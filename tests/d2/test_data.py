@@ -25,7 +25,7 @@ from vps_d2.d2.data import detection_utils as utils
 from vps_d2.d2.data import transforms as T
 from vps_d2.d2.data.samplers import InferenceSampler, TrainingSampler
 from vps_d2.d2.structures import BoxMode
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_model
 from vps_d2.d2.utils.events import EventStorage
 
@@ -212,7 +212,7 @@ WRONG = {
 def test_what_the_embedded_engine_has_not_is_named_in_a_sentence(key, value):
     embedded = importlib.import_module("vps_d2.d2.embedded.modeling")
     configs = importlib.import_module("vps_d2.d2.embedded.config")
-    from vps_d2.errors import UserError
+    from vps_d2.io.errors import UserError
 
     with pytest.raises(UserError, match=key):
         embedded.build_model(config(configs.get_cfg, key, value))

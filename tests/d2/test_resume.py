@@ -17,8 +17,8 @@ from tests.helpers import ROOT
 from vps_d2.d2.config import get_cfg
 from vps_d2.d2.engine import TrainerBase, hooks
 from vps_d2.d2.solver import build_lr_scheduler
-from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.train_loop import AutocastTrainer
+from vps_d2.modeling.checkpoint import SafeCheckpointer
 
 STEPS, PERIOD, SEED = 10, 3, 5
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.config import CfgNode, get_cfg
 from vps_d2.d2.solver import build_lr_scheduler, build_optimizer, get_default_optimizer_params
 from vps_d2.engine import optimizer as project
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 Twins = Callable[[str], tuple[ModuleType, ModuleType]]
 

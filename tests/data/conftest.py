@@ -2,7 +2,7 @@
 
 import pytest
 
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.data.datasets import register_frames, register_videos
 
 

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from tests.conftest import make_video, write_tiny_videos
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data import annotations, datasets, register_videos, video
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def test_video_records(tiny_videos, tiny_names):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import make_video, write_tiny_videos
 from vps_d2.data import faults, video
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from vps_d2.data import register_synthetic_masks, register_videos
 from vps_d2.data.mappers import FutureFramesMapper, FutureMasksMapper, build_mapper
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
 from vps_d2.data.synthetic import make_dataset
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def test_masks_in_training(tiny_names):

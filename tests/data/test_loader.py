@@ -10,7 +10,7 @@ from tests.conftest import write_tiny_videos
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data import register_videos, video
 from vps_d2.data.loader import SampleStream, StreamSampler, build_test_loader, build_train_loader
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def draw(record):

@@ -7,9 +7,10 @@ import torch
 from tests.conftest import make_video
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.data import transforms as T
-from vps_d2.data.augmentation import BlurTransform, ClipSampler, GaussianBlur, build_flip
+from vps_d2.data.augmentation import BlurTransform, GaussianBlur, build_flip
+from vps_d2.data.clips import ClipSampler
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper, build_mapper
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def expected(number, index):

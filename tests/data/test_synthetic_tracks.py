@@ -5,7 +5,7 @@ from tests.helpers import load_tool
 from vps_d2.data.synthetic import SyntheticOptions, make_tracks, simulate, simulate_tracks
 from vps_d2.data.synthetic import tracks as tracks_module
 from vps_d2.data.tracks import COVERED, TRACKS
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def test_a_record_says_what_the_scene_does():

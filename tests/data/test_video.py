@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import make_video
 from vps_d2.data import video
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def test_write_then_read(tmp_path):

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from tests.helpers import Loop, Scores
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.engine import hooks
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
-from vps_d2.engine.checkpoint import SafeCheckpointer
 from vps_d2.engine.hooks import BestCheckpointer, PictureHook, draw_result
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.checkpoint import SafeCheckpointer
 
 
 class Copy(nn.Module):

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from tests.helpers import ROOT
+from vps_d2.config.loading import load_config
+from vps_d2.config.pipeline import load_pipeline_config
 from vps_d2.data.datasets import register_frames, register_videos
-from vps_d2.engine.setup import check_config, check_model, check_run, load_config
-from vps_d2.errors import UserError
-from vps_d2.pipeline import load_pipeline_config
+from vps_d2.engine.setup import check_config, check_run
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.build import check_model
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

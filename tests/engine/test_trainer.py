@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase, launch
@@ -14,7 +14,7 @@ from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.data.datasets import register_videos
 from vps_d2.engine.trainer import Trainer, share_buffers
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 STEPS = 6
 

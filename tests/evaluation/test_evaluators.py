@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import torch
 
+import vps_d2.evaluation  # noqa: F401  registers the evaluators
 from tests.conftest import write_tiny_videos
-from vps_d2.config import get_vps_cfg
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.data.annotations import load_mask_frame, split_mask
 from vps_d2.data.datasets import load_records, register_frames
 from vps_d2.data.video import frame_path
-from vps_d2.errors import UserError
-from vps_d2.evaluation import build_evaluator
+from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.evaluation.evaluators import FramePredictionEvaluator, SemanticJaccardEvaluator
+from vps_d2.io.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from vps_d2.config import get_vps_cfg
-from vps_d2.evaluation import build_evaluator
+import vps_d2.evaluation  # noqa: F401  registers the evaluators
+from vps_d2.config.defaults import get_vps_cfg
+from vps_d2.engine.evaluators import build_evaluator
 
 
 @pytest.fixture

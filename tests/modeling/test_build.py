@@ -2,8 +2,8 @@ import torch
 from torch import nn
 
 from tests.helpers import ROOT
+from vps_d2.config.loading import load_config
 from vps_d2.d2.structures import Boxes
-from vps_d2.engine.setup import load_config
 from vps_d2.modeling.build import build_model
 
 CONFIG = ROOT / "configs" / "instant_test" / "mask_rcnn_R50w32_FPN_instant_test.yaml"

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["ENGINE"]
 

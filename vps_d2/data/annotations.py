@@ -12,9 +12,9 @@ from pycocotools import mask as mask_utils
 
 from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.structures import BoxMode
-from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.video import read_mask
+from vps_d2.data.vps import NUM_CLASSES
 
 
 def split_mask(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

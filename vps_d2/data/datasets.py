@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
-from vps_d2.data.classes import CLASS_COLORS, CLASS_NAMES, THING_NAMES
 from vps_d2.data.faults import Fault, scan_split, stop_or_log
 from vps_d2.data.synthetic import SyntheticOptions, video_seed
 from vps_d2.data.video import (
@@ -35,6 +34,7 @@ from vps_d2.data.video import (
     read_frame_size,
     video_number,
 )
+from vps_d2.data.vps import CLASS_COLORS, CLASS_NAMES, THING_NAMES
 
 Record = dict[str, Any]
 """A dataset dict; its keys are at the top of this module."""

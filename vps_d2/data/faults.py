@@ -32,7 +32,7 @@ from vps_d2.data.video import (
     read_frame,
     read_frame_size,
 )
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 KINDS = ("labelled", "unlabelled", "hidden")
 """What a video must hold: 22 frames and masks; 22 frames; 11 frames or more."""

@@ -24,7 +24,7 @@ from vps_d2.d2.data.samplers import InferenceSampler
 from vps_d2.d2.utils import comm
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.mappers import Mapper, build_mapper
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 class SampleStream(torchdata.Dataset):

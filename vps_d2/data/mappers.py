@@ -16,7 +16,8 @@ from vps_d2.d2.data import transforms as T
 from vps_d2.d2.structures import BitMasks, Boxes, Instances
 from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import split_mask
-from vps_d2.data.augmentation import ClipSampler, build_blur, build_flip
+from vps_d2.data.augmentation import build_blur, build_flip
+from vps_d2.data.clips import ClipSampler
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
 from vps_d2.data.synthetic import render_masks, simulate
@@ -29,7 +30,7 @@ from vps_d2.data.video import (
     read_mask,
     read_masks,
 )
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 Mapper = Callable[[Record], dict[str, Any]]
 

@@ -9,8 +9,8 @@ import yaml
 from tqdm import tqdm
 
 from vps_d2.data.video import find_videos, frame_indices, frame_path, read_frame
-from vps_d2.errors import UserError
-from vps_d2.files import check_output
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import check_output
 
 _MEASURED = {"MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"}
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vps_d2.data.classes import NUM_CLASSES
-from vps_d2.errors import UserError
+from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.io.errors import UserError
 
 NUM_FRAMES = 22
 """Frames in a whole video."""

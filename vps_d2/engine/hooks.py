@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from vps_d2.checkpoint_files import read_checkpoint
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.engine import HookBase
@@ -21,11 +20,12 @@ from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import build_mapper
-from vps_d2.engine.checkpoint import SafeCheckpointer
-from vps_d2.errors import UserError
-from vps_d2.evaluation.semantic import output_to_mask
+from vps_d2.io.checkpoints import read_checkpoint
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.checkpoint import SafeCheckpointer
+from vps_d2.modeling.outputs import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
-from vps_d2.visualization import colorize_mask
+from vps_d2.visualization.drawing import colorize_mask
 
 
 class BestCheckpointer(HookBase):

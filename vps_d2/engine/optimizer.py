@@ -10,7 +10,7 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.solver import build_optimizer as build_sgd
 from vps_d2.d2.solver import get_default_optimizer_params
 from vps_d2.d2.solver.build import maybe_add_gradient_clipping
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

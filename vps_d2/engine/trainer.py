@@ -13,13 +13,13 @@ from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase
 from vps_d2.d2.evaluation import DatasetEvaluators
 from vps_d2.d2.utils import comm
 from vps_d2.data.loader import CheckedLoader, build_test_loader, build_train_loader
-from vps_d2.engine.checkpoint import SafeCheckpointer
+from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.engine.hooks import BestCheckpointer, PictureHook
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
-from vps_d2.errors import UserError
-from vps_d2.evaluation import build_evaluator
+from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model
+from vps_d2.modeling.checkpoint import SafeCheckpointer
 from vps_d2.modeling.precision import amp_dtype, inference_autocast
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from vps_d2.data.classes import CLASS_NAMES, NUM_CLASSES
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import (
     MASK_FILE,
@@ -22,8 +21,9 @@ from vps_d2.data.video import (
     read_mask,
     video_number,
 )
-from vps_d2.errors import UserError
+from vps_d2.data.vps import CLASS_NAMES, NUM_CLASSES
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+from vps_d2.io.errors import UserError
 
 _RESAMPLES = 2000
 

@@ -3,7 +3,6 @@
 All keep sums alone: memory does not grow with the data set.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +11,16 @@ import torch
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import MetadataCatalog
-from vps_d2.d2.evaluation import COCOEvaluator, DatasetEvaluator, DatasetEvaluators
+from vps_d2.d2.evaluation import COCOEvaluator, DatasetEvaluator
 from vps_d2.d2.utils import comm
-from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import coco_json, load_mask_frame
-from vps_d2.data.classes import CLASS_NAMES
-from vps_d2.errors import UserError
+from vps_d2.data.vps import CLASS_NAMES
+from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
-from vps_d2.evaluation.semantic import instances_to_semantic
+from vps_d2.modeling.outputs import instances_to_semantic
 
 Batch = list[dict[str, Any]]
 """Model inputs or outputs of one batch."""
-
-EVALUATOR_REGISTRY = Registry("EVALUATOR")
-EVALUATOR_REGISTRY.__doc__ = """
-Evaluators, by the name that TEST.EVALUATORS gives. One is called as
-``evaluator(cfg, dataset_name)`` and gives a :class:`DatasetEvaluator`.
-"""
-
-
-def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
-    """Build all evaluators of TEST.EVALUATORS for one data set.
-
-    Raises:
-        UserError: if one of the names is no evaluator.
-    """
-    for name in cfg.TEST.EVALUATORS:
-        if name not in EVALUATOR_REGISTRY:
-            names = ", ".join(sorted(known for known, _ in EVALUATOR_REGISTRY))
-            raise UserError(f'TEST.EVALUATORS "{name}" is no evaluator; use some of {names}.')
-    builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
-    return DatasetEvaluators([build(cfg, dataset_name) for build in builders])
 
 
 @EVALUATOR_REGISTRY.register()

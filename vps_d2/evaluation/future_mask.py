@@ -5,7 +5,8 @@ import torch
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.evaluation import DatasetEvaluator
 from vps_d2.d2.utils import comm
-from vps_d2.evaluation.evaluators import EVALUATOR_REGISTRY, Batch
+from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
+from vps_d2.evaluation.evaluators import Batch
 from vps_d2.evaluation.metrics import JaccardIndex
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from vps_d2.data.classes import NUM_CLASSES
+from vps_d2.data.vps import NUM_CLASSES
 
 _PEAK = 255.0
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 
 def check_one_size(images: Iterable[torch.Tensor], noun: str) -> None:

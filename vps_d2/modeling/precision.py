@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from tests.helpers import ROOT
+from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
 from vps_d2.data.synthetic import SyntheticOptions, render_masks, simulate, simulate_tracks
 from vps_d2.data.track_mapper import TracksMapper
-from vps_d2.engine.setup import load_config
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 from vps_d2.modeling.object_dynamics import ObjectDynamicsNetwork, Tracks, masks_to_tracks
 
 CONFIG = ROOT / "configs" / "object_dynamics" / "object_dynamics.yaml"

@@ -6,9 +6,9 @@ from typing import Any
 from fvcore.common.checkpoint import Checkpointer
 from torch import nn
 
-from vps_d2.checkpoint_files import read_checkpoint
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.file_io import PathManager
+from vps_d2.io.checkpoints import read_checkpoint
 
 __all__ = ["DetectionCheckpointer"]
 

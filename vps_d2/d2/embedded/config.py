@@ -8,7 +8,7 @@ from typing import IO, Any
 from fvcore.common.config import CfgNode as _CfgNode
 
 from vps_d2.d2.embedded.utils.file_io import PathManager
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["CfgNode", "configurable", "get_cfg"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vps_d2.data.classes import CLASS_NAMES, class_id
+from vps_d2.data.vps import CLASS_NAMES, class_id
 
 __all__ = ["FOCAL_LENGTH", "SIZES", "Body", "Camera", "Scene", "SyntheticOptions"]
 
@@ -62,9 +62,9 @@ class Body:
     """One object.
 
     Args:
-        shape: a name of ``vps_d2.data.classes``.
-        material: a name of ``vps_d2.data.classes``.
-        color: a name of ``vps_d2.data.classes``.
+        shape: a name of ``vps_d2.data.vps``.
+        material: a name of ``vps_d2.data.vps``.
+        color: a name of ``vps_d2.data.vps``.
         half_size: half extents (x, y, z) in metres, before rotation.
     """
 

@@ -12,15 +12,15 @@ import mujoco
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.data.classes import NUM_CLASSES
 from vps_d2.data.synthetic.dataset import run_jobs, video_seed
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
 from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.files import write_whole
-from vps_d2.resuming import check_settings
+from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.io.files import write_whole
+from vps_d2.io.settings import check_settings
 
 __all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from vps_d2.data.classes import SHAPES
 from vps_d2.data.tracks import NUM_MEASURES
+from vps_d2.data.vps import SHAPES
 from vps_d2.modeling.object_dynamics.fits import NUM_FIT_FEATURES, Fits, cut_sides, last_sight
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.classes import COLORS, MATERIALS, SHAPES
 from vps_d2.data.tracks import MAX_OBJECTS, NUM_MEASURES, read_outlines
+from vps_d2.data.vps import COLORS, MATERIALS, SHAPES
 
 NUM_KINDS = len(SHAPES) + len(MATERIALS)
 """Numbers that :func:`one_hot_kinds` gives."""

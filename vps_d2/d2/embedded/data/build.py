@@ -15,7 +15,7 @@ from vps_d2.d2.embedded.data.dataset_mapper import DatasetMapper
 from vps_d2.d2.embedded.data.samplers import InferenceSampler, TrainingSampler
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.env import seed_all_rng
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = [
     "build_detection_test_loader",

@@ -11,7 +11,7 @@ from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.data import transforms as T
 from vps_d2.d2.embedded.structures import BitMasks, Boxes, BoxMode, Instances
 from vps_d2.d2.embedded.utils.file_io import PathManager
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = [
     "annotations_to_instances",

@@ -17,7 +17,7 @@ from vps_d2.d2.embedded.solver import build_lr_scheduler, build_optimizer
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.events import EventWriter
 from vps_d2.d2.embedded.utils.logger import setup_logger
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["DefaultTrainer"]
 

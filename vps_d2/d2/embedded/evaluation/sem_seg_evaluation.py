@@ -14,7 +14,7 @@ from pycocotools import mask as mask_utils
 from vps_d2.d2.embedded.data.catalog import DatasetCatalog, MetadataCatalog
 from vps_d2.d2.embedded.evaluation.evaluator import DatasetEvaluator
 from vps_d2.d2.embedded.utils import comm
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["SemSegEvaluator"]
 

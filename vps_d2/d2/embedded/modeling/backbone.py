@@ -14,7 +14,7 @@ from torch import nn
 
 from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, FrozenBatchNorm2d, choose
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["FPN", "ResNet", "build_backbone"]
 

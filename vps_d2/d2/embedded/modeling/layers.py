@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import misc
 
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["Conv2d", "FeatureShape", "FrozenBatchNorm2d", "choose", "get_norm"]
 

@@ -17,7 +17,7 @@ from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, choose
 from vps_d2.d2.embedded.modeling.matcher import match, subsample
 from vps_d2.d2.embedded.structures import Boxes, ImageList, Instances, pairwise_iou
 from vps_d2.d2.embedded.utils.events import get_event_storage
-from vps_d2.errors import UserError
+from vps_d2.io.errors import UserError
 
 __all__ = ["RPN", "AnchorGenerator", "build_proposal_generator"]
 

@@ -1,0 +1,67 @@
+"""tools/benchmark.py on tiny models and videos."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, load_tool
+from vps_d2.io.errors import UserError
+
+
+def test_a_table_and_json(
+    tiny_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs = ROOT / "configs" / "instant_test"
+    report = tmp_path / "new" / "benchmark.json"
+    arguments = ["--quick", "--only", "loader", "predictor", "segmenter", "pipeline"]
+    arguments += ["mask_predictor"]
+    arguments += ["--data", str(tiny_videos / "train"), "--threads", "1", "--batch-size", "2"]
+    arguments += ["--predictor", str(configs / "simvp_instant_test.yaml"), "--device", "cpu"]
+    load_tool("benchmark").main([*arguments, "--json", str(report)])
+    figures = json.loads(report.read_text())["figures"]
+    assert len(figures) == 11
+    assert all(figure["value"] > 0 for figure in figures)
+    text = capsys.readouterr().out
+    assert "SimVP training, gain" in text and "pipeline" in text
+
+
+def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load_tool("benchmark").main(["--device", "foo"])
+    assert "PyTorch has no foo here" in capsys.readouterr().err
+
+
+def test_a_folder_as_output_stops_before_the_work(tiny_videos: Path, tmp_path: Path) -> None:
+    tool = load_tool("benchmark")
+    arguments = ["--only", "loader", "--data", str(tiny_videos / "absent")]
+    with pytest.raises(UserError, match="is a folder"):
+        tool.main([*arguments, "--json", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "option, config, message",
+    [
+        ("segmenter", "demo.yaml", r"demo\.yaml: the configuration is of a pipeline"),
+        ("mask-predictor", "unet/unet_frames.yaml", "of a segmenter, .* of a mask predictor"),
+        ("predictor", "object_dynamics/object_dynamics.yaml", "of a mask predictor, .* predictor"),
+    ],
+)
+def test_a_config_of_another_kind_stops_before_the_work(
+    tiny_videos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    config: str,
+    message: str,
+) -> None:
+    tool = load_tool("benchmark")
+    monkeypatch.setattr(tool, "generator_figure", lambda *_: pytest.fail("it ran"))
+    arguments = [
+        "--data",
+        str(tiny_videos / "train"),
+        f"--{option}",
+        str(ROOT / "configs" / config),
+    ]
+    with pytest.raises(UserError, match=message):
+        tool.main([*arguments, "--json", str(tmp_path / "benchmark.json")])

@@ -1,0 +1,93 @@
+"""tools/evaluate.py as a user calls it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import load_tool
+from vps_d2.data.video import read_frames
+from vps_d2.io.errors import UserError
+
+
+def evaluate(tmp_path: Path, *arguments: object) -> dict:
+    report = tmp_path / "scores.json"
+    load_tool("evaluate").main([*map(str, arguments), "--json", str(report)])
+    return json.loads(report.read_text())
+
+
+def test_the_truth_scores_one_and_background_less(tiny_videos: Path, tmp_path: Path) -> None:
+    truth = tiny_videos / "hidden_truth.npy"
+    scores = evaluate(tmp_path, "--pred", truth, "--truth", truth)
+    assert scores["jaccard"] == 1 and scores["jaccard_interval"] == [1, 1]
+    assert scores["num_videos"] == 2 and len(scores["per_class"]) == 49
+    np.save(tmp_path / "empty.npy", np.zeros_like(np.load(truth)))
+    scores = evaluate(tmp_path, "--pred", tmp_path / "empty.npy", "--truth", truth)
+    assert 0.1 < scores["jaccard"] < 0.4
+    low, high = scores["jaccard_interval"]
+    assert low <= scores["jaccard"] <= high
+
+
+def test_a_folder_is_a_truth_and_gives_the_copy(tiny_videos: Path, tmp_path: Path) -> None:
+    folder = tiny_videos / "val"
+    masks = np.stack([np.load(video / "mask.npy")[10] for video in sorted(folder.iterdir())])
+    np.save(tmp_path / "copy.npy", masks)
+    scores = evaluate(tmp_path, "--pred", tmp_path / "copy.npy", "--truth", folder, "--copy")
+    assert scores["jaccard"] == scores["copy"]["jaccard"] < 1
+    (tmp_path / "videos.txt").write_text("video_2\nvideo_9\n")
+    with pytest.raises(UserError, match="does not list the videos"):
+        evaluate(tmp_path, "--pred", tmp_path / "copy.npy", "--truth", folder)
+
+
+def test_frames(tiny_videos: Path, tmp_path: Path) -> None:
+    for video in (tiny_videos / "val").iterdir():
+        frames = read_frames(video, range(11, 22))
+        np.save(tmp_path / f"{video.name}.npy", frames + np.uint8(2))
+    arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
+    scores = evaluate(tmp_path, *arguments)["frames"]
+    assert scores["mse"] == pytest.approx(4, rel=0.01) and scores["ssim"] > 0.9
+
+
+def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:
+    for video in (tiny_videos / "val").iterdir():
+        np.save(tmp_path / f"{video.name}.npy", read_frames(video, [21]))
+    arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
+    assert evaluate(tmp_path, *arguments)["frames"]["mse"] == 0
+    np.save(tmp_path / f"{video.name}.npy", np.zeros((23, 32, 48, 3), np.uint8))
+    with pytest.raises(UserError, match=r"is \(23, .*predict it again"):
+        evaluate(tmp_path, *arguments)
+
+
+def test_masks_of_other_videos_are_a_sentence(tiny_videos: Path, tmp_path: Path) -> None:
+    truth = tiny_videos / "hidden_truth.npy"
+    np.save(tmp_path / "one.npy", np.load(truth)[:1])
+    with pytest.raises(UserError, match="of the same videos"):
+        evaluate(tmp_path, "--pred", tmp_path / "one.npy", "--truth", truth)
+    with pytest.raises(UserError, match="folder of the labelled"):
+        evaluate(tmp_path, "--copy", "--truth", truth)
+
+
+def test_no_masks_are_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "none.npy", np.zeros((0, 4, 6), np.uint8))
+    with pytest.raises(UserError, match="no masks to score"):
+        evaluate(tmp_path, "--pred", tmp_path / "none.npy", "--truth", tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize("content", [None, np.float32(1), np.full((11, 32, 48, 3), np.nan)])
+def test_files_that_are_no_frames_are_a_sentence(
+    content: np.ndarray | None, tiny_videos: Path, tmp_path: Path
+) -> None:
+    name = next((tiny_videos / "val").iterdir()).name
+    if content is None:
+        (tmp_path / f"{name}.npy").touch()
+    else:
+        np.save(tmp_path / f"{name}.npy", content)
+    with pytest.raises(UserError, match=rf"{name}\.npy (cannot be read|is float)"):
+        evaluate(tmp_path, "--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val")
+
+
+def test_a_report_that_cannot_be_written_stops_before_the_work(tmp_path: Path) -> None:
+    arguments = ["--pred", "absent.npy", "--truth", "absent.npy", "--json", str(tmp_path)]
+    with pytest.raises(UserError, match="is a folder; give the name of a file"):
+        load_tool("evaluate").main(arguments)

@@ -1,0 +1,67 @@
+"""tools/generate_frames.py: the files of the data set vps_generated_train."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import load_tool
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.data.video import read_frame
+from vps_d2.io.errors import UserError
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> list[str]:
+    write_pipeline(tmp_path)
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "predictor.pth")
+    return ["MODEL.WEIGHTS", str(tmp_path / "predictor.pth")]
+
+
+def test_frames_with_their_masks_and_resuming(
+    tiny_videos: Path, tmp_path: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = ["--config-file", str(tmp_path / "predictor.yaml"), "--output", str(out)]
+    options += ["--input", str(tiny_videos / "train")]
+    arguments = [*options, "--frames", "12,22", *weights]
+    main = load_tool("generate_frames").main
+    main([*options, "--frames", "12,22", "--batch-size", "1", *weights])
+    assert len(list(out.glob("*video_*"))) == 2 * 2 * 2
+    given = read_frame(tiny_videos / "train" / "video_00000" / "image_10.png")
+    made = read_frame(out / "video_0_frame_21.png").astype(int)
+    assert (made == np.minimum(given.astype(int) + 11, 255)).all()
+    masks = np.load(tiny_videos / "train" / "video_00000" / "mask.npy")
+    assert (np.load(out / "mask_video_0_frame_21.npy") == masks[21]).all()
+    (out / "video_1_frame_11.png").unlink()
+    main(arguments)
+    assert "predicted 1 videos" in capsys.readouterr().out
+    assert (out / "video_1_frame_11.png").exists()
+    with pytest.raises(UserError, match="frames 12 to 22"):
+        main([*options, "--frames", "11", *weights])
+    torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "predictor.pth")
+    with pytest.raises(UserError, match="made with another predictor"):
+        main(arguments)
+    with pytest.raises(UserError, match="names no weights"):
+        main([*arguments[:-2], "MODEL.WEIGHTS", ""])
+
+
+def test_the_gap_before_the_targets_counts(
+    tiny_videos: Path, tmp_path: Path, weights: list[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--output", str(out)]
+    arguments += ["--input", str(tiny_videos / "train")]
+    reconstructor = [*weights, "INPUT.NUM_TARGET_FRAMES", "1", "INPUT.TARGET_GAP", "10"]
+    main = load_tool("generate_frames").main
+    with pytest.raises(UserError, match="gives frame 22; ask"):
+        main([*arguments, "--frames", "12", *reconstructor])
+    main([*arguments, *reconstructor])
+    names = sorted(path.name for path in out.glob("*.png"))
+    assert names == ["video_0_frame_21.png", "video_1_frame_21.png"]
+    folder = tiny_videos / "train" / "video_00000"
+    given = read_frame(folder / "image_10.png").astype(int)
+    assert (read_frame(out / names[0]) == np.minimum(given + 1, 255)).all()  # the first it makes
+    mask = np.load(out / "mask_video_0_frame_21.npy")
+    assert (mask == np.load(folder / "mask.npy")[21]).all()

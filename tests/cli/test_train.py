@@ -1,0 +1,126 @@
+"""Runs of the instant configurations, as a user starts them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, load_tool
+from vps_d2.data.datasets import register_frames, register_tracks, register_videos
+from vps_d2.data.synthetic import make_tracks
+from vps_d2.io.errors import UserError
+
+CONFIGS = ROOT / "configs" / "instant_test"
+SCORES = {
+    "simvp": "frames/mse",
+    "convlstm": "frames/mse",
+    "reconstructor": "frames/mse",
+    "mask_simvp": "future_mask/jaccard",
+    "mask_rcnn_R50w32_FPN": "jaccard/macro",
+    "unet": "jaccard/macro",
+    "object_dynamics": "future_mask/jaccard",
+}
+# What each is trained on, where it is not videos.
+KINDS = {"mask_rcnn_R50w32_FPN": "frames_", "unet": "frames_", "object_dynamics": "tracks_"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def datasets(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for split in ("train", "val"):
+        register_videos(f"{split}_of_test_train_net", tiny_videos / split)
+        register_frames(f"frames_{split}_of_test_train_net", tiny_videos / split)
+    tracks = tmp_path_factory.mktemp("tracks")
+    make_tracks(tracks, 3, workers=1)
+    register_tracks("tracks_train_of_test_train_net", tracks)
+
+
+def arguments(name: str, folder: Path, *more: str) -> list[str]:
+    kind = KINDS.get(name, "")
+    tested = kind.replace("tracks_", "")
+    return [
+        *("--config-file", str(CONFIGS / f"{name}_instant_test.yaml"), *more),
+        *("DATASETS.TRAIN", f"('{kind}train_of_test_train_net',)"),
+        *("DATASETS.TEST", f"('{tested}val_of_test_train_net',)"),
+        *("MODEL.DEVICE", "cpu", "OUTPUT_DIR", str(folder)),
+    ]
+
+
+@pytest.mark.parametrize("name", list(SCORES))
+def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    main(arguments(name, tmp_path))
+    assert (tmp_path / "model_final.pth").is_file()
+    assert (tmp_path / "config.yaml").is_file()
+    metrics = (tmp_path / "metrics.json").read_text()
+    assert SCORES[name] in metrics
+    assert "Engine " in (tmp_path / "log.txt").read_text()
+    main([*arguments(name, tmp_path, "--resume"), "SOLVER.MAX_ITER", "5"])
+    assert '"iteration": 4' in (tmp_path / "metrics.json").read_text()
+    main([*arguments(name, tmp_path, "--eval-only", "--resume")])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_run_is_left_as_it_is(tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    main(arguments("convlstm", tmp_path))
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="holds a run already"):
+        main(arguments("convlstm", tmp_path))
+    for iterations in ("2", "4"):
+        with pytest.raises(UserError, match=f"is finished: it has 4 iterations of {iterations};"):
+            main([*arguments("convlstm", tmp_path, "--resume"), "SOLVER.MAX_ITER", iterations])
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("SOLVER.BASE_LR 1e30 SOLVER.MAX_ITER 20", "training diverged"),
+        ("INPUT.MAPPER FrameMapper", "FrameMapper finds no"),  # only the loader can tell
+    ],
+)
+def test_errors_of_a_run_leave_no_traceback(options: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        load_tool("train_net").main([*arguments("convlstm", tmp_path), *options.split()])
+    log = (tmp_path / "log.txt").read_text()
+    assert f"Exception during training: {words}" in log
+    assert "Traceback" not in log
+
+
+def test_nothing_is_said_at_the_start() -> None:
+    command = [sys.executable, ROOT / "tools" / "train_net.py", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--num-machines 0", "--num-machines is 0; give 1 or more"),
+        ("--num-machines 2 --machine-rank 5", "--machine-rank is 5; give 0 or more and less than"),
+        ("--machine-rank -1", "--machine-rank is -1"),
+        ("--num-gpus -2", "--num-gpus is -2; give 0 or more"),
+        ("--num-gpus 0 --num-machines 2", "--num-gpus is 0; give 1 or more"),
+    ],
+)
+def test_processes_that_cannot_be(options: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        load_tool("train_net").main(arguments("simvp", tmp_path, *options.split()))
+
+
+def test_too_many_gpus_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--num-gpus is 999"):
+        load_tool("train_net").main(arguments("simvp", tmp_path, "--num-gpus", "999"))
+
+
+def test_missing_weights_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"missing\.pth"):
+        load_tool("train_net").main(
+            [*arguments("simvp", tmp_path, "--eval-only"), "MODEL.WEIGHTS", "missing.pth"]
+        )
+    with pytest.raises(UserError, match="no weights to evaluate"):
+        load_tool("train_net").main(arguments("simvp", tmp_path, "--eval-only"))

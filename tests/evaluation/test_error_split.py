@@ -1,0 +1,66 @@
+"""The split of the lost Jaccard index, on a model that was not trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT, load_tool
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.data.synthetic import SyntheticOptions, render_masks, simulate
+from vps_d2.data.video import write_video
+from vps_d2.evaluation.error_split import CAUSES, split_errors
+from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.io.errors import UserError
+
+CONFIG = ROOT / "configs" / "instant_test" / "object_dynamics_instant_test.yaml"
+
+
+@pytest.fixture(scope="module")
+def masks() -> np.ndarray:
+    return render_masks(simulate(4), SyntheticOptions())
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = write_pipeline(tmp_path)
+    text = path.read_text().replace("VERSION: 2\n", "")
+    path.write_text(f"{text}  MASK_PREDICTOR:\n    CONFIG_FILE: {CONFIG}\nVERSION: 2\n")
+    return path
+
+
+def test_the_parts_sum_to_what_was_lost(config, tiny_videos):
+    split = split_errors(FutureMaskPredictor.from_config_file(config), tiny_videos / "val")
+    assert list(split["lost"]) == list(CAUSES)
+    assert sum(split["lost"].values()) == pytest.approx(1 - split["jaccard"])
+    assert sum(split["num_objects"].values()) == 3
+
+
+def test_tool(config, tmp_path, capsys, masks):
+    write_video(tmp_path / "val" / "video_0", np.zeros((22, 160, 240, 3), np.uint8), masks)
+    arguments = ["--config-file", str(config), "--data", str(tmp_path / "val")]
+    load_tool("split_errors").main([*arguments, "--json", str(tmp_path / "lost.json")])
+    assert "| motion after contact |" in capsys.readouterr().out
+    assert (tmp_path / "lost.json").is_file()
+
+
+def test_other_mask_predictors_are_refused(tmp_path, tiny_videos):
+    pipeline = FutureMaskPredictor.from_config_file(write_pipeline(tmp_path))
+    with pytest.raises(UserError, match="ObjectDynamics alone"):
+        split_errors(pipeline, tiny_videos / "val")
+
+
+def test_a_folder_as_output_stops_before_the_work(config, tiny_videos, tmp_path, monkeypatch):
+    tool = load_tool("split_errors")
+    monkeypatch.setattr(tool, "split_errors", lambda *_: pytest.fail("it ran"))
+    arguments = ["--config-file", str(config), "--data", str(tiny_videos / "val")]
+    with pytest.raises(UserError, match="is a folder"):
+        tool.main([*arguments, "--json", str(tmp_path)])
+
+
+def test_masks_of_another_size_are_a_sentence(config, tmp_path, masks):
+    folder = tmp_path / "val" / "video_3"
+    write_video(folder, np.zeros((22, 32, 48, 3), np.uint8))
+    np.save(folder / "mask.npy", masks)
+    with pytest.raises(UserError, match=r"video_3/mask\.npy: masks of \(160, 240\), frames of"):
+        split_errors(FutureMaskPredictor.from_config_file(config), tmp_path / "val")

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import load_tool
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.evaluation.leaderboard import choose_videos, find_methods, run_methods, table_rows
+from vps_d2.io.errors import UserError
+
+
+@pytest.fixture
+def configs(tmp_path):
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    path = write_pipeline(stubs)
+    torch.save({"model": {"weight": torch.zeros(1)}}, stubs / "stub.pth")
+    for name in ("predictor.yaml", "segmenter.yaml"):
+        text = (stubs / name).read_text()
+        text = text.replace("MODEL:\n", f"MODEL:\n  WEIGHTS: {stubs / 'stub.pth'}\n")
+        (stubs / name).write_text(text)
+    folder = stubs / "methods"
+    folder.mkdir()
+    text = path.read_text().replace('"predictor.yaml"', '"../predictor.yaml"')
+    text = text.replace("segmenter.yaml", "../segmenter.yaml")
+    (folder / "moving.yaml").write_text(text)
+    (folder / "copy.yaml").write_text(text.replace('"../predictor.yaml"', '""'))
+    lost = text.replace("../segmenter.yaml", "../segmenter.yaml\n    WEIGHTS: lost.pth")
+    (folder / "lost.yaml").write_text(lost)
+    return folder
+
+
+def test_every_method_is_run_and_one_without_weights_is_named(tiny_videos, configs, tmp_path):
+    out = tmp_path / "out"
+    load_tool("leaderboard").main(
+        ["--data", str(tiny_videos), "--out", str(out), "--configs", str(configs)]
+    )
+    report = json.loads((out / "leaderboard.json").read_text(), parse_constant=pytest.fail)
+    assert set(report) == {"copy", "lost", "moving"}
+    assert report["lost"]["segmentation"] is report["lost"]["milliseconds"] is None
+    assert 0 <= report["copy"]["jaccard"] <= 1 and report["copy"]["milliseconds"] > 0
+    assert report["copy"]["parameters"] < report["moving"]["parameters"]
+    assert "not run: lost.pth missing" in (out / "leaderboard.md").read_text()
+    page = (out / "leaderboard.html").read_text()
+    assert page.count("<img") == 2 * (3 + 2) and "http" not in page
+
+
+def test_a_new_method_needs_a_config_alone(tiny_videos, configs):
+    (configs / "another.yaml").write_text((configs / "copy.yaml").read_text())
+    methods = find_methods(configs)
+    truth = run_methods(methods, tiny_videos / "val")
+    assert truth.shape[0] == 2
+    names = [method.name for method in methods if method.scores]
+    assert names == ["another", "copy", "moving"]
+    assert len(table_rows(methods)) == 4
+
+
+def test_best_and_worst_are_shown(tiny_videos, configs):
+    methods = find_methods(configs)
+    for method in methods:
+        if not method.missing:
+            method.scores = {"jaccard": 0.5}
+            method.per_video = np.linspace(0, 1, 40)
+    methods[0].per_video = np.roll(methods[0].per_video, 7)
+    shown = choose_videos(methods, 12)
+    assert len(shown) == 12 and {0, 39, 6, 7} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    "weights, missing",
+    [
+        ("", ["weights of segmenter.yaml"]),
+        ("lost.pth", ["lost.pth"]),
+        ("package://lost.pth", ["lost.pth"]),
+        ("package://unet.pth", []),
+        ("https://example.org/segmenter.pth", []),
+    ],
+)
+def test_weights_of_the_model_configuration_count(configs, weights, missing):
+    segmenter = configs.parent / "segmenter.yaml"
+    stub = str(configs.parent / "stub.pth")
+    segmenter.write_text(segmenter.read_text().replace(stub, f'"{weights}"'))
+    methods = {method.name: method for method in find_methods(configs)}
+    assert methods["copy"].missing == methods["moving"].missing == missing
+    for named in (stub, "https://example.org/segmenter.pth"):  # by the pipeline, which comes first
+        given = find_methods(configs, ["PIPELINE.SEGMENTER.WEIGHTS", named])
+        assert not any(method.missing for method in given)
+
+
+def test_a_method_without_weights_is_not_run(tiny_videos, configs):
+    segmenter = configs.parent / "segmenter.yaml"
+    segmenter.write_text(segmenter.read_text().replace(str(configs.parent / "stub.pth"), '""'))
+    methods = find_methods(configs)
+    run_methods(methods, tiny_videos / "val")
+    assert not any(method.scores for method in methods)
+    assert "not run: weights of segmenter.yaml missing" in table_rows(methods)[0]
+
+
+def test_a_folder_without_methods_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="holds no configuration"):
+        find_methods(tmp_path)
+
+
+def test_a_file_as_output_stops_before_the_work(tiny_videos, configs, tmp_path, monkeypatch):
+    tool = load_tool("leaderboard")
+    monkeypatch.setattr(tool, "run_methods", lambda *_: pytest.fail("it ran"))
+    (tmp_path / "file").touch()
+    arguments = ["--data", str(tiny_videos), "--configs", str(configs)]
+    with pytest.raises(UserError, match="file cannot be made"):
+        tool.main([*arguments, "--out", str(tmp_path / "file")])

@@ -1,0 +1,107 @@
+"""The pipeline on stub models: shapes, batches, seen classes, paths."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import ROOT
+from tests.pipeline_stubs import write_pipeline
+from vps_d2.config.pipeline import load_pipeline_config
+from vps_d2.d2.structures import Instances
+from vps_d2.inference.future_masks import FutureMaskPredictor, output_to_mask
+from vps_d2.io.errors import UserError
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_pipeline(tmp_path)
+
+
+@pytest.fixture
+def frames() -> np.ndarray:
+    frames = np.full((3, 11, 16, 24, 3), 100, np.uint8)
+    frames[1, :, 4:8, 4:8, 0] = 200  # object 1, seen in the input
+    frames[2, -1, 4:8, 4:8, 1] = 145  # object 2, which only the prediction shows
+    return frames
+
+
+def test_frames_in_masks_out(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config, ["PIPELINE.BATCH_SIZE", "2"])
+    results = pipeline(frames)
+    assert len(results) == 3
+    assert results[0].frames.shape == (11, 16, 24, 3) and results[0].frames.dtype == np.uint8
+    assert (results[0].frames[-1] == 111).all()
+    assert results[0].captions() == [f"predicted {number}" for number in range(12, 23)]
+    assert not results[0].mask.any()
+    assert (np.argwhere(results[1].mask == 1)[[0, -1]] == [[4, 4], [7, 7]]).all()
+    channels_first = pipeline(np.moveaxis(frames, -1, 2))
+    for one, other in zip(results, channels_first, strict=True):
+        assert (one.mask == other.mask).all() and (one.frames == other.frames).all()
+
+
+def test_classes_never_seen_are_left_out(config: Path, frames: np.ndarray) -> None:
+    assert not FutureMaskPredictor.from_config_file(config)(frames)[2].mask.any()
+    opts = ["PIPELINE.SEEN_CLASSES_ONLY", "False"]
+    assert (FutureMaskPredictor.from_config_file(config, opts)(frames)[2].mask == 2).sum() == 16
+
+
+def test_without_a_predictor_the_last_frame_is_segmented(
+    tmp_path: Path, frames: np.ndarray
+) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(write_pipeline(tmp_path, predictor=""))
+    result = pipeline(frames)[1]
+    assert (result.frames == frames[1, -1:]).all() and result.captions() == ["frame 11 again"]
+    assert (result.mask == pipeline.segment(frames[1:2, -1])[0]).all() and result.mask.any()
+
+
+def test_a_frame_that_is_predicted_alone_is_the_last_one(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    predict = pipeline.predict_frames
+    pipeline.predict_frames = lambda batch: predict(batch)[:, -1:]
+    assert pipeline(frames)[0].captions() == ["predicted 22"]
+
+
+def test_an_empty_batch_gives_nothing(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    assert pipeline(frames[:0]) == []
+    assert pipeline.segment(frames[:0, 0]).shape == (0, 16, 24)
+
+
+def test_wrong_frames_are_a_sentence(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    with pytest.raises(UserError, match="frames must be uint8"):
+        pipeline(frames.astype(np.float32))
+    with pytest.raises(UserError, match="wants 11 frames"):
+        pipeline(frames[:, :10])
+
+
+def test_instances_of_barred_classes_are_not_painted() -> None:
+    instances = Instances((4, 4))
+    instances.pred_masks = torch.ones(2, 4, 4, dtype=torch.bool)
+    instances.pred_masks[1, 2:] = False
+    instances.pred_classes = torch.tensor([4, 6])
+    instances.scores = torch.tensor([0.9, 0.8])
+    output = {"instances": instances}
+    assert (output_to_mask(output, 0.5) == 5).all()
+    assert (output_to_mask(output, 0.5, np.array([0, 7]))[:2] == 7).all()
+    assert not output_to_mask(output, 0.5, np.array([0])).any()
+
+
+def test_paths_are_taken_from_the_file_that_names_them() -> None:
+    cfg = load_pipeline_config(ROOT / "configs" / "pipeline" / "simvp_mask_rcnn.yaml")
+    assert Path(cfg.PIPELINE.PREDICTOR.CONFIG_FILE).is_file()
+    assert Path(cfg.PIPELINE.SEGMENTER.CONFIG_FILE).is_file()
+    assert str(ROOT / "vps_d2" / "weights" / "simvp.pth") == cfg.PIPELINE.PREDICTOR.WEIGHTS
+    copy = load_pipeline_config(ROOT / "configs" / "pipeline" / "copy_mask_rcnn.yaml")
+    assert copy.PIPELINE.PREDICTOR.CONFIG_FILE == ""
+    assert copy.PIPELINE.SEGMENTER == cfg.PIPELINE.SEGMENTER
+
+
+def test_missing_weights_and_wrong_keys_are_sentences(config: Path, tmp_path: Path) -> None:
+    weights = ["PIPELINE.SEGMENTER.WEIGHTS", str(tmp_path / "none.pth")]
+    with pytest.raises(UserError, match=r"none\.pth"):
+        FutureMaskPredictor.from_config_file(config, weights)
+    with pytest.raises(UserError, match="KEY VALUE"):
+        load_pipeline_config(config, ["PIPELINE.NONE", "1"])

@@ -1,0 +1,133 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.helpers import ROOT
+from vps_d2.config.loading import load_config
+from vps_d2.d2.modeling import build_model
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.checkpoint import SafeCheckpointer
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_file_that_would_run_code_is_refused(new_format: bool, tmp_path: Path) -> None:
+    path, caught = tmp_path / "evil.pth", tmp_path / "caught"
+    weights = {**nn.Linear(2, 3).state_dict(), "trap": Trap(caught)}
+    torch.save({"model": weights}, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(UserError, match=r"evil\.pth would run code .*mkdir") as error:
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
+    assert "\n" not in str(error.value)
+    assert not caught.exists()
+
+
+def test_pickle_is_refused(tmp_path: Path) -> None:
+    path, caught = tmp_path / "evil.pkl", tmp_path / "caught"
+    path.write_bytes(pickle.dumps(Trap(caught)))
+    with pytest.raises(UserError, match=r"evil\.pkl is a plain pickle"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
+    assert not caught.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_truncated_file_is_named(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "short.pth"
+    torch.save({"model": nn.Linear(40, 50).state_dict()}, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"short\.pth is damaged") as error:
+        SafeCheckpointer(nn.Linear(40, 50)).load(str(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"hello, I am no checkpoint", b"\x80\x02.", b"PK\x03\x04"])
+def test_other_files_are_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"other\.pth is damaged or no checkpoint"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    checkpointer = SafeCheckpointer(nn.Linear(2, 3), str(tmp_path))
+    with pytest.raises(UserError, match=r"nowhere\.pth is not there"):
+        checkpointer.load(str(tmp_path / "nowhere.pth"))
+    (tmp_path / "last_checkpoint").write_text("gone.pth")
+    with pytest.raises(UserError, match=r"gone\.pth is not there"):
+        checkpointer.resume_or_load("", resume=True)
+
+
+@pytest.mark.parametrize("weights", [{}, [1, 2], {"model": {}}, {"model": 3}])
+def test_file_without_weights_is_named(weights: object, tmp_path: Path) -> None:
+    path = tmp_path / "empty.pth"
+    torch.save(weights, path)
+    with pytest.raises(UserError, match=r"empty\.pth holds no weights"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
+
+
+@pytest.mark.parametrize("other", [nn.Sequential(nn.Linear(2, 3)), nn.Linear(4, 5)])
+def test_weights_of_another_model_are_refused(other: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"model": other.state_dict()}, path)
+    checkpointer = SafeCheckpointer(nn.Linear(2, 3))
+    with pytest.raises(UserError, match=r"other\.pth has no weight of this model"):
+        checkpointer.load(str(path))
+    torch.save(nn.Linear(2, 3).state_dict(), path)
+    checkpointer.load(str(path))  # the error has left nothing behind
+
+
+def test_half_precision_loads_into_single(tmp_path: Path) -> None:
+    net, path = nn.Linear(2, 3), tmp_path / "half.pth"
+    torch.save({"model": {k: v.half() for k, v in net.state_dict().items()}}, path)
+    other = nn.Linear(2, 3)
+    SafeCheckpointer(other).load(str(path))
+    assert other.weight.dtype == torch.float32
+    assert torch.equal(other.weight, net.weight.half().float())
+
+
+def test_shipped_weights_have_a_short_name() -> None:
+    model = build_model(load_config(ROOT / "configs" / "object_dynamics" / "object_dynamics.yaml"))
+    before = [each.clone() for each in model.parameters()]
+    SafeCheckpointer(model).load("package://object_dynamics.pth")
+    assert not any(map(torch.equal, before, model.parameters()))
+    with pytest.raises(UserError, match=r"weights/nothing\.pth is not there"):
+        SafeCheckpointer(model).load("package://nothing.pth")
+
+
+def test_interrupted_save_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = nn.Linear(2, 3)
+    checkpointer = SafeCheckpointer(net, str(tmp_path / "new" / "folder"))
+    checkpointer.save("model", iteration=1)
+    old = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+
+    def fail(data: object, file: object) -> None:
+        file.write(b"half a check")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        for name in ("model", "model_final"):
+            with pytest.raises(KeyboardInterrupt):
+                checkpointer.save(name, iteration=2)
+    assert checkpointer.resume_or_load("", resume=True)["iteration"] == 1
+    assert torch.equal(net.weight, old)
+    checkpointer.save("model", iteration=3)
+    left = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
+    assert left == ["last_checkpoint", "model.pth", "model_final.pth.tmp"]

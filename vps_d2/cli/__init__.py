@@ -1,0 +1,1 @@
+"""The commands: a module each, which reads a command line and calls the rest of the package."""

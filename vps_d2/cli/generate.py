@@ -1,0 +1,64 @@
+"""Write a trained predictor's own frames of labelled videos, with the true masks."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vps_d2.cli.arguments import parse_positive
+from vps_d2.data.derived.generated_frames import generate_frames
+from vps_d2.inference.models import load_trained_model
+
+EPILOG = """example:
+  python tools/generate_frames.py --config-file configs/simvp/simvp_gsta_11to11.yaml \\
+      --input datasets/vps/train --output datasets/vps/generated_train \\
+      MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
+
+The result is the data set vps_generated_train; Mask R-CNN trains on it with
+configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml. Run again with the same model, it goes on
+where it was stopped. In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
+"""
+
+
+def parse_frames(text: str) -> list[int]:
+    """Read frame numbers, counted from 1 and separated by commas."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a list such as 12,22") from error
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", type=Path, required=True, help="of the predictor's training")
+    add("--input", type=Path, required=True, help="folder of labelled videos")
+    add("--output", type=Path, required=True, help="where frames and masks go")
+    add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
+    add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
+    add("--skip-faulty", action="store_true", help="leave faulty videos out")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Generate frames.
+
+    Args:
+        argv: arguments; None for those of the command line.
+
+    Raises:
+        UserError: if a video, the configuration or the weights are wrong.
+    """
+    args = parse_args(argv)
+    count = generate_frames(
+        load_trained_model(args.config_file, args.opts, "predictor"),
+        args.input,
+        args.output,
+        frame_indices=args.frames and [frame - 1 for frame in args.frames],
+        batch_size=args.batch_size,
+        skip_faulty=args.skip_faulty,
+    )
+    print(f"{args.output}: predicted {count} videos")

@@ -1,0 +1,68 @@
+"""Make a data set of videos like the real ones: frames, exact masks, and the objects' motion."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vps_d2.cli.arguments import parse_count, parse_positive
+from vps_d2.data.synthetic import SPLITS, SyntheticOptions, make_dataset
+
+EPILOG = """example:
+  python tools/make_synthetic.py --out datasets/vps --train 1000 --val 100 --unlabeled 1000 \\
+      --hidden 100 --randomize
+
+Run again with the same settings, it goes on where it was stopped. The videos are numbered on
+across train, val, unlabeled and hidden; hidden_truth.npy holds the masks of frame 22 of the
+hidden videos, scene.json every object's class, position (m), velocity (m/s) and orientation.
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the data set")
+    for split in SPLITS:
+        add(
+            f"--{split}",
+            type=parse_count,
+            default=0,
+            metavar="N",
+            help=f"{split} videos (default: 0)",
+        )
+    add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
+    add("--height", type=parse_positive, default=160, help="rows of a frame (default: 160)")
+    add("--width", type=parse_positive, default=240, help="columns of a frame (default: 240)")
+    add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
+    add(
+        "--randomize",
+        action="store_true",
+        help="vary light, colours, noise, outlines and camera in train and unlabeled",
+    )
+    args = parser.parse_args(argv)
+    if not any(getattr(args, split) for split in SPLITS):
+        parser.error("there is nothing to make; give a number to --train, --val, ...")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make a data set.
+
+    Args:
+        argv: arguments; None for those of the command line.
+
+    Raises:
+        UserError: if the folder holds another data set or cannot be written.
+    """
+    args = parse_args(argv)
+    written = make_dataset(
+        args.out,
+        {split: getattr(args, split) for split in SPLITS},
+        seed=args.seed,
+        options=SyntheticOptions(height=args.height, width=args.width),
+        randomize=args.randomize,
+        workers=args.workers,
+    )
+    print(f"{args.out}: wrote {written} videos")

@@ -1,0 +1,71 @@
+"""Predict frames 12-22 and the mask of frame 22 of every video in a folder."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vps_d2.cli.arguments import parse_positive, parse_shard
+from vps_d2.config.pipeline import load_pipeline_config
+from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.inference.hidden import MASKS_FILE, HiddenInference, run_fingerprint
+from vps_d2.io.errors import UserError
+
+EPILOG = """example:
+  python tools/infer_hidden.py --config-file configs/demo.yaml \\
+      --input datasets/vps/hidden --output output/hidden --gif 6
+
+several machines or GPUs: start one process for each of --shard 0/4, 1/4, 2/4 and 3/4 with the same
+other options and --output; the one that finishes last joins the parts into hidden_masks.npy.
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", type=Path, required=True, help="one of configs/pipeline")
+    add("--input", type=Path, required=True, help="folder of video_<n> with 11 frames or more")
+    add("--output", type=Path, required=True, help="where hidden_masks.npy and videos.txt go")
+    add("--resume", action="store_true", help="continue an interrupted run")
+    add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
+    add("--save-frames", action="store_true", help="write predicted frames to frames/<video>.npy")
+    add("--gif", type=int, default=0, metavar="K", help="draw the first K videos (default: 0)")
+    add("--skip-faulty", action="store_true", help="write background for faulty videos")
+    add("--batch-size", type=parse_positive, help="videos at a time (default: of the config)")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the pipeline over a folder.
+
+    Args:
+        argv: arguments; None for those of the command line.
+
+    Raises:
+        UserError: if a file, a video or the configuration is wrong.
+    """
+    args = parse_args(argv)
+    cfg = load_pipeline_config(args.config_file, args.opts)
+    if args.batch_size:
+        cfg.PIPELINE.BATCH_SIZE = args.batch_size
+    if args.input.resolve() == args.output.resolve():
+        raise UserError(f"--output {args.output} is the folder of the videos; give another.")
+    pipeline = FutureMaskPredictor.from_config(cfg)
+    inference = HiddenInference(
+        pipeline,
+        args.input,
+        args.output,
+        run=run_fingerprint(cfg, pipeline),
+        shard=args.shard,
+        batch_size=cfg.PIPELINE.BATCH_SIZE,
+        save_frames=args.save_frames,
+        num_gifs=args.gif,
+        skip_faulty=args.skip_faulty,
+    )
+    if inference(args.resume):
+        print(f"{args.output / MASKS_FILE}: {len(inference.videos)} masks of {inference.size}")
+    else:
+        print(f"shard {args.shard[0]} of {args.shard[1]} is done; others are not yet")

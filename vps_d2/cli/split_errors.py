@@ -1,0 +1,46 @@
+"""Tell why the mask of frame 22 is wrong: segmentation, motion, drawing, or objects never seen."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vps_d2.evaluation.error_split import format_split, split_errors
+from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.io.files import check_output, write_json
+
+EPILOG = """example:
+  python tools/split_errors.py --config-file configs/pipeline/unet_object_dynamics.yaml \\
+      --data datasets/vps/val --json output/lost.json
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, help="of a pipeline with ObjectDynamics")
+    add("--data", type=Path, required=True, help="folder of labelled videos")
+    add("--json", type=Path, help="where to write the figures (default: nowhere)")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split the errors and print them.
+
+    Args:
+        argv: arguments; None for those of the command line.
+
+    Raises:
+        UserError: if a file is missing or does not fit.
+    """
+    args = parse_args(argv)
+    if args.json:
+        check_output(args.json)
+    pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
+    split = split_errors(pipeline, args.data)
+    print(format_split(split))
+    if args.json:
+        write_json(args.json, split)

@@ -1,0 +1,1 @@
+"""Data sets made by models: pseudo labels, and predicted frames with their true masks."""

@@ -1,0 +1,125 @@
+"""A predictor's own frames with the true masks, to train a segmenter on what it will meet.
+
+Frames go to ``video_<v>_frame_<f>.png`` and masks to ``mask_video_<v>_frame_<f>.npy``, where ``f``
+is the index of the frame, counted from 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.data.faults import scan_split, stop_or_log
+from vps_d2.data.mappers import to_tensor
+from vps_d2.data.video import (
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    encode_frame,
+    read_frames,
+    read_masks,
+    video_number,
+)
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+from vps_d2.io.prefetch import prefetch
+from vps_d2.io.settings import check_settings
+
+SETTINGS_FILE = "predictor.json"
+
+
+class FramePredictor(Protocol):
+    """A trained predictor of frames, as this module needs it."""
+
+    @property
+    def cfg(self) -> CfgNode:
+        """The configuration that it was trained with."""
+
+    def __call__(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Map ``"frames"`` uint8 ``(T_in, 3, H, W)`` to float ones ``(T_out, 3, H, W)``, 0-255."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides about the frames."""
+
+
+def generate_frames(
+    predictor: FramePredictor,
+    root: Path,
+    output: Path,
+    *,
+    frame_indices: Sequence[int] | None = None,
+    batch_size: int = 8,
+    skip_faulty: bool = False,
+) -> int:
+    """Predict labelled videos and write the frames; those already there are left as they are.
+
+    Args:
+        predictor: from 11 frames to later ones, those that its INPUT keys name.
+        root: folder of labelled videos.
+        output: where the files go.
+        frame_indices: which frames, counted from 0; None for all that the predictor gives.
+        batch_size: videos at a time.
+        skip_faulty: leave faulty videos out instead of stopping.
+
+    Returns:
+        how many videos were predicted.
+
+    Raises:
+        UserError: if a video is faulty, the predictor does not predict these frames, or ``output``
+            holds those of another one.
+    """
+    first = NUM_INPUT_FRAMES + predictor.cfg.INPUT.TARGET_GAP
+    last = min(first + predictor.cfg.INPUT.NUM_TARGET_FRAMES, NUM_FRAMES) - 1
+    if frame_indices is None:
+        frame_indices = range(first, last + 1)
+    if not frame_indices or min(frame_indices) < first or max(frame_indices) > last:
+        given = f"frame {last + 1}" if first == last else f"frames {first + 1} to {last + 1}"
+        raise UserError(f"the predictor gives {given}; ask for no other.")
+    # What is spoilt within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="labelled", decode=skip_faulty, progress=True)
+    stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
+    output.mkdir(parents=True, exist_ok=True)
+    check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
+    folders = [scan.folder for scan in scans]
+    todo = [each for each in folders if not _is_done(output, each, frame_indices)]
+    batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
+    bar = tqdm(
+        total=len(folders), initial=len(folders) - len(todo), desc="generating", unit="video"
+    )
+    with bar:
+        for batch, frames, masks in prefetch(_read, batches):
+            count = predictor.cfg.INPUT.NUM_INPUT_FRAMES
+            outputs = predictor([{"frames": to_tensor(video[-count:])} for video in frames])
+            for folder, each, true in zip(batch, outputs, masks, strict=True):
+                clip = each["frames"].round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+                made = {index: clip[index - first].cpu().numpy() for index in frame_indices}
+                _write(output, folder, made, true)
+            bar.update(len(batch))
+    return len(todo)
+
+
+def _paths(output: Path, folder: Path, index: int) -> tuple[Path, Path]:
+    stem = f"video_{video_number(folder)}_frame_{index}"
+    return output / f"{stem}.png", output / f"mask_{stem}.npy"
+
+
+def _is_done(output: Path, folder: Path, indices: Sequence[int]) -> bool:
+    return all(path.exists() for index in indices for path in _paths(output, folder, index))
+
+
+def _read(folders: list[Path]) -> tuple[list[Path], list[np.ndarray], list[np.ndarray]]:
+    frames = list(map(partial(read_frames, indices=range(NUM_INPUT_FRAMES)), folders))
+    return folders, frames, list(map(read_masks, folders))
+
+
+def _write(output: Path, folder: Path, frames: Mapping[int, np.ndarray], masks: np.ndarray) -> None:
+    for index, frame in frames.items():
+        picture, mask = _paths(output, folder, index)
+        # The mask first: a frame without one would be a fault of the data set.
+        with write_whole(str(mask)) as file:
+            np.save(file, masks[index])
+        with write_whole(str(picture)) as file:
+            file.write(encode_frame(frame).tobytes())

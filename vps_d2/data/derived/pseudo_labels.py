@@ -1,0 +1,124 @@
+"""Masks for videos that have none, by a trained segmenter (pseudo labels).
+
+A labelled video goes to a root of its own, as links to the frames and a ``mask.npy``, so the result
+reads as any labelled split and the data stays as it is. Videos in which the segmenter is unsure, or
+finds nothing, are left out and listed.
+"""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.data.faults import scan_split, stop_or_log
+from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
+from vps_d2.io.errors import UserError
+from vps_d2.io.prefetch import prefetch
+from vps_d2.io.settings import check_settings
+
+LEFT_OUT_FILE = "left_out.txt"
+SETTINGS_FILE = "labels.json"
+
+
+class LabelCounts(NamedTuple):
+    """What a run did: videos labelled, and left out."""
+
+    labeled: int
+    left_out: int
+
+
+class FrameLabeler(Protocol):
+    """A trained segmenter of single frames, as this module needs it."""
+
+    def label(self, frames: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return class maps uint8 ``(T, H, W)`` of frames uint8 ``(T, H, W, 3)``, and how sure.
+
+        The second is the mean probability of the objects' pixels, 0 where nothing is found.
+        """
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides about the labels."""
+
+
+def label_videos(
+    segmenter: FrameLabeler,
+    root: str | Path,
+    out: str | Path,
+    *,
+    threshold: float = 0.8,
+    shard: tuple[int, int] = (0, 1),
+    skip_faulty: bool = False,
+) -> LabelCounts:
+    """Segment every frame of the videos of a folder, and write the masks into another.
+
+    Videos that were labelled or left out before, with this segmenter and threshold, are not done
+    again.
+
+    Args:
+        segmenter: of single frames.
+        root: folder of videos.
+        out: folder of the labelled ones.
+        threshold: mean probability of the objects' pixels below which a video is left out; one in
+            which nothing is found has 0.
+        shard: (i, n): every n-th video, from the i-th on.
+        skip_faulty: pass over faulty videos instead of stopping.
+
+    Raises:
+        UserError: if there are faults, or if ``out`` is or lies in ``root``, holds the result of
+            another segmenter or threshold, or cannot be written.
+    """
+    root, out = Path(root), Path(out)
+    if root.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UserError(f"{out} lies in the folder of the videos, {root}; give another.")
+    # What is spoilt within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="unlabelled", decode=skip_faulty, progress=True)
+    stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
+    folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
+        check_settings(out / SETTINGS_FILE, settings)
+        left_out = _read_left_out(out)
+        todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
+        with (
+            tqdm(total=len(folders), initial=len(folders) - len(todo), unit="video") as progress,
+            (out / LEFT_OUT_FILE).open("a", buffering=1) as log,
+        ):
+            for folder, frames in prefetch(_read, todo):
+                masks, sure = segmenter.label(frames)
+                if sure < threshold:
+                    log.write(f"{folder.name} {sure:.3f}\n")
+                else:
+                    _write(out / folder.name, folder, masks)
+                progress.update()
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written ({error.strerror}); make room, or give another folder."
+        ) from error
+    left = {folder.name for folder in folders} & _read_left_out(out)
+    return LabelCounts(len(folders) - len(left), len(left))
+
+
+def _read(folder: Path) -> tuple[Path, np.ndarray]:
+    return folder, read_frames(folder, frame_indices(folder))
+
+
+def _read_left_out(out: Path) -> set[str]:
+    path = out / LEFT_OUT_FILE
+    if not path.exists():
+        return set()
+    return {line.split()[0] for line in path.read_text().splitlines() if line.strip()}
+
+
+def _write(target: Path, source: Path, masks: np.ndarray) -> None:
+    """Write a labelled video so that its folder is whole or absent."""
+    partial = target.with_name(f".{target.name}.partial")
+    if partial.exists():  # what an interrupted run left
+        for path in partial.iterdir():
+            path.unlink()
+    partial.mkdir(exist_ok=True)
+    for index in frame_indices(source):
+        frame_path(partial, index).symlink_to(frame_path(source.resolve(), index))
+    np.save(partial / MASK_FILE, masks)
+    partial.rename(target)

@@ -1,0 +1,28 @@
+"""The registry of evaluators: what a training run is measured by."""
+
+from collections.abc import Callable
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.evaluation import DatasetEvaluators
+from vps_d2.d2.utils.registry import Registry
+from vps_d2.io.errors import UserError
+
+EVALUATOR_REGISTRY = Registry("EVALUATOR")
+EVALUATOR_REGISTRY.__doc__ = """
+Evaluators, by the name that TEST.EVALUATORS gives. One is called as
+``evaluator(cfg, dataset_name)`` and gives a :class:`DatasetEvaluator`.
+"""
+
+
+def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+    """Build all evaluators of TEST.EVALUATORS for one data set.
+
+    Raises:
+        UserError: if one of the names is no evaluator.
+    """
+    for name in cfg.TEST.EVALUATORS:
+        if name not in EVALUATOR_REGISTRY:
+            names = ", ".join(sorted(known for known, _ in EVALUATOR_REGISTRY))
+            raise UserError(f'TEST.EVALUATORS "{name}" is no evaluator; use some of {names}.')
+    builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
+    return DatasetEvaluators([build(cfg, dataset_name) for build in builders])

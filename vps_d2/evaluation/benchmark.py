@@ -1,0 +1,272 @@
+"""How fast the parts of the project are on this machine.
+
+Every figure is the median of repeats after a warm-up. Models have random weights: their speed does
+not depend on them, but for Mask R-CNN, whose inference takes longer the more it detects.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vps_d2.config.loading import load_config
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.utils.events import EventStorage
+from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
+from vps_d2.data.video import (
+    MASK_FILE,
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    find_videos,
+    frame_path,
+    read_frames,
+    read_masks,
+)
+from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.inference.models import LoadedModel
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.build import MAPPERS, build_model, check_model
+
+PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Args:
+        name: of what was measured.
+        value: the median.
+        unit: of the value.
+        repeats: how many measurements it is the median of.
+    """
+
+    name: str
+    value: float
+    unit: str
+    repeats: int
+
+
+def median_seconds(step: Callable[[], object], repeats: int) -> float:
+    """Return the median time of ``step`` in seconds, after one call that is not counted."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+class Benchmark:
+    """The measurements, each a method that returns its figures.
+
+    Args:
+        data: folder of labelled videos.
+        predictor_config: file of the video predictor.
+        segmenter_config: file of the segmenter of frames.
+        mask_predictor_config: file of the predictor of masks.
+        device: to measure models on.
+        repeats: of each measurement.
+        batch_size: videos, and frames, in a batch.
+
+    Raises:
+        UserError: if there are no videos, or a configuration is wrong or of another kind of model.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        predictor_config: Path,
+        segmenter_config: Path,
+        mask_predictor_config: Path,
+        *,
+        device: str = "cpu",
+        repeats: int = 5,
+        batch_size: int = 4,
+    ) -> None:
+        self.folders = find_videos(data)
+        self.device = device
+        self.configs = {
+            "predictor": self._load("predictor", predictor_config),
+            "segmenter": self._load("segmenter", segmenter_config),
+            "mask_predictor": self._load("mask_predictor", mask_predictor_config),
+        }
+        self.repeats = repeats
+        self.batch_size = batch_size
+
+    def _figure(self, name: str, value: float, unit: str) -> Figure:
+        return Figure(name, value, unit, self.repeats)
+
+    def _folder(self, index: int) -> Path:
+        return self.folders[index % len(self.folders)]
+
+    def loader(self) -> list[Figure]:
+        """Measure reading and decoding frames, in one thread."""
+        count = min(len(self.folders), 8)
+
+        def step() -> None:
+            for folder in self.folders[:count]:
+                read_frames(folder, range(NUM_FRAMES))
+
+        seconds = median_seconds(step, self.repeats)
+        return [self._figure("loader", count * NUM_FRAMES / seconds, "frames/s")]
+
+    def predictor(self) -> list[Figure]:
+        """Measure training and inference of the video predictor."""
+        return self._model("predictor", "s/video")
+
+    def segmenter(self) -> list[Figure]:
+        """Measure training and inference of the segmenter."""
+        return self._model("segmenter", "s/frame")
+
+    def _model(self, kind: str, unit: str) -> list[Figure]:
+        figures = []
+        for precision, reduced in PRECISIONS.items():
+            loaded = self._build(kind, reduced)
+            name = loaded.cfg.MODEL.META_ARCHITECTURE
+            train, infer = self._inputs(kind, True), self._inputs(kind, False)
+            optimizer = torch.optim.SGD(loaded.model.parameters(), lr=1e-6)
+            loaded.model.train()
+            step = self._training_step(loaded, optimizer, train)
+            seconds = median_seconds(step, self.repeats) / len(train)
+            figures.append(self._figure(f"{name} training, {precision}", seconds, unit))
+            loaded.model.eval()
+            seconds = median_seconds(partial(loaded.__call__, infer), self.repeats) / len(infer)
+            figures.append(self._figure(f"{name} inference, {precision}", seconds, unit))
+        return figures
+
+    def _load(self, kind: str, config: Path) -> CfgNode:
+        cfg = load_config(config)
+        cfg.MODEL.DEVICE = self.device
+        try:
+            check_model(cfg)
+        except UserError as error:
+            raise UserError(f"{config}: {error}") from error
+        told = next((each for each, names in MAPPERS.items() if cfg.INPUT.MAPPER in names), kind)
+        if told != kind:
+            raise UserError(
+                f"{config} is of a {told.replace('_', ' ')}, as its INPUT.MAPPER "
+                f"{cfg.INPUT.MAPPER} says; give one of a {kind.replace('_', ' ')}."
+            )
+        return cfg
+
+    def _build(self, kind: str, reduced: bool) -> LoadedModel:
+        cfg = self.configs[kind].clone()
+        cfg.MODEL.CHANNELS_LAST = reduced
+        cfg.SOLVER.AMP.ENABLED = reduced
+        cfg.SOLVER.AMP.DTYPE = "bfloat16"
+        torch.manual_seed(0)
+        return LoadedModel(build_model(cfg), cfg)
+
+    def _inputs(self, kind: str, training: bool) -> list[dict[str, Any]]:
+        inputs = []
+        for index in range(self.batch_size):
+            folder = self._folder(index)
+            height, width = read_frames(folder, [0]).shape[1:3]
+            record: dict[str, Any] = {"height": height, "width": width}
+            if kind == "predictor":
+                record |= {"video_id": index, "video_name": folder.name, "folder": str(folder)}
+                record["num_frames"] = NUM_FRAMES
+                clips = FutureFramesMapper(
+                    is_train=training, num_input_frames=11, num_target_frames=11
+                )
+                inputs.append(clips(record))
+            else:
+                record |= {"file_name": str(frame_path(folder, 10)), "image_id": index}
+                record |= {"mask_file_name": str(folder / MASK_FILE), "mask_index": 10}
+                inputs.append(FrameMapper(is_train=training)(record))
+        return inputs
+
+    def _training_step(
+        self, loaded: LoadedModel, optimizer: torch.optim.Optimizer, inputs: list[dict[str, Any]]
+    ) -> Callable[[], None]:
+        amp = loaded.cfg.SOLVER.AMP.ENABLED
+        kind = torch.device(self.device).type
+
+        def step() -> None:
+            context = torch.autocast(kind, dtype=torch.bfloat16) if amp else nullcontext()
+            with EventStorage(), context:
+                loss = sum(loaded.model(inputs).values())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return step
+
+    def mask_predictor(self) -> list[Figure]:
+        """Measure inference of the predictor of masks, from true ones, in a batch of 4 times."""
+        loaded = self._build("mask_predictor", True)
+        loaded.model.eval()
+        inputs = [
+            {"masks": torch.from_numpy(read_masks(self._folder(index))[:NUM_INPUT_FRAMES].copy())}
+            for index in range(4 * self.batch_size)
+        ]
+        seconds = median_seconds(partial(loaded.__call__, inputs), self.repeats) / len(inputs)
+        name = f"{loaded.cfg.MODEL.META_ARCHITECTURE} inference, bfloat16"
+        return [self._figure(name, 1000 * seconds, "ms/video")]
+
+    def pipeline(self) -> list[Figure]:
+        """Measure the pipeline, in bfloat16 and channels_last."""
+        models = [self._build(kind, True) for kind in ("predictor", "segmenter")]
+        for loaded in models:
+            loaded.model.eval()
+        pipeline = FutureMaskPredictor(*models, batch_size=self.batch_size)
+        frames = np.stack(
+            [read_frames(self._folder(index), range(11)) for index in range(self.batch_size)]
+        )
+        seconds = median_seconds(lambda: pipeline(frames), self.repeats)
+        return [self._figure("pipeline", self.batch_size / seconds, "videos/s")]
+
+
+def generator_figure(generate: Callable[[Path, int], None], repeats: int, count: int) -> Figure:
+    """Measure making videos, files included and the start of the tool left out.
+
+    Args:
+        generate: makes so many videos in a folder, in one process.
+        repeats: of the measurement.
+        count: of videos.
+    """
+    speeds = []
+    for _ in range(repeats):
+        seconds = []
+        for number in (1, 1 + count):
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.perf_counter()
+                generate(Path(folder), number)
+                seconds.append(time.perf_counter() - start)
+        speeds.append(count / max(seconds[1] - seconds[0], 1e-9))
+    return Figure("generator", statistics.median(speeds), "videos/s", repeats)
+
+
+def format_table(figures: list[Figure]) -> str:
+    """Return figures as a table, and how much faster reduced precision is."""
+    lines = [f"{each.name:<48}{each.value:>10.3f} {each.unit}" for each in figures]
+    values = {each.name: each.value for each in figures}
+    plain, fast = PRECISIONS
+    for name, value in values.items():
+        other = values.get(name.replace(plain, fast))
+        if name.endswith(plain) and other:
+            lines.append(f"{name.split(',')[0] + ', gain':<48}{value / other:>10.2f} x")
+    return "\n".join(lines)
+
+
+def to_report(figures: list[Figure], device: str) -> dict[str, Any]:
+    """Return figures and the machine, for JSON."""
+    on_gpu = torch.device(device).type == "cuda"
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "figures": [asdict(each) for each in figures],
+    }

@@ -1,0 +1,322 @@
+"""Every configured method on the same videos: scores, sizes, times and pictures in one page.
+
+A method is a file of ``configs/pipeline``. What its PIPELINE.TITLE and PIPELINE.TRAINING say stands
+in the table; a method whose weights are not there, or that names none, is listed as not run.
+
+Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 with class numbers 0-48.
+"""
+
+import base64
+import html
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.config.loading import load_config
+from vps_d2.config.pipeline import load_pipeline_config, model_nodes
+from vps_d2.d2.config import CfgNode
+from vps_d2.data.video import (
+    NUM_FRAMES,
+    NUM_INPUT_FRAMES,
+    encode_frame,
+    find_videos,
+    read_frames,
+)
+from vps_d2.evaluation.compare import load_masks, score_masks
+from vps_d2.evaluation.metrics import JaccardIndex
+from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.io.checkpoints import local_path
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+from vps_d2.visualization.drawing import colorize_mask
+
+_NUM_PICTURES = 12
+
+
+@dataclass
+class Method:
+    """One row of the table.
+
+    Args:
+        name: of its file.
+        cfg: its configuration.
+        missing: weights that are not there.
+        masks: predicted masks of frame 22, ``(N, H, W)``; None if it was not run.
+        scores: of :func:`score_masks`.
+        segmentation: Jaccard index of its segmenter on the true frames 22.
+        parameters: of all its models.
+        milliseconds: for a video.
+        per_video: mean Jaccard index of the objects of each video, ``(N,)``.
+    """
+
+    name: str
+    cfg: CfgNode
+    missing: list[str] = field(default_factory=list)
+    masks: np.ndarray | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    segmentation: float = float("nan")
+    parameters: int = 0
+    milliseconds: float = float("nan")
+    per_video: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        return self.cfg.PIPELINE.TITLE or self.name
+
+
+def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
+    """Read every configuration of a folder.
+
+    Args:
+        folder: such as ``configs/pipeline``.
+        opts: keys and values that override each of them.
+
+    Raises:
+        UserError: if there is none, or one of them is wrong.
+    """
+    methods = []
+    for path in sorted(Path(folder).glob("*.yaml")):
+        cfg = load_pipeline_config(path, opts)
+        missing = [_missing_weights(node) for node in model_nodes(cfg) if node.CONFIG_FILE]
+        methods.append(Method(path.stem, cfg, [name for name in missing if name]))
+    if not methods:
+        raise UserError(f"{folder} holds no configuration; give a folder such as configs/pipeline.")
+    return methods
+
+
+def _missing_weights(node: CfgNode) -> str:
+    """Return what to call the weights of a model that are not there; "" if they are, or a URL."""
+    weights = local_path(node.WEIGHTS or load_config(node.CONFIG_FILE).MODEL.WEIGHTS)
+    if not weights:
+        return f"weights of {Path(node.CONFIG_FILE).name}"
+    return "" if "://" in weights or Path(weights).is_file() else Path(weights).name
+
+
+def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
+    """Run all methods whose weights are there, and fill in their results.
+
+    Args:
+        methods: changed in place.
+        root: folder of labelled videos.
+
+    Returns:
+        the true masks of frame 22, ``(N, H, W)``.
+
+    Raises:
+        UserError: if a video or a configuration cannot be read.
+    """
+    folders = find_videos(root)
+    truth = load_masks(Path(root))
+    for method in methods:
+        if not method.missing:
+            _run(method, folders, truth)
+    return truth
+
+
+def _run(method: Method, folders: Sequence[Path], truth: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config(method.cfg)
+    needed = [*range(NUM_INPUT_FRAMES), NUM_FRAMES - 1]
+    masks, segmented, seconds = [], [], 0.0
+    starts = range(0, len(folders), pipeline.batch_size)
+    for start in tqdm(starts, desc=method.name, unit="batch"):
+        batch = folders[start : start + pipeline.batch_size]
+        clips = np.stack([read_frames(folder, needed) for folder in batch])
+        begin = time.perf_counter()
+        predictions = pipeline(clips[:, :NUM_INPUT_FRAMES])
+        seconds += time.perf_counter() - begin
+        masks += [prediction.mask for prediction in predictions]
+        segmented.append(pipeline.segment(clips[:, -1]))
+    method.masks = np.stack(masks)
+    method.scores = score_masks(method.masks, truth)
+    method.segmentation = score_masks(np.concatenate(segmented), truth)["jaccard"]
+    models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
+    method.parameters = sum(
+        parameter.numel()
+        for loaded in models
+        if loaded is not None
+        for parameter in loaded.model.parameters()
+    )
+    method.milliseconds = 1000 * seconds / len(folders)
+    method.per_video = np.array(
+        [_score_video(guess, true) for guess, true in zip(method.masks, truth, strict=True)]
+    )
+
+
+def _score_video(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean Jaccard index of the objects that are in either mask; 1 if there are none."""
+    index = JaccardIndex()
+    index.update(predicted, truth)
+    objects = index.per_class()[1:]
+    return 1.0 if np.isnan(objects).all() else float(np.nanmean(objects))
+
+
+HEADER = (
+    "method",
+    "Jaccard of frame 22",
+    "95 % interval",
+    "segmentation alone",
+    "parameters",
+    "ms per video",
+    "training",
+)
+
+
+def table_rows(methods: Sequence[Method]) -> list[tuple[str, ...]]:
+    """Return the cells of the table, the best method first; those not run last."""
+    ran = sorted((m for m in methods if m.scores), key=lambda m: -m.scores["jaccard"])
+    rows: list[tuple[str, ...]] = []
+    for method in ran:
+        low, high = method.scores["jaccard_interval"]
+        rows.append(
+            (
+                method.title,
+                f"{method.scores['jaccard']:.3f}",
+                f"{low:.3f} - {high:.3f}",
+                f"{method.segmentation:.3f}",
+                f"{method.parameters / 1e6:.1f} M",
+                f"{method.milliseconds:.0f}",
+                method.cfg.PIPELINE.TRAINING,
+            )
+        )
+    for method in methods:
+        if not method.scores:
+            note = f"not run: {', '.join(method.missing)} missing"
+            rows.append((method.title, "", "", "", "", "", note))
+    return rows
+
+
+def format_markdown(methods: Sequence[Method], title: str) -> str:
+    """Return the table in Markdown."""
+    lines = [f"# {title}", "", _markdown_row(HEADER), _markdown_row(("---",) * len(HEADER))]
+    return "\n".join([*lines, *map(_markdown_row, table_rows(methods))]) + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def choose_videos(methods: Sequence[Method], count: int = _NUM_PICTURES) -> list[int]:
+    """Return videos to show: each method's best and worst, then others spread evenly."""
+    ran = [method for method in methods if method.scores]
+    if not ran:
+        return []
+    total = len(ran[0].per_video)
+    extremes = [int(index) for m in ran for index in (m.per_video.argmax(), m.per_video.argmin())]
+    spread = [int(index) for index in np.linspace(0, total - 1, min(count, total))]
+    chosen = list(dict.fromkeys([*extremes, *spread]))
+    return sorted(chosen[: max(count, len(set(extremes)))])
+
+
+def format_html(methods: Sequence[Method], root: str | Path, truth: np.ndarray, title: str) -> str:
+    """Return a page with everything in it, which opens without a server.
+
+    Args:
+        methods: that were run.
+        root: folder of the videos.
+        truth: masks of frame 22, ``(N, H, W)``.
+        title: of the page.
+    """
+    ran = [method for method in methods if method.scores]
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in table_rows(methods)
+    )
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
+        "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
+        "td,th{border:1px solid #ccc;padding:3px 8px;text-align:left}"
+        "figure{display:inline-block;margin:2px}figcaption{font-size:12px}"
+        "img{width:240px;image-rendering:pixelated}</style>"
+        f"<h1>{html.escape(title)}</h1><table><tr>{head}</tr>{body}</table>"
+        f"<h2>Videos</h2>{_videos_html(ran, find_videos(root), truth)}"
+        f"<h2>Classes</h2>{_classes_html(ran)}"
+    )
+
+
+def _videos_html(ran: Sequence[Method], folders: Sequence[Path], truth: np.ndarray) -> str:
+    parts = []
+    for index in choose_videos(ran):
+        frames = read_frames(folders[index], [NUM_INPUT_FRAMES - 1, NUM_FRAMES - 1])
+        pictures = [("frame 11", frames[0]), ("frame 22", frames[1])]
+        pictures.append(("true mask", colorize_mask(truth[index])))
+        for method in ran:
+            assert method.masks is not None
+            label = f"{method.title}: {method.per_video[index]:.2f}"
+            pictures.append((label, colorize_mask(method.masks[index])))
+        figures = "".join(
+            f"<figure><img src='{_data_url(picture)}'><figcaption>{html.escape(text)}"
+            "</figcaption></figure>"
+            for text, picture in pictures
+        )
+        parts.append(f"<h3>{html.escape(folders[index].name)}</h3>{figures}")
+    return "".join(parts)
+
+
+def _classes_html(ran: Sequence[Method]) -> str:
+    if not ran:
+        return ""
+    head = "".join(f"<th>{html.escape(method.title)}</th>" for method in ran)
+    rows = []
+    for name in ran[0].scores["per_class"]:
+        values = [method.scores["per_class"][name] for method in ran]
+        cells = "".join(f"<td>{'' if v is None else f'{v:.3f}'}</td>" for v in values)
+        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
+    return f"<table><tr><th>class</th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _data_url(picture: np.ndarray) -> str:
+    return f"data:image/png;base64,{base64.b64encode(encode_frame(picture).tobytes()).decode()}"
+
+
+def write_leaderboard(
+    methods: Sequence[Method], root: str | Path, truth: np.ndarray, out: str | Path
+) -> list[Path]:
+    """Write ``leaderboard.md``, ``.json`` and ``.html``; what was not measured is null in the JSON.
+
+    Returns:
+        their paths.
+
+    Raises:
+        UserError: if they cannot be written.
+    """
+    out = Path(out)
+    title = f"Leaderboard on {Path(root).name} ({len(truth)} videos)"
+    report = {
+        method.name: {
+            "title": method.title,
+            "training": method.cfg.PIPELINE.TRAINING,
+            "missing": method.missing,
+            "segmentation": _finite(method.segmentation),
+            "parameters": method.parameters,
+            "milliseconds": _finite(method.milliseconds),
+            "per_video": method.per_video.tolist(),
+            **method.scores,
+        }
+        for method in methods
+    }
+    contents = {
+        "leaderboard.md": format_markdown(methods, title),
+        "leaderboard.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
+        "leaderboard.html": format_html(methods, root, truth, title),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            with write_whole(str(out / name)) as file:
+                file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); choose another.") from error
+    return [out / name for name in contents]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

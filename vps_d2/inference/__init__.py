@@ -1,0 +1,1 @@
+"""Loaded models, and what they say of videos."""

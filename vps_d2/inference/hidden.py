@@ -1,0 +1,362 @@
+"""Run the pipeline over a folder of videos, into files, so that it can be interrupted at any time.
+
+Videos are taken in batches that depend on nothing but their list and the batch size, and a batch
+belongs to one shard. So one run, an interrupted and resumed one, and any number of shards write the
+same bytes.
+
+A shard writes its masks to ``OUT/parts/`` and notes there which of its batches are on the disk. The
+shard that finishes last joins the parts into ``OUT/hidden_masks.npy``.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vps_d2.config.pipeline import model_nodes
+from vps_d2.d2.config import CfgNode
+from vps_d2.data.faults import Fault, faults_error, scan_split
+from vps_d2.data.video import (
+    NUM_INPUT_FRAMES,
+    FaultError,
+    duplicate_reason,
+    frame_path,
+    frame_size_reason,
+    group_videos,
+    read_frames,
+)
+from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+from vps_d2.io.pictures import write_gif
+from vps_d2.io.prefetch import prefetch
+from vps_d2.visualization.films import VideoPictures
+
+MASKS_FILE = "hidden_masks.npy"
+VIDEOS_FILE = "videos.txt"
+SKIPPED_FILE = "skipped.txt"
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the output.
+
+    Args:
+        folder: the video.
+        reason: why it cannot be read; "" if it can.
+    """
+
+    folder: Path
+    reason: str = ""
+
+
+@dataclass
+class Progress:
+    """What of a shard is on the disk.
+
+    Args:
+        run: fingerprint of the run, so that another one's is not continued.
+        batches: how many of the shard's batches are done.
+        complete: whether that is all of them.
+        skipped: faults of the videos written as background.
+    """
+
+    run: str
+    batches: int = 0
+    complete: bool = False
+    skipped: list[str] = field(default_factory=list)
+
+
+def list_videos(root: Path, skip_faulty: bool) -> tuple[list[Video], tuple[int, int]]:
+    """List the videos of a folder and look them over.
+
+    Args:
+        root: folder of videos with 11 frames or more.
+        skip_faulty: list faulty videos with their reason instead of stopping.
+
+    Returns:
+        the videos in order of their number, one for each number, and the height and width of
+        their frames.
+
+    Raises:
+        UserError: if there are faults and ``skip_faulty`` is False, or no faultless video.
+    """
+    scans, faults = scan_split(root, kind="hidden", progress=True)
+    if (faults and not skip_faulty) or not scans:
+        way_out = "give --skip-faulty to write background for what cannot be read"
+        raise faults_error(str(root), faults, way_out if scans else "")
+    assert scans[0].size is not None
+    reasons = _reasons(faults)
+    videos = []
+    for number, group in group_videos(root).items():
+        reason = duplicate_reason(number, group) if len(group) > 1 else ""
+        videos.append(Video(group[0], reason or reasons.get(group[0], "")))
+    return videos, scans[0].size
+
+
+def _reasons(faults: Sequence[Fault]) -> dict[Path, str]:
+    reasons: dict[Path, str] = {}
+    for fault in faults:
+        inside = fault.path.suffix == ".png"
+        folder = fault.path.parent if inside else fault.path
+        reason = f"{fault.path.name}: {fault.reason}" if inside else fault.reason
+        reasons[folder] = f"{reasons[folder]}; {reason}" if folder in reasons else reason
+    return reasons
+
+
+class HiddenInference:
+    """Predict and segment every video of a folder.
+
+    Args:
+        pipeline: that does it.
+        root: folder of videos.
+        output: folder for the results.
+        run: whatever, besides the videos, decides about the result, as :func:`run_fingerprint`
+            gives it: a run with another value is not resumed, and not joined with this one.
+        shard: index and number of shards.
+        batch_size: videos at a time.
+        save_frames: write the predicted frames to ``frames/<video>.npy``.
+        num_gifs: how many videos, the first ones, to draw to ``gifs/<video>.gif``.
+        skip_faulty: write background for a faulty video instead of stopping.
+
+    Raises:
+        UserError: if frames are to be saved that the pipeline does not predict, or as
+            :func:`list_videos` does.
+    """
+
+    def __init__(
+        self,
+        pipeline: FutureMaskPredictor,
+        root: Path,
+        output: Path,
+        *,
+        run: str = "",
+        shard: tuple[int, int] = (0, 1),
+        batch_size: int = 8,
+        save_frames: bool = False,
+        num_gifs: int = 0,
+        skip_faulty: bool = False,
+    ) -> None:
+        if save_frames and pipeline.predictor is None:
+            raise UserError(
+                "--save-frames: the pipeline predicts no frames, as its PIPELINE.PREDICTOR is "
+                "empty; leave the option out, or give a pipeline with a predictor."
+            )
+        self.pipeline = pipeline
+        self.output = output
+        self.shard = shard
+        self.save_frames = save_frames
+        self.num_gifs = num_gifs
+        self.skip_faulty = skip_faulty
+        self.videos, self.size = list_videos(root, skip_faulty)
+        starts = range(0, len(self.videos), batch_size)
+        self.batches = [range(s, min(s + batch_size, len(self.videos))) for s in starts]
+        videos = [(video.folder.name, _size_of_last_input(video.folder)) for video in self.videos]
+        extras = [save_frames, num_gifs]
+        text = json.dumps([run, videos, batch_size, self.size, shard[1], extras])
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        self.parts = output / "parts"
+
+    def __call__(self, resume: bool = False) -> bool:
+        """Run this shard, and join the parts if it is the last.
+
+        Args:
+            resume: continue what an earlier run with the same arguments left.
+
+        Returns:
+            whether ``hidden_masks.npy`` is now complete.
+
+        Raises:
+            UserError: if the earlier run was another one, a video is faulty, or the disk refuses.
+        """
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            if resume and self._is_joined():
+                return True
+            self._work(self._start(resume))
+            return self._join()
+        except OSError as error:
+            raise UserError(
+                f"{self.output} cannot be written ({error}); make room, or give another folder."
+            ) from error
+
+    def _path(self, kind: str, index: int) -> Path:
+        return self.parts / f"{kind}_{index}_of_{self.shard[1]}"
+
+    def _read_progress(self, index: int) -> Progress | None:
+        try:
+            return Progress(**json.loads(self._path("progress", index).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _joined_run(self) -> str:
+        """Return the fingerprint of the run whose parts were joined last, "" if there is none."""
+        done = self.parts / "joined"
+        return done.read_text() if done.exists() else ""
+
+    def _is_joined(self) -> bool:
+        results = (self.output / MASKS_FILE, self.output / VIDEOS_FILE)
+        return self._joined_run() == self.fingerprint and all(path.exists() for path in results)
+
+    def _start(self, resume: bool) -> Progress:
+        index, count = self.shard
+        progress = self._read_progress(index) if resume else None
+        earlier = progress.run if progress is not None else self._joined_run()
+        if resume and earlier not in ("", self.fingerprint):
+            raise UserError(
+                f"{self.output} holds a run of other videos, models or settings; give the same "
+                "ones to resume it, or leave out --resume to start anew."
+            )
+        (self.parts / "joined").unlink(missing_ok=True)
+        masks = self._path("masks", index)
+        if progress is None or not masks.exists():
+            progress = Progress(self.fingerprint)
+            _write_json(self._path("progress", index), progress)
+            rows = sum(map(len, self.batches[index::count]))
+            np.lib.format.open_memmap(masks, "w+", np.uint8, (rows, *self.size)).flush()
+        return progress
+
+    def _work(self, progress: Progress) -> None:
+        index, count = self.shard
+        mine = self.batches[index::count]
+        todo = mine[progress.batches :]
+        row = sum(map(len, mine[: progress.batches]))
+        masks = np.lib.format.open_memmap(self._path("masks", index), "r+")
+        bar = tqdm(total=sum(map(len, mine)), initial=row, desc="predicting", unit="video")
+        with bar:
+            for batch, frames, faults in prefetch(self._read, todo):
+                good = [video for video in batch if video not in faults]
+                for video, fault in faults.items():
+                    bar.write(f"written as background: {fault}")
+                    progress.skipped.append(fault)
+                    masks[row + video - batch.start] = 0
+                predictions = self.pipeline(frames) if good else []
+                for video, clip, prediction in zip(good, frames, predictions, strict=True):
+                    masks[row + video - batch.start] = prediction.mask
+                    self._write_extras(video, clip, prediction)
+                row += len(batch)
+                masks.flush()
+                progress.batches += 1
+                _write_json(self._path("progress", index), progress)
+                bar.update(len(batch))
+        progress.complete = True
+        _write_json(self._path("progress", index), progress)
+
+    def _read(self, batch: range) -> tuple[range, np.ndarray, dict[int, str]]:
+        clips: list[np.ndarray] = []
+        faults: dict[int, str] = {}
+        for index in batch:
+            video = self.videos[index]
+            if video.reason:
+                faults[index] = f"{video.folder}: {video.reason}"
+                continue
+            try:
+                clip = read_frames(video.folder, range(NUM_INPUT_FRAMES))
+                if clip.shape[1:3] != self.size:
+                    reason = frame_size_reason(clip.shape[1:3], self.size)
+                    raise FaultError(video.folder, reason)
+            except FaultError as error:
+                if not self.skip_faulty:
+                    raise UserError(
+                        f"{error.path}: {error.reason}; {error.advice}, or give --skip-faulty to "
+                        "write background for it."
+                    ) from error
+                faults[index] = f"{error.path}: {error.reason}"
+                continue
+            clips.append(clip)
+        return batch, np.stack(clips) if clips else np.zeros((0,), np.uint8), faults
+
+    def _write_extras(self, video: int, clip: np.ndarray, prediction: FuturePrediction) -> None:
+        name = self.videos[video].folder.name
+        if self.save_frames:
+            path = self.output / "frames" / f"{name}.npy"
+            path.parent.mkdir(exist_ok=True)
+            with write_whole(str(path)) as file:
+                np.save(file, prediction.frames)
+        if video < self.num_gifs:
+            film = VideoPictures(name, clip, prediction=prediction).film()
+            write_gif(self.output / "gifs" / f"{name}.gif", film)
+
+    def _join(self) -> bool:
+        """Join the parts if all are complete; of shards that finish together, one does it."""
+        count = self.shard[1]
+        with open(self.parts / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._is_joined():
+                return True
+            done = [self._read_progress(index) for index in range(count)]
+            for index, part in enumerate(done):
+                if part and part.complete and part.run != self.fingerprint:
+                    logging.getLogger(__name__).warning(
+                        "%s: shard %d of %d was run on other videos, models or settings than "
+                        "shard %d, so they are not joined; run one again with those of the other.",
+                        *(self.output, index, count, self.shard[0]),
+                    )
+            if not all(p and p.complete and p.run == self.fingerprint for p in done):
+                return False
+            partial = self.output / f".{MASKS_FILE}.partial"
+            shape = (len(self.videos), *self.size)
+            masks = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+            for index in range(count):
+                part = np.load(self._path("masks", index), mmap_mode="r")
+                row = 0
+                for batch in self.batches[index::count]:
+                    masks[batch.start : batch.stop] = part[row : row + len(batch)]
+                    row += len(batch)
+            masks.flush()
+            os.replace(partial, self.output / MASKS_FILE)
+            names = [video.folder.name for video in self.videos]
+            _write_lines(self.output / VIDEOS_FILE, names)
+            skipped = sorted(line for p in done if p for line in p.skipped)
+            if skipped:
+                _write_lines(self.output / SKIPPED_FILE, skipped)
+            else:
+                (self.output / SKIPPED_FILE).unlink(missing_ok=True)
+            _write_lines(self.parts / "joined", [self.fingerprint], end="")
+            for index in range(count):
+                self._path("masks", index).unlink()
+                self._path("progress", index).unlink()
+        return True
+
+
+def _write_json(path: Path, progress: Progress) -> None:
+    _write_lines(path, [json.dumps(asdict(progress))])
+
+
+def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
+    with write_whole(str(path)) as file:
+        file.write("".join(f"{line}{end}" for line in lines).encode())
+
+
+def _size_of_last_input(folder: Path) -> int:
+    """Return the bytes of a video's last input frame, 0 if it is missing.
+
+    It tells videos of one name apart. All frames would do so too, but then a run that stopped at a
+    spoilt one could never be resumed after its repair.
+    """
+    path = frame_path(folder, NUM_INPUT_FRAMES - 1)
+    return path.stat().st_size if path.is_file() else 0
+
+
+def run_fingerprint(cfg: CfgNode, pipeline: FutureMaskPredictor) -> str:
+    """Return what, besides the videos, decides about a result, wherever the files lie.
+
+    Args:
+        cfg: of the pipeline.
+        pipeline: built from it.
+
+    Returns:
+        the settings as YAML, with the fingerprints of the models in the place of their paths.
+    """
+    cfg = cfg.clone()
+    models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
+    for node, loaded in zip(model_nodes(cfg), models, strict=True):
+        node.CONFIG_FILE, node.WEIGHTS = loaded.fingerprint() if loaded else "", ""
+    return cfg.PIPELINE.dump()

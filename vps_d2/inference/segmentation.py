@@ -1,0 +1,72 @@
+"""Segmentation of single frames by a trained model.
+
+Shapes: ``N`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uint8 class maps.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vps_d2.data.mappers import to_tensor
+from vps_d2.inference.models import LoadedModel
+from vps_d2.modeling.outputs import confidence, output_to_mask
+
+
+class FrameSegmenter:
+    """Segment frames, a batch at a time.
+
+    Args:
+        model: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
+        score_thresh: instances below it are not painted.
+        batch_size: frames on the device at a time.
+    """
+
+    def __init__(self, model: LoadedModel, *, score_thresh: float, batch_size: int) -> None:
+        self.model = model
+        self.score_thresh = score_thresh
+        self.batch_size = batch_size
+
+    def outputs(self, frames: np.ndarray) -> Iterator[dict[str, Any]]:
+        """Yield what the model says of each frame of ``(N, H, W, 3)``, as it says it."""
+        height, width = frames.shape[1:3]
+        for start in range(0, len(frames), self.batch_size):
+            batch = frames[start : start + self.batch_size]
+            yield from self.model(
+                [{"image": to_tensor(frame), "height": height, "width": width} for frame in batch]
+            )
+
+    def segment(
+        self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
+    ) -> np.ndarray:
+        """Segment frames.
+
+        Args:
+            frames: ``(N, H, W, 3)``.
+            classes: for each frame the class numbers that may be in it, None for all.
+
+        Returns:
+            masks ``(N, H, W)``.
+        """
+        masks = np.zeros(frames.shape[:3], np.uint8)
+        for index, output in enumerate(self.outputs(frames)):
+            allowed = None if classes is None else classes[index]
+            masks[index] = output_to_mask(output, self.score_thresh, allowed)
+        return masks
+
+    def label(self, frames: np.ndarray) -> tuple[np.ndarray, float]:
+        """Segment frames ``(N, H, W, 3)``, and say how sure the model is of what it found.
+
+        Returns:
+            masks ``(N, H, W)``, and the mean probability of the objects' pixels, 0 of no object.
+        """
+        masks, total, pixels = np.zeros(frames.shape[:3], np.uint8), 0.0, 0
+        for index, output in enumerate(self.outputs(frames)):
+            masks[index] = output_to_mask(output, self.score_thresh)
+            probability, count = confidence(output, self.score_thresh)
+            total, pixels = total + probability, pixels + count
+        return masks, total / pixels if pixels else 0.0
+
+    def fingerprint(self) -> str:
+        """Return a hash of the model, the same wherever it lies and runs."""
+        return self.model.fingerprint()

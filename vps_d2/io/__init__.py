@@ -1,0 +1,1 @@
+"""Files: whole or absent, read safely; errors of one sentence."""

@@ -1,0 +1,134 @@
+"""Checkpoint files on disk, read without running code."""
+
+import os
+import pickle
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+
+# What PyTorch's message says of a pickle that names a function or class.
+_FOREIGN_GLOBAL = re.compile(
+    r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
+)
+
+_SHIPPED = "package://"
+
+
+def local_path(path: str) -> str:
+    """Return the file of the shipped weights that ``package://name`` means; others stay."""
+    if not path.startswith(_SHIPPED):
+        return path
+    return str(Path(__file__).parent.parent / "weights" / path.removeprefix(_SHIPPED))
+
+
+def read_checkpoint(path: str) -> Any:
+    """Read a checkpoint into host memory, with ``torch.load(weights_only=True)``.
+
+    Args:
+        path: of a file that ``torch.save`` wrote.
+
+    Raises:
+        UserError: if the file is missing, is damaged, or would run code when read: a ``.pkl``, or
+            one whose pickle calls functions.
+    """
+    if path.endswith(".pkl"):
+        raise UserError(
+            f"checkpoint {path} is a plain pickle, which can run code when it is read; "
+            "convert it to a .pth file of tensors where you trust it."
+        )
+    if not os.path.isfile(path):
+        raise UserError(
+            f"checkpoint {path} is not there; check MODEL.WEIGHTS, or last_checkpoint in the "
+            "output folder of a run to be resumed."
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = _FOREIGN_GLOBAL.search(str(error))
+        if found:
+            raise UserError(
+                f"checkpoint {path} would run code when it is read ({found.group(1)}), so it was "
+                "not read; save its state_dict alone, as tensors."
+            ) from error
+        raise _damaged(path) from error
+    except PermissionError as error:
+        raise UserError(f"checkpoint {path} may not be read; change its permissions.") from error
+    # Cut short at different places, a file fails in the zip reader, the unpickler or the system.
+    except (EOFError, KeyError, IndexError, ValueError, OSError, RuntimeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: str) -> UserError:
+    return UserError(
+        f"checkpoint {path} is damaged or no checkpoint at all; copy or download it again, or go "
+        "back to an older one."
+    )
+
+
+def export_weights(checkpoints: Sequence[str], path: str) -> int:
+    """Write the weights of checkpoints alone, in half precision, as the shipped ones are.
+
+    The mean of the weights of a run's last checkpoints is often better than each of them
+    (stochastic weight averaging, arXiv 1803.05407).
+
+    Args:
+        checkpoints: of a training run, or weights; of several, the mean is written.
+        path: of the new file.
+
+    Returns:
+        its size in bytes.
+
+    Raises:
+        UserError: if a checkpoint cannot be read, holds no weights, those of another model or some
+            that are no numbers or too large for half precision, or if the file is one of the
+            checkpoints or cannot be written.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, checkpoints):
+        raise UserError(f"{path} is one of the checkpoints to be exported; give another file.")
+    first, *others = checkpoints
+    mean = _read_weights(first)
+    for count, checkpoint in enumerate(others, 2):
+        weights = _read_weights(checkpoint)
+        if {name: value.shape for name, value in weights.items()} != {
+            name: value.shape for name, value in mean.items()
+        }:
+            raise UserError(
+                f"checkpoints {first} and {checkpoint} are of different models; give those of one."
+            )
+        for name, value in weights.items():
+            if value.is_floating_point():
+                mean[name] = mean[name] + (value.double() - mean[name]) / count
+    halved = {
+        name: value.half() if value.is_floating_point() else value for name, value in mean.items()
+    }
+    for name, value in halved.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"checkpoint {first} has values in {name} that are no numbers or beyond 65504, the "
+                "largest of half precision; go back to one from before the training went wrong."
+            )
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with write_whole(path) as file:
+            torch.save({"model": halved}, file)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    return os.path.getsize(path)
+
+
+def _read_weights(checkpoint: str) -> dict[str, torch.Tensor]:
+    loaded = read_checkpoint(local_path(checkpoint))
+    weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(map(torch.is_tensor, weights.values()))
+    ):
+        raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
+    return weights

@@ -1,0 +1,106 @@
+"""Checkpoints that are safe to read, and survive a kill at any moment."""
+
+import os
+from typing import Any
+
+import torch
+
+from vps_d2.d2.checkpoint import DetectionCheckpointer
+from vps_d2.io.checkpoints import local_path, read_checkpoint
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+
+
+class SafeCheckpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer that runs no code from a file and writes files whole.
+
+    Weights in half precision load into a model in single precision. Arguments are those of
+    ``DetectionCheckpointer``.
+    """
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Write model, checkpointables and ``kwargs`` to ``<name>.pth``, and tag it as the last.
+
+        Args:
+            name: of the file, without its ending.
+            kwargs: further data, of types that ``torch.load(weights_only=True)`` reads.
+        """
+        self.save_untagged(name, **kwargs)
+        if self.save_dir and self.save_to_disk:
+            # Only now: the tag must never name a file that is not there.
+            self.tag_last_checkpoint(f"{name}.pth")
+
+    def save_untagged(self, name: str, **kwargs: Any) -> None:
+        """Write what :meth:`save` does to a file that a resumed run does not start from."""
+        if not self.save_dir or not self.save_to_disk:
+            return
+        data = {"model": self.model.state_dict()}
+        data.update({key: each.state_dict() for key, each in self.checkpointables.items()})
+        os.makedirs(self.save_dir, exist_ok=True)
+        path = os.path.join(self.save_dir, f"{name}.pth")
+        self.logger.info("Saving checkpoint to %s", path)
+        with write_whole(path) as file:
+            torch.save({**data, **kwargs}, file)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Name the checkpoint that a resumed run starts from.
+
+        Args:
+            last_filename_basename: its file name, without the folder.
+        """
+        with write_whole(os.path.join(self.save_dir, "last_checkpoint")) as file:
+            file.write(last_filename_basename.encode())
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
+        """Load a checkpoint.
+
+        Args:
+            path: or URL; ``package://name`` for the shipped weights; "" loads nothing.
+            checkpointables: which of them to load besides the model; None for all.
+
+        Returns:
+            what else the file holds.
+
+        Raises:
+            UserError: if the file is missing, damaged, would run code, or fits the model nowhere.
+        """
+        path = local_path(path)
+        if path and "://" not in path and not os.path.isfile(path):
+            read_checkpoint(path)  # tells what is wrong
+        self._path = path
+        try:
+            return super().load(path, checkpointables)
+        finally:
+            # Detectron2 forgets this after an error, and then refuses the next load.
+            self._parsed_url_during_load = None
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        # Detectron2 would unpickle these two before it asks _torch_load.
+        if filename.endswith((".pkl", ".pyth")):
+            return {"model": self._torch_load(filename)}
+        return super()._load_file(filename)
+
+    def _torch_load(self, f: str) -> dict[str, Any]:
+        loaded = read_checkpoint(f)
+        weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+        if not isinstance(weights, dict) or not weights:
+            raise UserError(f"checkpoint {f} holds no weights; it needs a state_dict of a model.")
+        return loaded
+
+    def _load_model(self, checkpoint: dict[str, Any]) -> Any:
+        if not checkpoint.get("matching_heuristics"):
+            _check_overlap(self._path, checkpoint["model"], self.model.state_dict())
+        return super()._load_model(checkpoint)
+
+
+def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Tensor]) -> None:
+    shapes = {
+        name.removeprefix("module."): tuple(getattr(value, "shape", ()))
+        for name, value in weights.items()
+    }
+    if model and not any(shapes.get(name) == tuple(value.shape) for name, value in model.items()):
+        raise UserError(
+            f"checkpoint {path} has no weight of this model (it has {next(iter(weights))}, the "
+            f"model wants {next(iter(model))}); check that MODEL.WEIGHTS belongs to "
+            "MODEL.META_ARCHITECTURE and its sizes."
+        )

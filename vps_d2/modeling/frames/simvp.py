@@ -1,0 +1,180 @@
+"""SimVP: video prediction with convolutions alone (arXiv 2206.05099).
+
+Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``C`` channels of a frame,
+``H`` rows, ``W`` columns. Frames are float, of any range.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vps_d2.modeling.frames.translators import TRANSLATORS
+from vps_d2.modeling.precision import use_channels_last
+
+
+class ConvBlock(nn.Sequential):
+    """A 3x3 convolution, group normalisation and SiLU; it can halve or double the resolution.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        downsample: halve rows and columns.
+        upsample: double rows and columns, by pixel shuffle.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        downsample: bool = False,
+        upsample: bool = False,
+    ) -> None:
+        conv = nn.Conv2d(
+            in_channels,
+            4 * out_channels if upsample else out_channels,
+            kernel_size=3,
+            stride=2 if downsample else 1,
+            padding=1,
+        )
+        nn.init.trunc_normal_(conv.weight, std=0.02)
+        assert conv.bias is not None
+        nn.init.zeros_(conv.bias)
+        shuffle = [nn.PixelShuffle(2)] if upsample else []
+        super().__init__(conv, *shuffle, nn.GroupNorm(2, out_channels), nn.SiLU())
+
+
+class SimVPNetwork(nn.Module):
+    """Encoder of single frames, translator over time, decoder with a skip from the encoder.
+
+    With ``T_in == T_out``, ``patch_size`` 1 and ``residual`` off it is the published network. Where
+    the numbers of frames differ, a learned mix over time brings the skip from one to the other.
+
+    Args:
+        num_input_frames: ``T_in``.
+        num_output_frames: ``T_out``.
+        channels: ``C``.
+        hidden_spatial: channels of encoder and decoder (``hid_S``).
+        hidden_temporal: channels of the translator (``hid_T``).
+        num_spatial_layers: layers of encoder and of decoder (``N_S``); every second one changes
+            the resolution.
+        num_temporal_layers: layers of the translator (``N_T``).
+        translator: name in TRANSLATORS.
+        translator_options: arguments that this translator has besides those of all.
+        patch_size: side of the squares of pixels that become channels before the encoder.
+        residual: predict the change against the last input frame. Most pixels of a video keep
+            still, and that need not be learned.
+        channels_last: keep the channels innermost in memory; faster in bfloat16.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_input_frames: int,
+        num_output_frames: int,
+        channels: int = 3,
+        hidden_spatial: int = 64,
+        hidden_temporal: int = 512,
+        num_spatial_layers: int = 4,
+        num_temporal_layers: int = 8,
+        translator: str = "gSTA",
+        translator_options: Mapping[str, Any] | None = None,
+        patch_size: int = 1,
+        residual: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_spatial_layers < 2:
+            raise ValueError(f"SimVP needs at least 2 spatial layers, not {num_spatial_layers}")
+        self.num_input_frames = num_input_frames
+        self.num_output_frames = num_output_frames
+        self.patch_size = patch_size
+        self.residual = residual
+        changes = [layer % 2 == 1 for layer in range(num_spatial_layers)]
+        self.stride = patch_size * 2 ** sum(changes)
+        pixels = channels * patch_size**2
+        self.encoder = nn.ModuleList(
+            ConvBlock(
+                in_channels=pixels if layer == 0 else hidden_spatial,
+                out_channels=hidden_spatial,
+                downsample=change,
+            )
+            for layer, change in enumerate(changes)
+        )
+        self.translator = TRANSLATORS[translator](
+            in_channels=num_input_frames * hidden_spatial,
+            hidden_channels=hidden_temporal,
+            out_channels=num_output_frames * hidden_spatial,
+            num_layers=num_temporal_layers,
+            **(translator_options or {}),
+        )
+        self.decoder = nn.ModuleList(
+            ConvBlock(in_channels=hidden_spatial, out_channels=hidden_spatial, upsample=change)
+            for change in reversed(changes)
+        )
+        self.readout = nn.Conv2d(hidden_spatial, pixels, 1)
+        self.skip_over_time: nn.Module = nn.Identity()
+        if num_input_frames != num_output_frames:
+            self.skip_over_time = nn.Conv3d(num_input_frames, num_output_frames, 1)
+        if residual:
+            # Begin as the copy of the last frame, a strong predictor where little moves.
+            nn.init.zeros_(self.readout.weight)
+            assert self.readout.bias is not None
+            nn.init.zeros_(self.readout.bias)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        if channels_last:
+            use_channels_last(self)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Predict the frames that follow.
+
+        Args:
+            frames: ``(N, T_in, C, H, W)``; H and W need not be multiples of the stride.
+
+        Returns:
+            ``(N, T_out, C, H, W)``.
+        """
+        num_videos, num_frames, channels, height, width = frames.shape
+        if num_frames != self.num_input_frames:
+            raise ValueError(f"expected {self.num_input_frames} frames, got {num_frames}")
+        x = pad_to_multiple(frames.flatten(0, 1), self.stride)
+        if self.patch_size > 1:
+            x = F.pixel_unshuffle(x, self.patch_size)
+        x = x.contiguous(memory_format=self.memory_format)
+        skip = x = self.encoder[0](x)
+        for layer in self.encoder[1:]:
+            x = layer(x)
+        x = x.reshape(num_videos, -1, *x.shape[-2:]).contiguous(memory_format=self.memory_format)
+        x = self.translator(x)
+        x = x.reshape(num_videos * self.num_output_frames, -1, *x.shape[-2:])
+        x = x.contiguous(memory_format=self.memory_format)
+        for layer in self.decoder[:-1]:
+            x = layer(x)
+        x = self.readout(self.decoder[-1](x + self._map_skip(skip, num_videos)))
+        if self.patch_size > 1:
+            x = F.pixel_shuffle(x, self.patch_size)
+        x = x[..., :height, :width].reshape(num_videos, -1, channels, height, width)
+        return frames[:, -1:] + x if self.residual else x
+
+    def _map_skip(self, skip: torch.Tensor, num_videos: int) -> torch.Tensor:
+        if self.num_input_frames == self.num_output_frames:
+            return skip
+        skip = self.skip_over_time(skip.reshape(num_videos, -1, *skip.shape[-3:]))
+        return skip.flatten(0, 1).contiguous(memory_format=self.memory_format)
+
+
+def pad_to_multiple(frames: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Pad frames ``(N, C, H, W)`` below and to the right, by repeating the edge.
+
+    Args:
+        frames: of any size.
+        multiple: of the rows and columns of the result, pixels.
+    """
+    height, width = frames.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if not bottom and not right:
+        return frames
+    return F.pad(frames, (0, right, 0, bottom), mode="replicate")

@@ -1,0 +1,155 @@
+"""The architectures that predict frames: dataset dicts in, frames out.
+
+Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``H`` rows, ``W`` columns;
+RGB. Outside the network, values are 0-255.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from vps_d2.d2.config import CfgNode, configurable
+from vps_d2.d2.modeling import META_ARCH_REGISTRY
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
+from vps_d2.modeling.frames.simvp import SimVPNetwork
+from vps_d2.modeling.frames.translators import TRANSLATORS
+
+
+class VideoPredictor(nn.Module):
+    """A network over frames, behind Detectron2's interface of a model.
+
+    Args:
+        network: maps normalised frames ``(N, T_in, 3, H, W)`` to ``(N, T_out, 3, H, W)``.
+        pixel_mean: of the three channels, 0-255.
+        pixel_std: of the three channels, 0-255.
+    """
+
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
+            self.register_buffer(name, torch.tensor(values).reshape(3, 1, 1), persistent=False)
+
+    @classmethod
+    def build_network(cls, cfg: CfgNode) -> nn.Module:
+        """Build the network that a configuration describes."""
+        raise TypeError(f"{cls.__name__} has no network of its own")
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        return {
+            "network": cls.build_network(cfg),
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model is on."""
+        return self.pixel_mean.device
+
+    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
+        """Predict frames, or in training how wrong the prediction is.
+
+        Args:
+            batched_inputs: for each video ``frames`` uint8 ``(T_in, 3, H, W)``, all of one size; in
+                training also ``target_frames`` uint8 ``(T_out, 3, H, W)`` and ``target_valid`` bool
+                ``(T_out,)``. A video without them has no valid target.
+
+        Returns:
+            in training ``{"loss_mse": scalar}``, the mean squared error of the valid targets in
+            normalised values (0 if there is none); otherwise for each video ``{"frames": float32
+            (T_out, 3, H, W)}`` in 0-255.
+
+        Raises:
+            UserError: if the frames are not of one size.
+        """
+        if self.training:
+            return {"loss_mse": self.compute_loss(batched_inputs)}
+        if not batched_inputs:
+            return []
+        predicted = self.network(self._stack(batched_inputs))
+        frames = predicted.float() * self.pixel_std + self.pixel_mean
+        return [{"frames": video} for video in frames.clamp(0, 255)]
+
+    def compute_loss(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
+        """Return the loss of :meth:`forward`."""
+        predicted = self.network(self._stack(batched_inputs)).float()
+        targets = torch.zeros_like(predicted)
+        valid = torch.zeros(predicted.shape[:2], dtype=torch.bool, device=self.device)
+        for index, video in enumerate(batched_inputs):
+            if "target_frames" in video:
+                targets[index] = self._normalize(video["target_frames"])
+                valid[index] = video["target_valid"].to(self.device)
+        errors = (predicted - targets).square().mean(dim=(2, 3, 4))
+        # A sum over nothing is 0 and still has a gradient, as every process of a group needs.
+        return (errors * valid).sum() / valid.sum().clamp(min=1)
+
+    def _normalize(self, frames: torch.Tensor) -> torch.Tensor:
+        return (frames.to(self.device).float() - self.pixel_mean) / self.pixel_std
+
+    def _stack(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
+        check_one_size([video["frames"] for video in batched_inputs], "videos")
+        return torch.stack([self._normalize(video["frames"]) for video in batched_inputs])
+
+
+@META_ARCH_REGISTRY.register()
+class SimVP(VideoPredictor):
+    """SimVP, by the keys of MODEL.SIMVP (:class:`SimVPNetwork`)."""
+
+    @classmethod
+    def build_network(cls, cfg: CfgNode) -> nn.Module:
+        """Build the network that a configuration describes.
+
+        Raises:
+            UserError: if MODEL.SIMVP.TRANSLATOR names no translator.
+        """
+        simvp = cfg.MODEL.SIMVP
+        if simvp.TRANSLATOR not in TRANSLATORS:
+            names = ", ".join(sorted(TRANSLATORS))
+            raise UserError(
+                f'MODEL.SIMVP.TRANSLATOR "{simvp.TRANSLATOR}" is no translator; use one of {names}.'
+            )
+        return SimVPNetwork(
+            num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
+            num_output_frames=cfg.INPUT.NUM_TARGET_FRAMES,
+            hidden_spatial=simvp.HIDDEN_SPATIAL,
+            hidden_temporal=simvp.HIDDEN_TEMPORAL,
+            num_spatial_layers=simvp.NUM_SPATIAL_LAYERS,
+            num_temporal_layers=simvp.NUM_TEMPORAL_LAYERS,
+            translator=simvp.TRANSLATOR,
+            patch_size=simvp.PATCH_SIZE,
+            residual=simvp.RESIDUAL,
+            channels_last=cfg.MODEL.CHANNELS_LAST,
+        )
+
+
+@META_ARCH_REGISTRY.register()
+class ConvLSTM(VideoPredictor):
+    """ConvLSTM, by the keys of MODEL.CONVLSTM (:class:`ConvLSTMNetwork`)."""
+
+    @classmethod
+    def build_network(cls, cfg: CfgNode) -> nn.Module:
+        """Build the network that a configuration describes."""
+        return ConvLSTMNetwork(
+            num_output_frames=cfg.INPUT.NUM_TARGET_FRAMES,
+            hidden_channels=cfg.MODEL.CONVLSTM.HIDDEN_CHANNELS,
+            kernel_size=cfg.MODEL.CONVLSTM.KERNEL_SIZE,
+            patch_size=cfg.MODEL.CONVLSTM.PATCH_SIZE,
+            channels_last=cfg.MODEL.CHANNELS_LAST,
+        )

@@ -1,0 +1,1 @@
+"""Architectures that predict masks from masks."""

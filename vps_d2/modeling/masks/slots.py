@@ -1,0 +1,104 @@
+"""Classes of a video in slots: the few that occur, in the place of 49.
+
+In one video every object is of a different class and few occur, so a network need not tell 49
+classes apart: each slot holds one class of the video, and slots are predicted.
+
+Shapes: ``N`` videos, ``T`` frames, ``K`` slots, ``H`` rows, ``W`` columns. Masks are uint8 with
+class numbers 0-48. Slots are int64 ``(N, K)`` with the class number of each slot, or EMPTY. A label
+is 0 for background and ``k + 1`` for slot ``k``. Memberships are float ``(N, T, K, H, W)``, 0-1:
+how much a pixel belongs to the class of a slot.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from vps_d2.data.vps import COLORS, MATERIALS, NUM_CLASSES, SHAPES
+
+EMPTY = 255
+"""In the place of a class number, where a slot has none."""
+_CLASSES_PER_SHAPE = len(MATERIALS) * len(COLORS)
+
+
+def count_pixels(masks: torch.Tensor) -> torch.Tensor:
+    """Return how many pixels each class has in each video.
+
+    Args:
+        masks: ``(N, T, H, W)``.
+
+    Returns:
+        int64 ``(N, 49)``.
+    """
+    return torch.stack(
+        [torch.bincount(video.flatten(), minlength=NUM_CLASSES)[:NUM_CLASSES] for video in masks]
+    )
+
+
+def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
+    """Put the classes of each video into slots, the largest first.
+
+    Args:
+        counts: of the pixels, int64 ``(N, 49)``. Where there are more classes than slots, those
+            with the most pixels get one.
+        num_slots: ``K``.
+
+    Returns:
+        slots.
+    """
+    objects = counts[:, 1:]
+    order = objects.argsort(dim=1, descending=True, stable=True)
+    occurs = objects.gather(1, order) > 0
+    slots = torch.where(occurs, order + 1, EMPTY)
+    if num_slots > slots.shape[1]:
+        slots = F.pad(slots, (0, num_slots - slots.shape[1]), value=EMPTY)
+    return slots[:, :num_slots]
+
+
+def every_class(num_videos: int, device: torch.device) -> torch.Tensor:
+    """Return slots ``(N, 48)`` that hold all classes in order: one-hot masks."""
+    return torch.arange(1, NUM_CLASSES, device=device).expand(num_videos, -1)
+
+
+def masks_to_memberships(
+    masks: torch.Tensor, slots: torch.Tensor, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Return the memberships, 0 or 1, of the pixels of masks ``(N, T, H, W)``."""
+    return (masks[:, :, None] == slots[:, None, :, None, None]).to(dtype)
+
+
+def masks_to_labels(masks: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    """Return the labels int64 of masks ``(N, T, H, W)``; a class without a slot is background."""
+    num_videos, num_slots = slots.shape
+    table = torch.zeros(num_videos, EMPTY + 1, dtype=torch.long, device=slots.device)
+    table.scatter_(1, slots, torch.arange(1, num_slots + 1, device=slots.device).expand_as(slots))
+    table[:, EMPTY] = 0
+    return table.gather(1, masks.long().flatten(1)).reshape(masks.shape)
+
+
+def to_class_logits(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    """Return the logits of slots as logits of classes.
+
+    Args:
+        logits: ``(N, ..., K + 1, H, W)``, background first.
+        slots: of the videos.
+
+    Returns:
+        ``(N, ..., 49, H, W)``; minus infinity for a class that has no slot.
+    """
+    shape = (*logits.shape[:-3], NUM_CLASSES, *logits.shape[-2:])
+    classes = logits.new_full(shape, -torch.inf)
+    for video, (of_slots, numbers) in enumerate(zip(logits, slots.tolist(), strict=True)):
+        kept = [0] + [slot for slot, number in enumerate(numbers, 1) if number != EMPTY]
+        names = [0] + [number for number in numbers if number != EMPTY]
+        classes[video][..., names, :, :] = of_slots[..., kept, :, :]
+    return classes
+
+
+def slot_shapes(slots: torch.Tensor) -> torch.Tensor:
+    """Return what shape the object of a slot has, one-hot: spheres roll, cubes do not.
+
+    Returns:
+        float ``(N, K, 3)``, zeros for an empty slot.
+    """
+    shapes = torch.arange(len(SHAPES), device=slots.device)
+    of_slots = torch.div(slots - 1, _CLASSES_PER_SHAPE, rounding_mode="floor")
+    return ((of_slots[..., None] == shapes) & (slots != EMPTY)[..., None]).float()

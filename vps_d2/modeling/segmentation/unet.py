@@ -1,0 +1,180 @@
+"""U-Net (arXiv 1505.04597): semantic segmentation of one frame.
+
+Shapes: ``N`` frames, ``C`` channels or classes, ``H`` rows, ``W`` columns.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vps_d2.d2.config import CfgNode, configurable
+from vps_d2.d2.modeling import META_ARCH_REGISTRY
+from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.io.errors import UserError
+from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.frames.simvp import pad_to_multiple
+from vps_d2.modeling.losses import dice_loss, lovasz_softmax_loss, mask_cross_entropy
+from vps_d2.modeling.precision import use_channels_last
+
+
+def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (in_channels, out_channels):
+        layers += [
+            nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class UNetNetwork(nn.Module):
+    """U-Net with batch normalisation and padding; frames of any size.
+
+    Args:
+        in_channels: of a frame.
+        num_classes: ``C`` of the result.
+        channels: of each level, from the finest; each has half the resolution of the one before.
+        patch_size: side of the squares of pixels that the first level sees as one; 1 is the
+            paper's network, 2 takes a quarter of the time.
+        channels_last: lay out convolutions with the channels innermost.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        num_classes: int = NUM_CLASSES,
+        channels: Sequence[int] = (24, 48, 96, 192, 256),
+        patch_size: int = 2,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.stride = patch_size * 2 ** (len(channels) - 1)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        widths = [in_channels * patch_size**2, *channels]
+        self.down = nn.ModuleList(
+            _double_conv(first, second) for first, second in itertools.pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            _double_conv(fine + coarse, fine) for fine, coarse in itertools.pairwise(channels)
+        )
+        self.head = nn.Conv2d(channels[0], num_classes * patch_size**2, kernel_size=1)
+        if channels_last:
+            use_channels_last(self)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """From frames ``(N, in_channels, H, W)`` to logits ``(N, num_classes, H, W)``."""
+        height, width = frames.shape[-2:]
+        x = pad_to_multiple(frames, self.stride)
+        x = F.pixel_unshuffle(x, self.patch_size).contiguous(memory_format=self.memory_format)
+        skips: list[torch.Tensor] = []
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else F.max_pool2d(x, 2))
+            skips.append(x)
+        for skip, block in zip(reversed(skips[:-1]), reversed(self.up), strict=True):
+            x = block(torch.cat([skip, F.interpolate(x, scale_factor=2, mode="nearest")], dim=1))
+        return F.pixel_shuffle(self.head(x), self.patch_size)[..., :height, :width]
+
+
+@META_ARCH_REGISTRY.register()
+class UNet(nn.Module):
+    """U-Net behind Detectron2's interface of a model.
+
+    Args:
+        network: maps ``(N, 3, H, W)`` to logits ``(N, 49, H, W)``.
+        pixel_mean: R, G, B in 0-255.
+        pixel_std: R, G, B in 0-255.
+        loss_weights: of "cross_entropy", "dice" and "lovasz"; those of 0 are not computed.
+        background_weight: see :func:`mask_cross_entropy`.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        network: UNetNetwork,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        loss_weights: dict[str, float],
+        background_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not any(loss_weights.values()):
+            raise UserError(
+                "MODEL.UNET.LOSS.CROSS_ENTROPY, DICE and LOVASZ are all 0: nothing is learned; "
+                "make one positive."
+            )
+        self.network = network
+        self.loss_weights = loss_weights
+        self.background_weight = background_weight
+        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        keys = cfg.MODEL.UNET
+        return {
+            "network": UNetNetwork(
+                channels=keys.CHANNELS,
+                patch_size=keys.PATCH_SIZE,
+                channels_last=cfg.MODEL.CHANNELS_LAST,
+            ),
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "loss_weights": {
+                "cross_entropy": keys.LOSS.CROSS_ENTROPY,
+                "dice": keys.LOSS.DICE,
+                "lovasz": keys.LOSS.LOVASZ,
+            },
+            "background_weight": keys.LOSS.BACKGROUND_WEIGHT,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model is on."""
+        return self.network.head.weight.device
+
+    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
+        """Segment frames, or in training say how wrong the segmentation is.
+
+        Args:
+            batched_inputs: for each frame ``image`` ``(3, H, W)``, 0-255, all of one size; in
+                training also ``sem_seg`` int64 ``(H, W)``.
+
+        Returns:
+            in training a dict of scalars, ``loss_cross_entropy``, ``loss_dice`` and
+            ``loss_lovasz``, of those that have a weight; otherwise for each frame
+            ``{"sem_seg": float32 (49, H, W)}``, logits.
+
+        Raises:
+            UserError: if the frames are not of one size.
+        """
+        if not batched_inputs:
+            return []
+        check_one_size([frame["image"] for frame in batched_inputs], "frames")
+        images = torch.stack([frame["image"].to(self.device) for frame in batched_inputs])
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        logits = self.network((images - mean) / std)
+        if not self.training:
+            return [{"sem_seg": each} for each in logits.float()]
+        labels = torch.stack([frame["sem_seg"].to(self.device) for frame in batched_inputs])
+        return self._losses(logits, labels)
+
+    def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        weights = self.loss_weights
+        losses = {}
+        if weights["cross_entropy"]:
+            value = mask_cross_entropy(logits, labels, self.background_weight)
+            losses["loss_cross_entropy"] = weights["cross_entropy"] * value
+        if weights["dice"]:
+            losses["loss_dice"] = weights["dice"] * dice_loss(logits, labels)
+        if weights["lovasz"]:
+            losses["loss_lovasz"] = weights["lovasz"] * lovasz_softmax_loss(logits, labels)
+        return losses

@@ -1,0 +1,100 @@
+"""Pictures of frames and masks, and the files they go into.
+
+Shapes: ``H`` rows, ``W`` columns, ``T`` frames. Pictures are uint8 RGB ``(H, W, 3)``; masks are
+uint8 ``(H, W)`` with class numbers 0-48.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from vps_d2.data.vps import CLASS_COLORS, NUM_CLASSES
+
+_PALETTE = np.zeros((256, 3), np.uint8)
+_PALETTE[:NUM_CLASSES] = CLASS_COLORS
+_PALETTE[NUM_CLASSES:] = 255  # no class: shown, so that it is seen
+
+_BAR = 18  # height of a caption in pixels
+_GAP = 4  # between pictures in pixels
+_PAPER = 255
+
+
+def colorize_mask(mask: np.ndarray) -> np.ndarray:
+    """Return the picture ``(H, W, 3)`` of a mask, each class in its colour on black."""
+    return _PALETTE[mask]
+
+
+def overlay_mask(frame: np.ndarray, mask: np.ndarray, opacity: float = 0.45) -> np.ndarray:
+    """Lay a mask over a frame, the classes tinted and outlined.
+
+    Args:
+        frame: uint8 ``(H, W, 3)``.
+        mask: of the same size.
+        opacity: of the tint, 0-1.
+
+    Returns:
+        uint8 ``(H, W, 3)``.
+    """
+    colors = colorize_mask(mask)
+    tinted = frame * (1 - opacity) + colors * opacity
+    picture = np.where(mask[..., None] > 0, np.rint(tinted).astype(np.uint8), frame)
+    kernel = np.ones((3, 3), np.uint8)
+    # A pixel of an object that touches another class or the background.
+    outline = (cv2.erode(mask, kernel) != mask) | (cv2.dilate(mask, kernel) != mask)
+    outline &= mask > 0
+    picture[outline] = colors[outline]
+    return picture
+
+
+def enlarge(picture: np.ndarray, min_height: int = 160) -> np.ndarray:
+    """Repeat the pixels of a picture a whole number of times, so that it is no lower than asked."""
+    times = -(-min_height // picture.shape[0])
+    return picture.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else picture
+
+
+def caption(picture: np.ndarray, text: str) -> np.ndarray:
+    """Write a line of text above a picture, smaller where it would not fit.
+
+    Returns:
+        uint8 ``(H + 18, W, 3)``.
+    """
+    bar = np.full((_BAR, picture.shape[1], 3), _PAPER, np.uint8)
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+    width = cv2.getTextSize(text, font, scale, 1)[0][0]
+    scale *= min(1.0, (bar.shape[1] - 4) / max(width, 1))
+    cv2.putText(bar, text, (2, _BAR - 5), font, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([bar, picture])
+
+
+def strip(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Put pictures side by side, on paper as high as the highest."""
+    height = max(picture.shape[0] for picture in pictures)
+    parts: list[np.ndarray] = []
+    for picture in pictures:
+        if parts:
+            parts.append(np.full((height, _GAP, 3), _PAPER, np.uint8))
+        below = ((0, height - picture.shape[0]), (0, 0), (0, 0))
+        parts.append(np.pad(picture, below, constant_values=_PAPER))
+    return np.concatenate(parts, axis=1)
+
+
+def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> np.ndarray:
+    """Put rows of captioned pictures on one sheet.
+
+    Args:
+        rows: a label, and pictures with their captions; small ones are enlarged.
+
+    Returns:
+        uint8 ``(H, W, 3)``.
+    """
+    drawn = []
+    for label, pictures in rows:
+        row = strip([caption(enlarge(picture), text) for text, picture in pictures])
+        drawn.append(caption(row, label))
+    width = max(row.shape[1] for row in drawn)
+    padded = []
+    for row in drawn:
+        right = ((0, _GAP), (0, width - row.shape[1]), (0, 0))
+        padded.append(np.pad(row, right, constant_values=_PAPER))
+    return np.concatenate(padded)
