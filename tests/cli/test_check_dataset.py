@@ -38,7 +38,7 @@ def test_advice_is_true(tmp_path, capsys):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] + bytes(8) + content[len(content) // 2 + 8 :])
     with pytest.raises(
-        UserError, match=r"SKIP_FAULTY True, .* but those with a PNG that is spoilt"
+        UserError, match=r"SKIP_FAULTY True, .* but those with a PNG that is spoiled"
     ):
         load_tool("check_dataset").main([str(root)])
     assert capsys.readouterr().out == f"{path}: unreadable PNG\n"

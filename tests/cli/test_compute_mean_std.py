@@ -9,11 +9,11 @@ from vps_d2.io.errors import UserError
 
 
 def test_the_yaml_is_a_base(tiny_videos, tmp_path, capsys):
-    base = tmp_path / "normalisation.yaml"
+    base = tmp_path / "normalization.yaml"
     data = [str(tiny_videos / split) for split in ("train", "val")]
     load_tool("compute_mean_std").main(["--data", *data, "--out", str(base)])
     assert "PIXEL_MEAN" in capsys.readouterr().out
-    (tmp_path / "leaf.yaml").write_text("_BASE_: normalisation.yaml\nSEED: 7\nVERSION: 2\n")
+    (tmp_path / "leaf.yaml").write_text("_BASE_: normalization.yaml\nSEED: 7\nVERSION: 2\n")
     cfg = get_vps_cfg()
     cfg.merge_from_file(str(tmp_path / "leaf.yaml"))
     pixels = np.concatenate([make_video(number)[0].reshape(-1, 3) for number in range(4)])

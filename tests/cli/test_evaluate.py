@@ -64,7 +64,7 @@ def test_masks_of_other_videos_are_a_sentence(tiny_videos: Path, tmp_path: Path)
     np.save(tmp_path / "one.npy", np.load(truth)[:1])
     with pytest.raises(UserError, match="of the same videos"):
         evaluate(tmp_path, "--pred", tmp_path / "one.npy", "--truth", truth)
-    with pytest.raises(UserError, match="folder of the labelled"):
+    with pytest.raises(UserError, match="folder of the labeled"):
         evaluate(tmp_path, "--copy", "--truth", truth)
 
 

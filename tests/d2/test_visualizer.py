@@ -45,7 +45,7 @@ def instances(count):
     return result
 
 
-def test_objects_are_tinted_in_the_colours_of_their_classes():
+def test_objects_are_tinted_in_the_colors_of_their_classes():
     drawn = Visualizer(picture(), METADATA, instance_mode=ColorMode.SEGMENTATION)
     image = drawn.draw_instance_predictions(instances(2)).get_image()
     assert image.shape == (HEIGHT, WIDTH, 3) and image.dtype == np.uint8

@@ -59,7 +59,7 @@ def test_evaluation_always_ends_with_frame_22(tiny_names, num_input_frames):
 
 def test_videos_without_masks_are_a_sentence(tiny_names):
     mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
-    with pytest.raises(UserError, match=r"missing mask.*use labelled videos"):
+    with pytest.raises(UserError, match=r"missing mask.*use labeled videos"):
         mapper(DatasetCatalog.get(tiny_names["unlabeled"])[0])
 
 

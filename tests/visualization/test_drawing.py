@@ -1,4 +1,4 @@
-"""Pictures: colours, sizes, and files that other programs read."""
+"""Pictures: colors, sizes, and files that other programs read."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def frame() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (20, 31, 3), dtype=np.uint8)
 
 
-def test_every_class_has_its_colour() -> None:
+def test_every_class_has_its_color() -> None:
     mask = np.arange(49, dtype=np.uint8).reshape(7, 7)
     assert (colorize_mask(mask).reshape(49, 3) == CLASS_COLORS).all()
 

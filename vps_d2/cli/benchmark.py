@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     segmenter = configs / "mask_rcnn" / "mask_rcnn_R50w32_FPN_frames.yaml"
     mask_predictor = configs / "object_dynamics" / "object_dynamics.yaml"
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    add("--data", type=Path, help="folder of labelled videos; without it some are made")
+    add("--data", type=Path, help="folder of labeled videos; without it some are made")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     add("--predictor", type=Path, default=predictor, help="config file")
     add("--segmenter", type=Path, default=segmenter, help="config file")
@@ -56,7 +56,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def generate(folder: Path, count: int) -> None:
-    """Make labelled videos in one process.
+    """Make labeled videos in one process.
 
     Raises:
         UserError: if the generator fails.

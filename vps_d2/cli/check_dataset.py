@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if good:
             advice += (
                 ", or train with DATASETS.SKIP_FAULTY True, which leaves out all that are faulty "
-                "but those with a PNG that is spoilt in the middle"
+                "but those with a PNG that is spoiled in the middle"
             )
         raise UserError(
             f"{len(faults)} fault{'s' * (len(faults) > 1)} in {arguments.dir}, listed above, "

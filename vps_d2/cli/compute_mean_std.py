@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=f"{__doc__} Other configs name the file as their _BASE_.",
         epilog="example: python tools/compute_mean_std.py --data datasets/vps/train "
-        "--out configs/Base-Normalisation.yaml",
+        "--out configs/Base-Normalization.yaml",
     )
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="folders of video_<n> folders"

@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--pred", type=Path, help="predicted masks of frame 22, .npy of uint8 (N, H, W)")
-    add("--truth", type=Path, help="true ones: such a file, or a folder of labelled videos")
+    add("--truth", type=Path, help="true ones: such a file, or a folder of labeled videos")
     add("--copy", action="store_true", help="also score the true mask of frame 11 (needs a folder)")
     add("--pred-frames", type=Path, help="folder of video_<n>.npy, frames up to frame 22")
     add("--truth-frames", type=Path, help="folder of the whole videos")
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not args.truth.is_dir():
             raise UserError(
                 f"--copy needs the mask of frame 11, which {args.truth} has not; give the folder "
-                "of the labelled videos."
+                "of the labeled videos."
             )
         report["copy"] = score_masks(load_masks(args.truth, NUM_INPUT_FRAMES - 1), truth)
         print(format_masks_report(report["copy"], "true mask of frame 11"))

@@ -1,4 +1,4 @@
-"""Write a trained predictor's own frames of labelled videos, with the true masks."""
+"""Write a trained predictor's own frames of labeled videos, with the true masks."""
 
 import argparse
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--config-file", type=Path, required=True, help="of the predictor's training")
-    add("--input", type=Path, required=True, help="folder of labelled videos")
+    add("--input", type=Path, required=True, help="folder of labeled videos")
     add("--output", type=Path, required=True, help="where frames and masks go")
     add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
     add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")

@@ -14,7 +14,7 @@ EPILOG = """example:
       --input datasets/vps/unlabeled --output datasets/vps/labeled \\
       MODEL.WEIGHTS package://unet.pth
 
-The result is a labelled split of its own, with links to the frames; the data is left as it is. In
+The result is a labeled split of its own, with links to the frames; the data is left as it is. In
 datasets/vps/labeled it is the data sets vps_labeled and vps_frames_labeled.
 Run again with the same model and threshold, it goes on where it was stopped. Several processes
 share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--config-file", type=Path, required=True, help="of the segmenter's training")
     add("--input", type=Path, required=True, help="folder of videos")
-    add("--output", type=Path, required=True, help="where the labelled videos go")
+    add("--output", type=Path, required=True, help="where the labeled videos go")
     add(
         "--threshold",
         type=parse_share,
@@ -65,4 +65,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         shard=args.shard,
         skip_faulty=args.skip_faulty,
     )
-    print(f"{args.output}: {counts.labeled} videos labelled, {counts.left_out} left out")
+    print(f"{args.output}: {counts.labeled} videos labeled, {counts.left_out} left out")

@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--randomize",
         action="store_true",
-        help="vary light, colours, noise, outlines and camera in train and unlabeled",
+        help="vary light, colors, noise, outlines and camera in train and unlabeled",
     )
     args = parser.parse_args(argv)
     if not any(getattr(args, split) for split in SPLITS):

@@ -21,7 +21,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--config-file", required=True, help="of a pipeline with ObjectDynamics")
-    add("--data", type=Path, required=True, help="folder of labelled videos")
+    add("--data", type=Path, required=True, help="folder of labeled videos")
     add("--json", type=Path, help="where to write the figures (default: nowhere)")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
     return parser.parse_args(argv)

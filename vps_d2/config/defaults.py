@@ -158,7 +158,7 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 48
     cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 2  # of the motion, between two frames
     cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
-    # Noise on the true states that the motion is learned from, metres; on velocities three times.
+    # Noise on the true states that the motion is learned from, meters; on velocities three times.
     cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.02
     # "last": draw the last frame alone; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"

@@ -56,13 +56,13 @@ def register_videos(name: str, root: str | Path, kind: str | None = None) -> Non
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder that holds ``video_<n>`` folders.
-        kind: "labelled", "unlabelled" or "hidden"; None to tell it from the folder.
+        kind: "labeled", "unlabeled" or "hidden"; None to tell it from the folder.
     """
     _register(name, partial(_video_records, name, partial(Path, root), kind))
 
 
 def register_frames(name: str, root: str | Path) -> None:
-    """Register a folder of labelled videos as a data set of single frames.
+    """Register a folder of labeled videos as a data set of single frames.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
@@ -186,7 +186,7 @@ def _frame_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
             "mask_index": index,
             "sem_seg_file_name": f"{video['mask_file_name']}#{index}",
         }
-        for video in _video_records(name, root, "labelled", skip_faulty)
+        for video in _video_records(name, root, "labeled", skip_faulty)
         for index in range(NUM_FRAMES)
     ]
 

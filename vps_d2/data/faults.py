@@ -1,7 +1,7 @@
 """Every fault of a data set, found in one pass.
 
 A scan reads the first and last bytes of every frame and all of every mask: it finds all faults
-but pixels spoilt in the middle of a file, at about a thousand videos in some seconds. It runs
+but pixels spoiled in the middle of a file, at about a thousand videos in some seconds. It runs
 whenever a data set is loaded. With ``decode`` it also decodes every frame, as
 ``tools/check_dataset.py`` does; a training run meets such a frame when it reads it, and stops with
 the same words.
@@ -34,7 +34,7 @@ from vps_d2.data.video import (
 )
 from vps_d2.io.errors import UserError
 
-KINDS = ("labelled", "unlabelled", "hidden")
+KINDS = ("labeled", "unlabeled", "hidden")
 """What a video must hold: 22 frames and masks; 22 frames; 11 frames or more."""
 
 _THREADS = 4
@@ -65,7 +65,7 @@ class Scan:
         folder: the video.
         size: height and width of its frames in pixels; None if no frame can be read.
         num_frames: frames in it.
-        has_masks: whether it was scanned as a labelled video.
+        has_masks: whether it was scanned as a labeled video.
         faults: what is wrong with it.
     """
 
@@ -79,7 +79,7 @@ class Scan:
 def split_kind(root: str | Path) -> str:
     """Tell from a folder of videos which of :data:`KINDS` its videos are meant to be.
 
-    A folder named ``hidden`` holds hidden videos. Any other holds labelled ones if one video has
+    A folder named ``hidden`` holds hidden videos. Any other holds labeled ones if one video has
     a mask. Without masks, ``train``, ``val`` and ``unlabeled`` hold videos of 22 frames, and a
     folder of another name may hold shorter ones, as ``hidden`` does.
     """
@@ -88,8 +88,8 @@ def split_kind(root: str | Path) -> str:
         return "hidden"
     folders = [folder for group in group_videos(root).values() for folder in group]
     if any((folder / MASK_FILE).exists() for folder in folders):
-        return "labelled"
-    return "unlabelled" if name in ("train", "val", "unlabeled") else "hidden"
+        return "labeled"
+    return "unlabeled" if name in ("train", "val", "unlabeled") else "hidden"
 
 
 def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
@@ -124,7 +124,7 @@ def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
         scan.size = scan.size or size
         if size != scan.size:
             scan.faults.append(Fault(path, frame_size_reason(size, scan.size)))
-    if kind == "labelled":
+    if kind == "labeled":
         scan.has_masks = True
         scan.faults += _scan_masks(folder / MASK_FILE, scan.size)
     return scan

@@ -109,7 +109,7 @@ class FutureFramesMapper(_ClipMapper):
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
     input frames are blurred. Otherwise the input ends with frame 11 of the video, the target
-    follows, and the masks of a labelled video come along.
+    follows, and the masks of a labeled video come along.
 
     Args:
         is_train: draw and augment clips.
@@ -160,7 +160,7 @@ class FutureFramesMapper(_ClipMapper):
             the record's ``video_id``, ``video_name``, ``height`` and ``width``; ``frames`` uint8
             ``(T_in, 3, H, W)``; ``target_frames`` uint8 ``(T_out, 3, H, W)`` with ``target_valid``
             bool ``(T_out,)`` unless the video has no frame beyond the input; outside training
-            ``masks`` uint8 ``(T, H, W)`` of a labelled video. A target that is not valid is black.
+            ``masks`` uint8 ``(T, H, W)`` of a labeled video. A target that is not valid is black.
 
         Raises:
             UserError: if a frame or mask cannot be read.
@@ -244,7 +244,7 @@ class FutureMasksMapper(_ClipMapper):
         """Read and augment one clip.
 
         Args:
-            record: of a data set of labelled videos, or of generated masks.
+            record: of a data set of labeled videos, or of generated masks.
 
         Returns:
             the record's ``video_id``, ``video_name``, ``height`` and ``width``; ``masks`` uint8
@@ -277,7 +277,7 @@ def _masks_of(record: Record) -> np.ndarray:
         return render_masks(simulate(record["synthetic_seed"], options), options)
     if "mask_file_name" not in record:
         reason = "missing mask, which a mask predictor learns from"
-        raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labelled videos")
+        raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labeled videos")
     return read_masks(Path(record["mask_file_name"]).parent)
 
 

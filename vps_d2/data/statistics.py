@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the pixels of a data set, for the normalisation of a model."""
+"""Mean and standard deviation of the pixels of a data set, for the normalization of a model."""
 
 from collections.abc import Sequence
 from pathlib import Path

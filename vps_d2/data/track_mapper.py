@@ -67,7 +67,7 @@ class TracksMapper:
         """Read and augment one video.
 
         Args:
-            record: of a data set of tracks; in inference of labelled videos.
+            record: of a data set of tracks; in inference of labeled videos.
 
         Returns:
             the fields of ``vps_d2.data.tracks.TRACKS`` as tensors: ``class_ids`` int64 ``(K,)``,

@@ -4,7 +4,7 @@ In one video every object is of a different class, so a class is an object, and 
 hold exact tracks. Nothing here imports PyTorch.
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Outlines are float32 ``(K, T, 7)``:
-area, centre x and y, left, top, right and bottom of an object in a frame, zeros where it is not
+area, center x and y, left, top, right and bottom of an object in a frame, zeros where it is not
 seen. Areas are in squared picture widths, the others in picture widths from the middle of the
 picture, x to the right and y down.
 """
@@ -37,7 +37,7 @@ TRACKS = np.dtype(
     ]
 )
 """Tracks of one video: class numbers (0 for none); outlines in the input
-frames; true places on the floor in metres, velocities in metres a second, and cosine and sine of
+frames; true places on the floor in meters, velocities in meters a second, and cosine and sine of
 four times the angle about the vertical, in all frames; and in one frame, ``points_frame``, points
 around each object, x and y as outlines have them, with 1 inside of it, 0 outside, or COVERED."""
 _MIN_PIXELS = 12

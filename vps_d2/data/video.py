@@ -1,6 +1,6 @@
 """Videos on disk: the one reader and the one writer of frames and masks.
 
-A video is a folder ``video_<n>`` with ``image_0.png`` ... ``image_21.png`` and, where labelled,
+A video is a folder ``video_<n>`` with ``image_0.png`` ... ``image_21.png`` and, where labeled,
 ``mask.npy``. A hidden video has the first 11 frames and no mask.
 
 Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB ``(T, H, W, 3)``; masks are
@@ -29,7 +29,7 @@ NUM_INPUT_FRAMES = 11
 NUM_TARGET_FRAMES = 11
 """Frames to predict."""
 MASK_FILE = "mask.npy"
-"""Name of the file of masks in the folder of a labelled video."""
+"""Name of the file of masks in the folder of a labeled video."""
 
 _FOLDER = re.compile(r"video_([0-9]+)")
 _FRAME = re.compile(r"image_(0|[1-9][0-9]*)\.png")
@@ -260,7 +260,7 @@ def read_mask(path: str | Path, index: int | None = None) -> np.ndarray:
 
 
 def read_masks(folder: str | Path) -> np.ndarray:
-    """Read the masks of a labelled video.
+    """Read the masks of a labeled video.
 
     Returns:
         uint8 ``(T, H, W)`` with T = 22.
@@ -308,7 +308,7 @@ def write_video(
     Args:
         folder: where to, ``.../video_<n>``.
         frames: uint8 RGB ``(T, H, W, 3)``.
-        masks: uint8 ``(T, H, W)``, for a labelled video.
+        masks: uint8 ``(T, H, W)``, for a labeled video.
         extra: JSON files to write beside the frames: file name -> content.
 
     Raises:

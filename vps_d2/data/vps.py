@@ -1,6 +1,6 @@
-"""The 49 classes: background and 48 objects, each a shape, a material and a colour.
+"""The 49 classes: background and 48 objects, each a shape, a material and a color.
 
-``id = 1 + 16 * shape + 8 * material + colour``; 0 is background.
+``id = 1 + 16 * shape + 8 * material + color``; 0 is background.
 """
 
 SHAPES = ("cube", "sphere", "cylinder")

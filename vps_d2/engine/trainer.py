@@ -167,7 +167,7 @@ class Trainer(DefaultTrainer):
 def share_buffers(model: nn.Module) -> None:
     """Give every process of a run the buffers of the first, which it saves.
 
-    In training each process gathers the statistics of its own share (batch normalisation), so they
+    In training each process gathers the statistics of its own share (batch normalization), so they
     would evaluate different models.
     """
     if comm.get_world_size() > 1:

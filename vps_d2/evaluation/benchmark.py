@@ -71,7 +71,7 @@ class Benchmark:
     """The measurements, each a method that returns its figures.
 
     Args:
-        data: folder of labelled videos.
+        data: folder of labeled videos.
         predictor_config: file of the video predictor.
         segmenter_config: file of the segmenter of frames.
         mask_predictor_config: file of the predictor of masks.

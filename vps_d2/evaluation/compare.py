@@ -32,7 +32,7 @@ def load_masks(path: Path, frame_index: int = NUM_FRAMES - 1) -> np.ndarray:
     """Read one mask of each video.
 
     Args:
-        path: an ``.npy`` file of uint8 ``(N, H, W)``, or a folder of labelled videos.
+        path: an ``.npy`` file of uint8 ``(N, H, W)``, or a folder of labeled videos.
         frame_index: which mask of a folder's videos, counted from 0.
 
     Returns:

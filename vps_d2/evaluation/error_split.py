@@ -28,11 +28,11 @@ from vps_d2.modeling.precision import inference_autocast
 
 
 def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, Any]:
-    """Split the lost Jaccard index of labelled videos by its causes.
+    """Split the lost Jaccard index of labeled videos by its causes.
 
     Args:
         pipeline: whose mask predictor is an ``ObjectDynamics``.
-        root: folder of labelled videos.
+        root: folder of labeled videos.
 
     Returns:
         ``jaccard``, of the predictions; ``lost``, by CAUSES, which sum to one minus it;

@@ -14,7 +14,7 @@ from vps_d2.evaluation.metrics import JaccardIndex
 class FutureMaskEvaluator(DatasetEvaluator):
     """Jaccard index of the last mask of a video, beside that of copying the last input mask.
 
-    The input masks are those of the data set, true ones for a labelled split: what a segmenter
+    The input masks are those of the data set, true ones for a labeled split: what a segmenter
     costs is not in the score.
 
     Args:

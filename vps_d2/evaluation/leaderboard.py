@@ -105,7 +105,7 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
 
     Args:
         methods: changed in place.
-        root: folder of labelled videos.
+        root: folder of labeled videos.
 
     Returns:
         the true masks of frame 22, ``(N, H, W)``.

@@ -339,7 +339,7 @@ def _size_of_last_input(folder: Path) -> int:
     """Return the bytes of a video's last input frame, 0 if it is missing.
 
     It tells videos of one name apart. All frames would do so too, but then a run that stopped at a
-    spoilt one could never be resumed after its repair.
+    spoiled one could never be resumed after its repair.
     """
     path = frame_path(folder, NUM_INPUT_FRAMES - 1)
     return path.stat().st_size if path.is_file() else 0

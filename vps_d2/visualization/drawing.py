@@ -21,7 +21,7 @@ _PAPER = 255
 
 
 def colorize_mask(mask: np.ndarray) -> np.ndarray:
-    """Return the picture ``(H, W, 3)`` of a mask, each class in its colour on black."""
+    """Return the picture ``(H, W, 3)`` of a mask, each class in its color on black."""
     return _PALETTE[mask]
 
 

@@ -51,7 +51,7 @@ class VideoPictures:
     Args:
         name: of the video.
         frames: ``(T, H, W, 3)``, 11 or more.
-        masks: ``(22, H, W)``, if it is labelled.
+        masks: ``(22, H, W)``, if it is labeled.
         true_mask: ``(H, W)``, of frame 22, if it is known.
         prediction: of the pipeline, if there is one.
     """
@@ -77,7 +77,7 @@ class VideoPictures:
             true_mask: ``(H, W)`` of frame 22, for a video without masks.
 
         Raises:
-            UserError: if a frame or mask is missing, spoilt or of another size.
+            UserError: if a frame or mask is missing, spoiled or of another size.
         """
         count = max(NUM_INPUT_FRAMES, min(len(frame_indices(folder)), NUM_FRAMES))
         frames = read_frames(folder, range(count))

@@ -38,11 +38,11 @@ def contents(root):
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def test_the_result_is_a_labelled_split_and_the_data_stays(tiny_videos, tmp_path, label, capsys):
+def test_the_result_is_a_labeled_split_and_the_data_stays(tiny_videos, tmp_path, label, capsys):
     source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
     before = contents(source)
     label(source, out, "--threshold", 0)
-    assert "2 videos labelled, 0 left out" in capsys.readouterr().out
+    assert "2 videos labeled, 0 left out" in capsys.readouterr().out
     assert contents(source) == before
     assert check_dataset(out) == (2, [])
     for folder in source.iterdir():
@@ -73,7 +73,7 @@ def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label
     out = tmp_path / "labeled"
     for _ in range(2):
         label(tiny_videos / "unlabeled", out, "--threshold", 1)
-    assert "0 videos labelled, 2 left out" in capsys.readouterr().out
+    assert "0 videos labeled, 2 left out" in capsys.readouterr().out
     lines = (out / "left_out.txt").read_text().splitlines()
     assert sorted(line.split()[0] for line in lines) == ["video_00004", "video_00005"]
 
@@ -122,11 +122,11 @@ def test_never_over_the_data(tiny_videos, label):
             label(tiny_videos / "unlabeled", out)
 
 
-@pytest.mark.parametrize("spoilt", [False, True])
-def test_faults_stop_or_are_passed_over(spoilt, tmp_path, label, capsys):
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_faults_stop_or_are_passed_over(spoiled, tmp_path, label, capsys):
     source = write_tiny_videos(tmp_path / "vps") / "unlabeled"
     path = frame_path(source / "video_00004", 3)
-    if spoilt:
+    if spoiled:
         path.write_bytes(path.read_bytes()[:60])  # its head is whole
         reason = "unreadable PNG"
     else:
@@ -135,7 +135,7 @@ def test_faults_stop_or_are_passed_over(spoilt, tmp_path, label, capsys):
     with pytest.raises(UserError, match=reason):
         label(source, tmp_path / "labeled")
     label(source, tmp_path / "labeled", "--skip-faulty", "--threshold", 0)
-    assert "1 videos labelled" in capsys.readouterr().out
+    assert "1 videos labeled" in capsys.readouterr().out
 
 
 def test_a_folder_without_videos_has_nothing_to_skip(tmp_path, label):

@@ -36,7 +36,7 @@ def video(height: int = 8, width: int = 12) -> dict:
     }
 
 
-def test_loss_is_the_mean_squared_error_of_normalised_values() -> None:
+def test_loss_is_the_mean_squared_error_of_normalized_values() -> None:
     losses = predictor().train()([video(), video()])
     assert set(losses) == {"loss_mse"}
     assert losses["loss_mse"].item() == pytest.approx(1, abs=1e-4)
@@ -44,10 +44,10 @@ def test_loss_is_the_mean_squared_error_of_normalised_values() -> None:
 
 def test_targets_that_are_not_valid_do_not_count() -> None:
     model = predictor().train()
-    spoilt = video()
-    spoilt["target_frames"][1] = 0
-    spoilt["target_valid"][1] = False
-    loss = model([spoilt, video(), {"frames": video()["frames"]}])["loss_mse"]
+    spoiled = video()
+    spoiled["target_frames"][1] = 0
+    spoiled["target_valid"][1] = False
+    loss = model([spoiled, video(), {"frames": video()["frames"]}])["loss_mse"]
     assert loss.item() == pytest.approx(1, abs=1e-4)
 
 

@@ -22,7 +22,7 @@ def paint(*objects: tuple[int, float, float], shown: list[bool] | None = None, s
         return drawing.paint(start, numbers, start.place, start.orientation, mask, camera, size)[0]
 
 
-def test_an_object_is_drawn_round_its_centre():
+def test_an_object_is_drawn_round_its_center():
     mask = paint((SPHERE, 0, 9.6))
     rows, columns = mask.nonzero(as_tuple=True)
     assert 250 < len(rows) < 600 and mask.unique().tolist() == [0, SPHERE]

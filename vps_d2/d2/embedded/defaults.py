@@ -1,6 +1,6 @@
-"""Default values of the keys that the embedded engine honours: Detectron2's names and values.
+"""Default values of the keys that the embedded engine honors: Detectron2's names and values.
 
-A key that is missing here is not honoured, and a YAML file that sets it is refused.
+A key that is missing here is not honored, and a YAML file that sets it is refused.
 """
 
 from vps_d2.d2.embedded.config import CfgNode

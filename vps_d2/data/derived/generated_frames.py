@@ -54,11 +54,11 @@ def generate_frames(
     batch_size: int = 8,
     skip_faulty: bool = False,
 ) -> int:
-    """Predict labelled videos and write the frames; those already there are left as they are.
+    """Predict labeled videos and write the frames; those already there are left as they are.
 
     Args:
         predictor: from 11 frames to later ones, those that its INPUT keys name.
-        root: folder of labelled videos.
+        root: folder of labeled videos.
         output: where the files go.
         frame_indices: which frames, counted from 0; None for all that the predictor gives.
         batch_size: videos at a time.
@@ -78,8 +78,8 @@ def generate_frames(
     if not frame_indices or min(frame_indices) < first or max(frame_indices) > last:
         given = f"frame {last + 1}" if first == last else f"frames {first + 1} to {last + 1}"
         raise UserError(f"the predictor gives {given}; ask for no other.")
-    # What is spoilt within a picture shows only when it is decoded.
-    scans, faults = scan_split(root, kind="labelled", decode=skip_faulty, progress=True)
+    # What is spoiled within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="labeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     output.mkdir(parents=True, exist_ok=True)
     check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})

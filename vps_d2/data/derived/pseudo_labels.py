@@ -1,7 +1,7 @@
 """Masks for videos that have none, by a trained segmenter (pseudo labels).
 
-A labelled video goes to a root of its own, as links to the frames and a ``mask.npy``, so the result
-reads as any labelled split and the data stays as it is. Videos in which the segmenter is unsure, or
+A labeled video goes to a root of its own, as links to the frames and a ``mask.npy``, so the result
+reads as any labeled split and the data stays as it is. Videos in which the segmenter is unsure, or
 finds nothing, are left out and listed.
 """
 
@@ -22,7 +22,7 @@ SETTINGS_FILE = "labels.json"
 
 
 class LabelCounts(NamedTuple):
-    """What a run did: videos labelled, and left out."""
+    """What a run did: videos labeled, and left out."""
 
     labeled: int
     left_out: int
@@ -52,13 +52,13 @@ def label_videos(
 ) -> LabelCounts:
     """Segment every frame of the videos of a folder, and write the masks into another.
 
-    Videos that were labelled or left out before, with this segmenter and threshold, are not done
+    Videos that were labeled or left out before, with this segmenter and threshold, are not done
     again.
 
     Args:
         segmenter: of single frames.
         root: folder of videos.
-        out: folder of the labelled ones.
+        out: folder of the labeled ones.
         threshold: mean probability of the objects' pixels below which a video is left out; one in
             which nothing is found has 0.
         shard: (i, n): every n-th video, from the i-th on.
@@ -71,8 +71,8 @@ def label_videos(
     root, out = Path(root), Path(out)
     if root.resolve() in (out.resolve(), *out.resolve().parents):
         raise UserError(f"{out} lies in the folder of the videos, {root}; give another.")
-    # What is spoilt within a picture shows only when it is decoded.
-    scans, faults = scan_split(root, kind="unlabelled", decode=skip_faulty, progress=True)
+    # What is spoiled within a picture shows only when it is decoded.
+    scans, faults = scan_split(root, kind="unlabeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
     try:
@@ -112,7 +112,7 @@ def _read_left_out(out: Path) -> set[str]:
 
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:
-    """Write a labelled video so that its folder is whole or absent."""
+    """Write a labeled video so that its folder is whole or absent."""
     partial = target.with_name(f".{target.name}.partial")
     if partial.exists():  # what an interrupted run left
         for path in partial.iterdir():

@@ -44,9 +44,9 @@ class Lamp:
     """A lamp over the floor.
 
     Args:
-        position: (x, y, z) in metres.
+        position: (x, y, z) in meters.
         share: of the light on the floor that it gives.
-        radius: in metres; how soft its shadows are.
+        radius: in meters; how soft its shadows are.
         glare: strength of its mirror image, in units of the floor's brightness.
         haze: strength of the bright haze around that.
     """

@@ -93,7 +93,7 @@ def make_dataset(
 
     Videos that are there are kept, so an interrupted run goes on where it stopped. Hidden videos
     have the first 11 frames and no masks; the masks of their frame 22 are the truth file, uint8
-    (N, H, W). Labelled videos have a ``scene.json``.
+    (N, H, W). Labeled videos have a ``scene.json``.
 
     Args:
         out: folder of the data set.

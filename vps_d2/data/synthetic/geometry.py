@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Pose", "body_poses", "distance_to_ray", "dot", "hit_distance", "local_normal"]
 
 _BEVEL = {"cube": 0.06, "cylinder": 0.04, "sphere": 0.0}
-"""Metres of an edge that are rounded off."""
+"""Meters of an edge that are rounded off."""
 _DOME = 0.3
 """How far the normals of a cylinder's ends lean outwards at the rim, as the real ones seem to."""
 
@@ -21,8 +21,8 @@ class Pose:
 
     Args:
         shape: cube, sphere or cylinder.
-        half_size: float64 (3,), metres.
-        positions: of its centre, float64 (T, 3), metres.
+        half_size: float64 (3,), meters.
+        positions: of its center, float64 (T, 3), meters.
         rotations: from its own axes to the world's, float32 (T, 3, 3).
     """
 
@@ -33,7 +33,7 @@ class Pose:
 
     @property
     def radius(self) -> float:
-        """Of the sphere around the object, metres."""
+        """Of the sphere around the object, meters."""
         x, _, z = self.half_size
         if self.shape == "sphere":
             return float(x)
@@ -141,11 +141,11 @@ def distance_to_ray(
     Args:
         pose: the object.
         frame_index: the frame.
-        points: float32 (3, rows, columns), metres.
-        target: float32 (3,), metres.
+        points: float32 (3, rows, columns), meters.
+        target: float32 (3,), meters.
 
     Returns:
-        distance in metres, below 0 inside, and the part of the way that is gone there, 0-1;
+        distance in meters, below 0 inside, and the part of the way that is gone there, 0-1;
         both (rows, columns).
     """
     rotation = pose.rotations[frame_index].T

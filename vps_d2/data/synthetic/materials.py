@@ -1,9 +1,9 @@
-"""The colours of rubber and metal under the real videos' lamps.
+"""The colors of rubber and metal under the real videos' lamps.
 
 Measured on the real videos: rubber is lit almost evenly, metal mirrors a floor as bright as the
 empty picture, a darker room and three lamps behind the camera and on its right.
 
-Vectors lie along the first axis of arrays: (3, n). Colours are RGB, 0-255.
+Vectors lie along the first axis of arrays: (3, n). Colors are RGB, 0-255.
 """
 
 from collections.abc import Sequence
@@ -69,8 +69,8 @@ class Neighbor:
     """Another object, as a ball, where it may be mirrored or take light.
 
     Args:
-        centers: as seen from every place, metres, (3, n).
-        radius: in metres.
+        centers: as seen from every place, meters, (3, n).
+        radius: in meters.
         color: RGB.
     """
 
@@ -105,15 +105,15 @@ def shade(
     centers: np.ndarray,
     neighbors: Sequence[Neighbor] = (),
 ) -> np.ndarray:
-    """Return colours, float32 (3, n), of places on an object.
+    """Return colors, float32 (3, n), of places on an object.
 
     Args:
         look: its paint.
         lamps: of the room.
-        points: in the world, metres.
+        points: in the world, meters.
         normals: unit normals there.
         rays: unit directions in which they are seen.
-        centers: of the object, metres.
+        centers: of the object, meters.
         neighbors: other objects near some of the places.
     """
     color = np.array(look.color, np.float32)[:, None]

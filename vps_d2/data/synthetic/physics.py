@@ -26,13 +26,13 @@ _SHARE_AT_REST = 0.45
 """Of the objects but two: at least one rests, and one moves."""
 _STAGE_CENTER = (0.0, 9.6)
 _STAGE_HALF_SIZE = 3.4
-"""The square on the floor where objects rest, metres."""
+"""The square on the floor where objects rest, meters."""
 _CLEARANCE = 1.15
-"""Metres that the centres of two objects keep from each other at the start."""
+"""Meters that the centers of two objects keep from each other at the start."""
 _SPEED = (3.65, 4.1)
-"""Metres a second of those that move, at the start."""
+"""Meters a second of those that move, at the start."""
 _NEAR_START, _FAR_START = (4.5, 11.0), (11.0, 18.0)
-"""Metres from their aim where moving objects start."""
+"""Meters from their aim where moving objects start."""
 _SHARE_FAR = 0.35
 _SHARE_AT_OBJECT = 0.9
 """Of the moving objects, those that are aimed at one that rests, to 0.5 m."""
@@ -129,7 +129,7 @@ def _draw_bodies(rng: np.random.Generator) -> tuple[Body, ...]:
 
 
 def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where objects start, (N, 2) in metres, and their velocities, (N, 2)."""
+    """Return where objects start, (N, 2) in meters, and their velocities, (N, 2)."""
     at_rest = 1 + rng.binomial(count - 2, _SHARE_AT_REST)
     starts = np.zeros((count, 2))
     velocities = np.zeros((count, 2))

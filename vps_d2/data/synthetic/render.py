@@ -22,9 +22,9 @@ _SAMPLES = 3
 _BLUR = 0.4
 """Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
 _NOISE = 0.45
-"""Standard deviation of the real videos' pixels, in grey levels."""
+"""Standard deviation of the real videos' pixels, in gray levels."""
 _NEAR = 2.5
-"""Metres within which objects mirror and shade each other."""
+"""Meters within which objects mirror and shade each other."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class _Samples:
         index: frame, row and column in one number.
         frame_index: (n,).
         rays: in the world.
-        distance: from the camera to the object, metres.
+        distance: from the camera to the object, meters.
     """
 
     index: np.ndarray
@@ -124,7 +124,7 @@ def _room_light(jitter: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _masks(scene: Scene, frames: np.ndarray, options: SyntheticOptions) -> np.ndarray:
-    """Return class numbers at the centres of pixels, uint8 (T, H, W)."""
+    """Return class numbers at the centers of pixels, uint8 (T, H, W)."""
     height, width = options.height, options.width
     masks = np.zeros((len(frames), height, width), np.uint8)
     wander = None
@@ -281,7 +281,7 @@ def _windows(
 def _surface(
     scene: Scene, pose: Pose, samples: _Samples
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the places on an object, their normals and its centres, all (3, n), in the world."""
+    """Return the places on an object, their normals and its centers, all (3, n), in the world."""
     camera = np.array(scene.camera.position, np.float32)[:, None]
     points = camera + samples.distance * samples.rays
     centers = np.take(pose.positions.T.astype(np.float32), samples.frame_index, axis=1)
@@ -314,7 +314,7 @@ def _pixel_of(index: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _lay_over(frames: np.ndarray, pixels: np.ndarray, colors: np.ndarray) -> None:
-    """Mix colours (3, n) of parts of pixels into frames (T, H, W, 3), in place."""
+    """Mix colors (3, n) of parts of pixels into frames (T, H, W, 3), in place."""
     part = 1 / _SAMPLES**2
     flat = frames.reshape(-1, 3)
     touched, number = np.unique(pixels, return_inverse=True)

@@ -1,6 +1,6 @@
 """What a generated video shows: objects on a floor, how they move, and the camera.
 
-World: metres and seconds, z up, the floor at z = 0, the camera above the origin looking along +y.
+World: meters and seconds, z up, the floor at z = 0, the camera above the origin looking along +y.
 Frames T, objects N, rows H, columns W.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["FOCAL_LENGTH", "SIZES", "Body", "Camera", "Scene", "SyntheticOptions
 FOCAL_LENGTH = 262.5 / 240
 """Focal length of the real videos' camera, in picture widths."""
 _CAMERA_HEIGHT = 5.212
-"""Metres, where a sphere has a radius of 0.42; fitted with the pitch to the real spheres."""
+"""Meters, where a sphere has a radius of 0.42; fitted with the pitch to the real spheres."""
 _CAMERA_PITCH = np.radians(30.95)
 
 SIZES: dict[str, tuple[float, float, float]] = {
@@ -24,7 +24,7 @@ SIZES: dict[str, tuple[float, float, float]] = {
     "sphere": (0.415, 0.415, 0.415),
     "cylinder": (0.41, 0.41, 0.40),
 }
-"""Half extents (x, y, z) in metres: a cylinder's are its radius twice and half its height."""
+"""Half extents (x, y, z) in meters: a cylinder's are its radius twice and half its height."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class SyntheticOptions:
         height: rows of a frame.
         width: columns of a frame.
         light_jitter: of brightness, direction, softness and tint of the light; 1 is strong.
-        color_jitter: of the objects' colours and gloss; 1 is strong.
-        noise: standard deviation of the pixels' noise, in grey levels.
+        color_jitter: of the objects' colors and gloss; 1 is strong.
+        noise: standard deviation of the pixels' noise, in gray levels.
         mask_roughness: how far outlines stray like a detector's, in pixels.
         camera_jitter: of height, direction and focal length; 1 is strong.
         physics_jitter: of friction, drag, bounce and speed; 1 is strong.
@@ -65,7 +65,7 @@ class Body:
         shape: a name of ``vps_d2.data.vps``.
         material: a name of ``vps_d2.data.vps``.
         color: a name of ``vps_d2.data.vps``.
-        half_size: half extents (x, y, z) in metres, before rotation.
+        half_size: half extents (x, y, z) in meters, before rotation.
     """
 
     shape: str
@@ -84,7 +84,7 @@ class Camera:
     """A pinhole camera.
 
     Args:
-        position: (x, y, z) in metres.
+        position: (x, y, z) in meters.
         pitch: downwards, in radians.
         yaw: to the right, in radians.
         focal_length: in picture widths.
@@ -111,7 +111,7 @@ class Camera:
         """Return unit directions, float64 (..., 3), through points of a picture.
 
         Args:
-            columns: of the points, in pixels; the centre of the first pixel is 0.5.
+            columns: of the points, in pixels; the center of the first pixel is 0.5.
             rows: the same downwards.
             height: of the picture, in pixels.
             width: of the picture, in pixels.
@@ -123,7 +123,7 @@ class Camera:
         return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
     def project(self, points: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return where points (..., 3) are seen: column, row in pixels, depth in metres."""
+        """Return where points (..., 3) are seen: column, row in pixels, depth in meters."""
         local = (np.asarray(points, dtype=np.float64) - self.position) @ self.axes().T
         depth = np.where(np.abs(local[..., 2]) < 1e-9, 1e-9, local[..., 2])
         focal = self.focal_length * width
@@ -139,9 +139,9 @@ class Scene:
     Args:
         seed: of the video.
         bodies: the N objects; all are of different classes.
-        positions: of their centres, metres, float64 (T, N, 3).
+        positions: of their centers, meters, float64 (T, N, 3).
         quaternions: their orientations (w, x, y, z), float64 (T, N, 4).
-        velocities: metres a second, float64 (T, N, 3).
+        velocities: meters a second, float64 (T, N, 3).
         camera: that sees them.
     """
 

@@ -29,7 +29,7 @@ _FILE, _FILES = "tracks_{:05d}.npy", "tracks_*.npy"
 _SETTINGS_FILE = "tracks.json"
 _MAX_ROUGHNESS = 1.0
 _WINDOW = 0.75
-"""Half the side of the square that points are drawn from, metres where the object is."""
+"""Half the side of the square that points are drawn from, meters where the object is."""
 
 
 def simulate_tracks(seed: int, options: SyntheticOptions) -> np.ndarray:
@@ -73,7 +73,7 @@ def _draw_points(
         return points, inside
     points = [column, row] + points * _WINDOW * scene.camera.focal_length * width / depth
     columns, rows = np.floor(points).astype(int).T
-    # Labels belong to the centres of pixels.
+    # Labels belong to the centers of pixels.
     points = (np.stack([columns, rows], axis=1) + 0.5 - [width / 2, height / 2]) / width
     seen = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     table = np.full(NUM_CLASSES, COVERED)

@@ -16,7 +16,7 @@ from vps_d2.modeling.precision import use_channels_last
 
 
 class ConvBlock(nn.Sequential):
-    """A 3x3 convolution, group normalisation and SiLU; it can halve or double the resolution.
+    """A 3x3 convolution, group normalization and SiLU; it can halve or double the resolution.
 
     Args:
         in_channels: of the input.

@@ -146,7 +146,7 @@ class InceptionBlock(nn.Module):
         hidden_channels: after the 1x1 convolution that comes first.
         out_channels: of the output.
         kernel_sizes: of the branches, pixels.
-        groups: of convolutions and normalisation; 1 where the channels cannot be divided by it.
+        groups: of convolutions and normalization; 1 where the channels cannot be divided by it.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ class VideoPredictor(nn.Module):
     """A network over frames, behind Detectron2's interface of a model.
 
     Args:
-        network: maps normalised frames ``(N, T_in, 3, H, W)`` to ``(N, T_out, 3, H, W)``.
+        network: maps normalized frames ``(N, T_in, 3, H, W)`` to ``(N, T_out, 3, H, W)``.
         pixel_mean: of the three channels, 0-255.
         pixel_std: of the three channels, 0-255.
     """
@@ -73,7 +73,7 @@ class VideoPredictor(nn.Module):
 
         Returns:
             in training ``{"loss_mse": scalar}``, the mean squared error of the valid targets in
-            normalised values (0 if there is none); otherwise for each video ``{"frames": float32
+            normalized values (0 if there is none); otherwise for each video ``{"frames": float32
             (T_out, 3, H, W)}`` in 0-255.
 
         Raises:

@@ -87,7 +87,7 @@ class ObjectDynamics(nn.Module):
             last one, with all frames also ``masks`` uint8 ``(T_out, H, W)``, and of its ``K``
             objects ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K, T_out)`` of being
             about where they are drawn, and ``places`` float32 ``(K, T_out, 2)`` on the floor in
-            metres.
+            meters.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.

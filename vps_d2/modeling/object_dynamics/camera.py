@@ -1,6 +1,6 @@
 """The map between a picture and the floor, learned along with everything else.
 
-World: metres, z up, the floor at z = 0, the camera above the origin looking along +y and down. The
+World: meters, z up, the floor at z = 0, the camera above the origin looking along +y and down. The
 camera stands still, so three numbers say it all. Pictures are measured in units of their width,
 with the origin in the middle, x to the right and y down.
 """
@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 CENTER_HEIGHT = 0.4
-"""Metres above the floor of the centre of an object."""
+"""Meters above the floor of the center of an object."""
 _NEAREST = 0.5
-"""Metres: nothing is projected from closer to the camera, or from behind it."""
+"""Meters: nothing is projected from closer to the camera, or from behind it."""
 _STEEPEST = -0.05
 """Slope of the flattest ray that is still sent to the floor: those above meet it far away."""
 
@@ -24,7 +24,7 @@ class GroundCamera(nn.Module):
     Args:
         focal_length: in picture widths.
         pitch: downwards, in radians.
-        height: above the floor, in metres. It sets the scale of the world.
+        height: above the floor, in meters. It sets the scale of the world.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class GroundCamera(nn.Module):
         """Return where points are seen.
 
         Args:
-            places: on the floor, ``(..., 2)`` in metres.
-            heights: above it, ``(...)`` in metres.
+            places: on the floor, ``(..., 2)`` in meters.
+            heights: above it, ``(...)`` in meters.
 
         Returns:
-            ``(..., 3)``: x and y in picture widths, and depth in metres.
+            ``(..., 3)``: x and y in picture widths, and depth in meters.
         """
         x, y = places.unbind(-1)
         below = heights - self.height
@@ -60,10 +60,10 @@ class GroundCamera(nn.Module):
 
         Args:
             points: x and y in picture widths, ``(..., 2)``.
-            heights: in metres, ``(...)``.
+            heights: in meters, ``(...)``.
 
         Returns:
-            places, ``(..., 2)`` in metres.
+            places, ``(..., 2)`` in meters.
         """
         right, down = (points / self.focal_length).unbind(-1)
         cos, sin = self.pitch.cos(), self.pitch.sin()

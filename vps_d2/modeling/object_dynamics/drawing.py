@@ -11,11 +11,11 @@ from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
 _RADIUS = 0.42
-"""Metres, of a typical object."""
+"""Meters, of a typical object."""
 _REACH = 1.8
-"""Radii around its centre in which an object is drawn."""
+"""Radii around its center in which an object is drawn."""
 _NEAREST = 1.0
-"""Metres: what is closer to the camera, or behind it, is not drawn."""
+"""Meters: what is closer to the camera, or behind it, is not drawn."""
 
 
 class ObjectDrawing(nn.Module):
@@ -65,7 +65,7 @@ class ObjectDrawing(nn.Module):
             camera: that sees them.
 
         Returns:
-            ``(N, K, C)``: centre x and y and radius in picture widths, and then the rest.
+            ``(N, K, C)``: center x and y and radius in picture widths, and then the rest.
         """
         heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
         x, y, depth = camera.project(places, heights).unbind(-1)

@@ -26,24 +26,24 @@ NUM_FIT_FEATURES = 5
 """Of each curve in :meth:`Fits.features`."""
 
 _FRICTION, _DRAG = (0.23, 0.0, 0.23), 0.09
-"""Deceleration of {cube, sphere, cylinder} in the real videos, metres a second squared, and share
+"""Deceleration of {cube, sphere, cylinder} in the real videos, meters a second squared, and share
 of the speed that is lost in a second besides; measured along free tracks of real/train and
 real/unlabeled."""
 _RESTING, _MOVING = 0.3, 0.8
-"""Metres a second: up to the first an object may rest, and friction is left out; from the second on
+"""Meters a second: up to the first an object may rest, and friction is left out; from the second on
 it moves."""
 
 _HALF_EXTENTS = ((0.55, 0.57), (0.43, 0.42), (0.46, 0.55))
-"""Half the width and height of outlines of {cube, sphere, cylinder}, metres where the centre is;
+"""Half the width and height of outlines of {cube, sphere, cylinder}, meters where the center is;
 medians of generated ones."""
 _BORDER = 1 / 200
 """Picture widths from its border within which an outline counts as cut."""
 _CUT_WEIGHT = 0.3
 """Of a frame in which the outline is cut, where one that is whole has 1."""
 _FAR = 40.0
-"""Metres that a place is held to, so near the horizon none is huge."""
+"""Meters that a place is held to, so near the horizon none is huge."""
 _FASTEST = 6.0
-"""Metres a second that a velocity is held to."""
+"""Meters a second that a velocity is held to."""
 _RIDGE = 1e-4
 
 
@@ -51,9 +51,9 @@ class Fits(NamedTuple):
     """Place and velocity at the last frame, as each of several curves says.
 
     Attributes:
-        places: ``(N, K, C, 2)`` in metres.
-        velocities: ``(N, K, C, 2)`` in metres a second.
-        errors: root mean square distance of the curve from the places, ``(N, K, C)`` in metres.
+        places: ``(N, K, C, 2)`` in meters.
+        velocities: ``(N, K, C, 2)`` in meters a second.
+        errors: root mean square distance of the curve from the places, ``(N, K, C)`` in meters.
     """
 
     places: torch.Tensor
@@ -75,7 +75,7 @@ def cut_sides(tracks: Tracks) -> torch.Tensor:
 
 
 def ground_places(tracks: Tracks, camera: GroundCamera) -> torch.Tensor:
-    """Return where objects stand in each frame, ``(N, K, T, 2)`` in metres.
+    """Return where objects stand in each frame, ``(N, K, T, 2)`` in meters.
 
     An outline that is cut on one side is completed from the other.
     """

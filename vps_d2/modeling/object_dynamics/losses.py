@@ -15,16 +15,16 @@ from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwor
 from vps_d2.modeling.object_dynamics.tracks import Tracks
 
 _RADIUS = 0.41
-"""Metres: errors are measured in the apparent radius of an object."""
+"""Meters: errors are measured in the apparent radius of an object."""
 _HALF_RANGE = (0.6, 0.43)
-"""Picture widths from the middle within which the centre of an object matters."""
+"""Picture widths from the middle within which the center of an object matters."""
 _STAGE = (0.0, 9.6)
 _STAGE_RADIUS = 14.0
-"""Metres around the middle of the stage, outside of which motion is not learned from."""
+"""Meters around the middle of the stage, outside of which motion is not learned from."""
 _FINE = 0.1
-"""Metres, and metres a second: errors of the state that still matter."""
+"""Meters, and meters a second: errors of the state that still matter."""
 _COARSE = 0.2
-"""Metres: errors of a place, some frames on, that still matter."""
+"""Meters: errors of a place, some frames on, that still matter."""
 _HIT = 0.6
 """Error, in radii, up to which an object counts as being where it was predicted."""
 
@@ -33,8 +33,8 @@ class Motions(NamedTuple):
     """True motion of the objects of tracks.
 
     Attributes:
-        places: ``(N, K, F, 2)`` in metres; NaN where not known.
-        velocities: ``(N, K, F, 2)`` in metres a second; NaN where not known.
+        places: ``(N, K, F, 2)`` in meters; NaN where not known.
+        velocities: ``(N, K, F, 2)`` in meters a second; NaN where not known.
         orientations: as in ``State``, ``(N, K, F, 2)``; NaN where not known.
         points: around each object in one frame, ``(N, K, Q, 2)`` in picture widths.
         inside: 1 in the object, 0 outside, COVERED where it cannot be told, ``(N, K, Q)``.
@@ -58,8 +58,8 @@ def object_dynamics_losses(
         network: that learns.
         tracks: of the input frames.
         motions: of all frames.
-        noise: on the true states that the motion is replayed from: standard deviation in metres,
-            and three times as much in metres a second.
+        noise: on the true states that the motion is replayed from: standard deviation in meters,
+            and three times as much in meters a second.
     """
     first = tracks.outlines.shape[2] - 1
     num_frames = motions.places.shape[2] - 1 - first

@@ -17,9 +17,9 @@ from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
 _REACH = 0.82
-"""Metres between the centres of two objects that touch, to begin with."""
+"""Meters between the centers of two objects that touch, to begin with."""
 _REACH_RANGE = 0.2
-"""Metres that sides and corners change it by, at most."""
+"""Meters that sides and corners change it by, at most."""
 _LEAST_SQUARE = 1e-3
 """Keeps the derivatives of square roots finite, in the units of what is under them."""
 
@@ -28,11 +28,11 @@ class Trajectory(NamedTuple):
     """Where objects go.
 
     Attributes:
-        places: ``(N, K, S, 2)`` in metres.
-        velocities: ``(N, K, S, 2)`` in metres a second.
+        places: ``(N, K, S, 2)`` in meters.
+        velocities: ``(N, K, S, 2)`` in meters a second.
         orientations: as in :class:`State`, ``(N, K, S, 2)``; shorter with time, and with pushes.
         pushed: how much each object was pushed by others so far: the sum of the changes of its
-            velocity, ``(N, K, S)`` in metres a second.
+            velocity, ``(N, K, S)`` in meters a second.
     """
 
     places: torch.Tensor

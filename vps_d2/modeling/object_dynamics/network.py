@@ -8,7 +8,7 @@ Example: where the objects of a video go after frame 11, from its masks::
     model = ObjectDynamics(network=ObjectDynamicsNetwork()).eval()
     SafeCheckpointer(model).load("vps_d2/weights/object_dynamics.pth")
     future = model.network(tracks, num_frames=11)
-    future.trajectory.places[0, :, 11]  # (K, 2): metres on the floor at frame 22
+    future.trajectory.places[0, :, 11]  # (K, 2): meters on the floor at frame 22
     future.centers[0, :, 11]  # (K, 2): the same in the picture, in widths from its middle
     future.probabilities[0, :, 11]  # (K,): how likely each is to be there
 """
@@ -33,9 +33,9 @@ class Future(NamedTuple):
     Attributes:
         state: at the last input frame.
         trajectory: from there on.
-        centers: where the objects' centres are seen, x and y in picture widths from the middle,
+        centers: where the objects' centers are seen, x and y in picture widths from the middle,
             ``(N, K, S, 2)``.
-        depths: their distance along the view, ``(N, K, S)`` in metres.
+        depths: their distance along the view, ``(N, K, S)`` in meters.
         presence: logits of the probability that an object is in the picture, and about where the
             trajectory says, ``(N, K, S)``.
     """

@@ -32,7 +32,7 @@ CAUSES = (
 )
 _UNKNOWN = 255
 _CONTACT = 0.95
-"""Metres between the centres of two objects below which they are taken to touch."""
+"""Meters between the centers of two objects below which they are taken to touch."""
 _MARGIN = 12
 """Pixels around a true outline, in a picture 240 wide, in which a drawn one is compared."""
 _REACH = 8

@@ -18,7 +18,7 @@ REPLAYS = (2, 4)
 _CURVE = ("slide", 4)
 """That the motion is read from there."""
 _UNKNOWN = 5.0
-"""Metres: error of what cannot be played."""
+"""Meters: error of what cannot be played."""
 
 
 def replay_tracks(
@@ -30,7 +30,7 @@ def replay_tracks(
         tracks: of the objects.
         ground: their places, ``(N, K, T, 2)``.
         motion: as learned so far.
-        friction: of the objects, ``(N, K)`` in metres a second squared.
+        friction: of the objects, ``(N, K)`` in meters a second squared.
 
     Returns:
         place and velocity at the last frame for each of REPLAYS, and how far the object was played

@@ -17,7 +17,7 @@ from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_ki
 
 _NUM_SIDES = 4
 _RELATIVE = 6.0
-"""Metres that places relative to the last one are held to."""
+"""Meters that places relative to the last one are held to."""
 
 
 class State(NamedTuple):
@@ -26,12 +26,12 @@ class State(NamedTuple):
     Attributes:
         exists: bool ``(N, K)``; the rest means nothing where it is False.
         kinds: shape and material, one-hot, ``(N, K, 5)``.
-        place: on the floor, ``(N, K, 2)`` in metres.
-        velocity: ``(N, K, 2)`` in metres a second.
+        place: on the floor, ``(N, K, 2)`` in meters.
+        velocity: ``(N, K, 2)`` in meters a second.
         orientation: cosine and sine of four times the angle about the vertical, ``(N, K, 2)``: a
             cube looks the same after a quarter turn. The shorter, the less is known.
         size: half the height and width, relative to the mean of the shape, ``(N, K)``.
-        friction: deceleration while it slides, ``(N, K)`` in metres a second squared.
+        friction: deceleration while it slides, ``(N, K)`` in meters a second squared.
         code: what else the past tells of how the object moves, ``(N, K, C)``.
     """
 
@@ -148,7 +148,7 @@ class StateEncoder(nn.Module):
 
         Args:
             tracks: of the objects.
-            ground: their places, ``(N, K, T, 2)`` in metres.
+            ground: their places, ``(N, K, T, 2)`` in meters.
             fits: curves through them.
         """
         seen = tracks.seen

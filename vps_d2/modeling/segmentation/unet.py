@@ -33,7 +33,7 @@ def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class UNetNetwork(nn.Module):
-    """U-Net with batch normalisation and padding; frames of any size.
+    """U-Net with batch normalization and padding; frames of any size.
 
     Args:
         in_channels: of a frame.

@@ -97,7 +97,7 @@ def _bottleneck(
         out_channels: of the output.
         width: channels between the convolutions.
         stride: of the block.
-        norm: normalisation of every convolution.
+        norm: normalization of every convolution.
         groups: of the 3x3 convolution.
         stride_in_1x1: whether the stride is in the first convolution, as in Caffe2's weights, or
             in the 3x3 one, as in torchvision's.
@@ -134,7 +134,7 @@ class ResNet(nn.Module):
     Args:
         depth: number of layers: 18, 34, 50, 101 or 152.
         out_features: the maps to return; stages behind the last of them are left out.
-        norm: normalisation of every convolution; see ``layers.get_norm``.
+        norm: normalization of every convolution; see ``layers.get_norm``.
         stem_channels: channels of the stem.
         res2_channels: channels of stage 2; each further stage has twice as many.
         freeze_at: how much is not trained: 1 the stem, 2 the stem and res2, ...
@@ -227,7 +227,7 @@ class FPN(nn.Module):
         bottom_up: gives the maps to start from; each has half the size of the one before.
         in_features: which of them.
         out_channels: of every map of the pyramid.
-        norm: normalisation of the convolutions; "" is none.
+        norm: normalization of the convolutions; "" is none.
         fuse_type: "sum" or "avg" of a map and the one above it.
 
     Attributes:

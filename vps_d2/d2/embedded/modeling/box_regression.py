@@ -17,7 +17,7 @@ class BoxCoder:
     """Offsets between boxes, and the loss of offsets that a network gives.
 
     Args:
-        weights: factors of the offsets of centre x, centre y, width and height.
+        weights: factors of the offsets of center x, center y, width and height.
         loss: "smooth_l1" of the offsets, or "giou" of the boxes.
         beta: where smooth L1 turns from a parabola to a line.
         key: the configuration key of ``loss``, for errors.

@@ -38,7 +38,7 @@ def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
 
 
 class FrozenBatchNorm2d(misc.FrozenBatchNorm2d):
-    """Batch normalisation whose statistics and weights are buffers, never trained.
+    """Batch normalization whose statistics and weights are buffers, never trained.
 
     torchvision's, but it keeps the input's dtype, and starts as the identity to the last bit.
     """
@@ -48,7 +48,7 @@ class FrozenBatchNorm2d(misc.FrozenBatchNorm2d):
         self.running_var -= self.eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (N, C, H, W)."""
+        """Normalize (N, C, H, W)."""
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale
         scale, shift = (vector.to(x.dtype)[:, None, None] for vector in (scale, shift))
@@ -73,7 +73,7 @@ _NORMS: dict[str, Callable[[int], nn.Module | None]] = {
 
 
 def get_norm(norm: str, channels: int) -> nn.Module | None:
-    """Return a normalisation by the name that configurations use; "" is none.
+    """Return a normalization by the name that configurations use; "" is none.
 
     Raises:
         UserError: if there is none of this name.
@@ -82,15 +82,15 @@ def get_norm(norm: str, channels: int) -> nn.Module | None:
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution, then normalisation and ReLU where asked for; bias where nothing normalises.
+    """Convolution, then normalization and ReLU where asked for; bias where nothing normalizes.
 
     Args:
         in_channels: of the input.
         out_channels: of the output.
         kernel_size: side of the square kernel, which is odd; the input is padded by half of it.
-        norm: name of the normalisation; see :func:`get_norm`.
+        norm: name of the normalization; see :func:`get_norm`.
         relu: whether ReLU follows.
-        bias: whether there is a bias; None for one where there is no normalisation.
+        bias: whether there is a bias; None for one where there is no normalization.
         kwargs: as ``torch.nn.Conv2d`` takes them.
     """
 
@@ -110,7 +110,7 @@ class Conv2d(nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, padding=padding, bias=has_bias, **kwargs
         )
-        # Detectron2's checkpoints name the normalisation inside its convolution.
+        # Detectron2's checkpoints name the normalization inside its convolution.
         self.norm = get_norm(norm, out_channels)
         self.relu = relu
 

@@ -89,7 +89,7 @@ class GeneralizedRCNN(nn.Module):
         return outputs
 
     def preprocess_image(self, batched_inputs: Batch) -> ImageList:
-        """Normalise images, and pad them to a common size."""
+        """Normalize images, and pad them to a common size."""
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         images = [(entry["image"].to(self.device) - mean) / std for entry in batched_inputs]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)

@@ -53,7 +53,7 @@ def paste_masks(
         left, top = (int(value) for value in (box[:2].floor() - 1).clamp(min=0))
         right, bottom = (int(value) for value in box[2:].ceil() + 1)
         right, bottom = min(right, width), min(bottom, height)
-        # Where the centres of the picture's pixels lie in the mask, whose box is from -1 to 1.
+        # Where the centers of the picture's pixels lie in the mask, whose box is from -1 to 1.
         x = torch.arange(left, right, device=masks.device, dtype=torch.float32) + 0.5
         y = torch.arange(top, bottom, device=masks.device, dtype=torch.float32) + 0.5
         x = (x - box[0]) / (box[2] - box[0]) * 2 - 1

@@ -29,7 +29,7 @@ class AnchorGenerator(nn.Module):
         sizes: sides in pixels of square anchors, for each level, or one list for all.
         aspect_ratios: height over width, for each level, or one list for all.
         strides: of the levels.
-        offset: of the first anchor's centre, in strides.
+        offset: of the first anchor's center, in strides.
 
     Raises:
         UserError: if the lists do not fit the levels.

@@ -23,7 +23,7 @@ __all__ = [
     "maybe_add_gradient_clipping",
 ]
 
-# _NormBase is the base of every batch and instance normalisation.
+# _NormBase is the base of every batch and instance normalization.
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 
 
@@ -32,7 +32,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 
     Args:
         cfg: configuration.
-        model: whose parameters are optimised.
+        model: whose parameters are optimized.
     """
     solver = cfg.SOLVER
     optimizer = torch.optim.SGD(
@@ -104,7 +104,7 @@ def get_default_optimizer_params(
         model: whose parameters are taken, each once.
         base_lr: learning rate; None leaves it to the optimizer.
         weight_decay: None leaves it to the optimizer.
-        weight_decay_norm: weight decay of normalisation layers; None as the others.
+        weight_decay_norm: weight decay of normalization layers; None as the others.
         bias_lr_factor: multiple of ``base_lr`` that parameters called "bias" get.
         weight_decay_bias: their weight decay; None as the others.
         lr_factor_func: from a parameter's full name to a multiple of its learning rate.

@@ -112,7 +112,7 @@ class Boxes:
         return ((low >= -boundary_threshold) & (high < limit)).all(dim=1)
 
     def get_centers(self) -> torch.Tensor:
-        """Return the centres, (N, 2), as x and y."""
+        """Return the centers, (N, 2), as x and y."""
         return (self.tensor[:, :2] + self.tensor[:, 2:]) / 2
 
     def scale(self, scale_x: float, scale_y: float) -> None:

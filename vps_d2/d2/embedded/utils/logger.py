@@ -17,7 +17,7 @@ _times_logged: Counter = Counter()
 
 
 class _StdoutHandler(logging.StreamHandler):
-    """Writes to whatever standard output is when the record comes, so redirection is honoured."""
+    """Writes to whatever standard output is when the record comes, so redirection is honored."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -66,7 +66,7 @@ def setup_logger(
             writes no file.
         distributed_rank: rank of this process: only 0 writes to the terminal, and the others add
             ``.rank<n>`` to the file's name.
-        color: colour the terminal's lines.
+        color: color the terminal's lines.
         name: name of the logger. The embedded engine and the project both log under the default.
         abbrev_name: what the terminal shows for ``name``.
         enable_propagation: hand the records on to the parent logger too.

@@ -28,11 +28,11 @@ class ColorMode(Enum):
     """How objects are told apart."""
 
     IMAGE = 0
-    """Every object in a colour of its own."""
+    """Every object in a color of its own."""
     SEGMENTATION = 1
-    """Objects of a class in the class's colour, more opaque."""
+    """Objects of a class in the class's color, more opaque."""
     IMAGE_BW = 2
-    """As IMAGE, with everything but the objects in grey, and paler."""
+    """As IMAGE, with everything but the objects in gray, and paler."""
 
 
 _ALPHA = {ColorMode.IMAGE: 0.5, ColorMode.SEGMENTATION: 0.8, ColorMode.IMAGE_BW: 0.3}
@@ -235,7 +235,7 @@ class Visualizer:
         self.output = VisImage(gray, self.output.scale)
 
     def _tint(self, mask: np.ndarray, color: Color, alpha: float) -> None:
-        """Lay a colour over a mask (H, W), and draw its outline."""
+        """Lay a color over a mask (H, W), and draw its outline."""
         canvas = self.output.canvas
         size = (canvas.shape[1], canvas.shape[0])
         inside = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
@@ -282,7 +282,7 @@ def _to_unit(color: Sequence[float]) -> Color:
 
 
 def _distinct_color(index: int) -> Color:
-    """Return a bright colour; steps by the golden ratio keep neighbours apart."""
+    """Return a bright color; steps by the golden ratio keep neighbors apart."""
     hue = int(180 * ((index * 0.618034) % 1))
     red, green, blue = (
         cv2.cvtColor(np.array([[[hue, 190, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0] / 255

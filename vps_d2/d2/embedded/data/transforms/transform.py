@@ -33,7 +33,7 @@ class ResizeTransform(Transform):
         if img.dtype != np.uint8:
             return self._interpolate(img, interp)
         if img.ndim == 3 and img.shape[2] != 3:
-            # PIL knows grey and RGB; all else goes through it one channel at a time.
+            # PIL knows gray and RGB; all else goes through it one channel at a time.
             channels = [self.apply_image(img[:, :, c], interp) for c in range(img.shape[2])]
             return np.stack(channels, axis=2)
         size = (self.new_w, self.new_h)
