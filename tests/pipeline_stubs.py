@@ -20,6 +20,8 @@ class _Stub(nn.Module):
 class StubPredictor(_Stub):
     """Repeat the last frame, each time a little brighter."""
 
+    task = "frames"
+
     def forward(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         steps = torch.arange(1, 12).reshape(11, 1, 1, 1)
         return [{"frames": video["frames"][-1:].float() + steps} for video in inputs]
@@ -28,6 +30,8 @@ class StubPredictor(_Stub):
 @META_ARCH_REGISTRY.register()
 class StubSegmenter(_Stub):
     """Call a pixel object 1 where red is above 150, and object 2 where green is."""
+
+    task = "segmentation"
 
     def forward(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         outputs = []
@@ -43,10 +47,11 @@ class StubSegmenter(_Stub):
 
 def write_pipeline(folder: Path, predictor: str = "predictor.yaml") -> Path:
     """Write the configuration of a pipeline of stubs to ``folder``, and return its path."""
-    for name, mapper in (("Predictor", "FutureFramesMapper"), ("Segmenter", "FrameMapper")):
+    torch.save({"model": {"weight": torch.zeros(1)}}, folder / "stub.pth")
+    for name in ("Predictor", "Segmenter"):
         (folder / f"{name.lower()}.yaml").write_text(
             f"MODEL:\n  META_ARCHITECTURE: Stub{name}\n  DEVICE: cpu\n"
-            f"INPUT:\n  MAPPER: {mapper}\nVERSION: 2\n"
+            f"  WEIGHTS: {folder / 'stub.pth'}\nVERSION: 2\n"
         )
     path = folder / "pipeline.yaml"
     path.write_text(

@@ -43,8 +43,16 @@ def test_a_folder_as_output_stops_before_the_work(tiny_videos: Path, tmp_path: P
     "option, config, message",
     [
         ("segmenter", "demo.yaml", r"demo\.yaml: the configuration is of a pipeline"),
-        ("mask-predictor", "unet/unet_frames.yaml", "of a segmenter, .* of a mask predictor"),
-        ("predictor", "object_dynamics/object_dynamics.yaml", "of a mask predictor, .* predictor"),
+        (
+            "mask-predictor",
+            "unet/unet_frames.yaml",
+            "UNet, whose task is segmentation, not future_masks",
+        ),
+        (
+            "predictor",
+            "object_dynamics/object_dynamics.yaml",
+            "ObjectDynamics, whose task is future_masks, not frames",
+        ),
     ],
 )
 def test_a_config_of_another_kind_stops_before_the_work(

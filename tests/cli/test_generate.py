@@ -38,7 +38,7 @@ def test_frames_with_their_masks_and_resuming(
     main(arguments)
     assert "predicted 1 videos" in capsys.readouterr().out
     assert (out / "video_1_frame_11.png").exists()
-    with pytest.raises(UserError, match="frames 12 to 22"):
+    with pytest.raises(UserError, match="frames 12-22"):
         main([*options, "--frames", "11", *weights])
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "predictor.pth")
     with pytest.raises(UserError, match="made with another predictor"):

@@ -8,6 +8,7 @@ from tests.conftest import make_video
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.data import transforms as T
 from vps_d2.data import register_synthetic_masks, register_videos
+from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FutureFramesMapper, FutureMasksMapper, build_mapper
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
 from vps_d2.data.synthetic import make_dataset
@@ -15,7 +16,7 @@ from vps_d2.io.errors import UserError
 
 
 def test_masks_in_training(tiny_names):
-    mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
+    mapper = FutureMasksMapper(is_train=True, clip=ClipSpec(11, 11))
     sample = mapper(DatasetCatalog.get(tiny_names["train"])[1])
     masks = torch.from_numpy(make_video(1)[1])
     assert sample["masks"].dtype == torch.uint8
@@ -27,8 +28,7 @@ def test_masks_in_training(tiny_names):
 def test_a_clip_is_flipped_as_a_whole_and_only_its_input_noisy(tiny_names):
     mapper = FutureMasksMapper(
         is_train=True,
-        num_input_frames=11,
-        num_target_frames=11,
+        clip=ClipSpec(11, 11),
         flips=[T.RandomFlip(prob=1.0)],
         noise=MaskNoise(prob=1.0, missed_object=1.0),
     )
@@ -38,27 +38,27 @@ def test_a_clip_is_flipped_as_a_whole_and_only_its_input_noisy(tiny_names):
 
 
 def test_targets_beyond_the_video_are_background(tiny_names):
-    mapper = FutureMasksMapper(is_train=True, num_input_frames=5, num_target_frames=8, strides=(2,))
+    mapper = FutureMasksMapper(is_train=True, clip=ClipSpec(5, 8), strides=(2,))
     sample = mapper(DatasetCatalog.get(tiny_names["train"])[0])
     assert sample["target_valid"].tolist() == [True] * 6 + [False] * 2
     assert torch.equal(sample["target_masks"][5], torch.from_numpy(make_video(0)[1][20]))
     assert not sample["target_masks"][6:].any()
 
 
-@pytest.mark.parametrize("num_input_frames", [4, 11])
-def test_evaluation_always_ends_with_frame_22(tiny_names, num_input_frames):
+@pytest.mark.parametrize("num_input", [4, 11])
+def test_evaluation_starts_from_the_known_frames(tiny_names, num_input):
     mapper = FutureMasksMapper(
-        is_train=False, num_input_frames=num_input_frames, num_target_frames=2, strides=(1, 2)
+        is_train=False, clip=ClipSpec(num_input, 2, 3), num_known=11, strides=(1, 2)
     )
     sample = mapper(DatasetCatalog.get(tiny_names["val"])[0])
     masks = torch.from_numpy(make_video(2)[1])
-    assert torch.equal(sample["masks"], masks[11 - num_input_frames : 11])
-    assert torch.equal(sample["target_masks"], masks[11:])
+    assert torch.equal(sample["masks"], masks[11 - num_input : 11])
+    assert torch.equal(sample["target_masks"], masks[14:16])
     assert {"video_id", "video_name", "height", "width"} < set(sample)
 
 
 def test_videos_without_masks_are_a_sentence(tiny_names):
-    mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
+    mapper = FutureMasksMapper(is_train=True, clip=ClipSpec(11, 11))
     with pytest.raises(UserError, match=r"missing mask.*use labeled videos"):
         mapper(DatasetCatalog.get(tiny_names["unlabeled"])[0])
 
@@ -67,7 +67,7 @@ def test_generated_masks_are_those_of_the_videos(tmp_path):
     make_dataset(tmp_path, {"train": 2}, seed=7, workers=1)
     register_synthetic_masks("masks_of_test_future_masks", 2, seed=7)
     register_videos("videos_of_test_future_masks", tmp_path / "train")
-    mapper = FutureMasksMapper(is_train=True, num_input_frames=11, num_target_frames=11)
+    mapper = FutureMasksMapper(is_train=True, clip=ClipSpec(11, 11))
     drawn = [mapper(record) for record in DatasetCatalog.get("masks_of_test_future_masks")]
     read = [mapper(record) for record in DatasetCatalog.get("videos_of_test_future_masks")]
     for ours, theirs in zip(drawn, read, strict=True):
@@ -87,17 +87,15 @@ def test_mapper_from_a_configuration(cfg):
 
 @pytest.mark.parametrize("is_train", [False, True])
 def test_frames_behind_a_gap(tiny_names, is_train):
-    mapper = FutureFramesMapper(
-        is_train=is_train, num_input_frames=11, num_target_frames=1, target_gap=10
-    )
+    mapper = FutureFramesMapper(is_train=is_train, clip=ClipSpec(11, 1, 10))
     sample = mapper(DatasetCatalog.get(tiny_names["train"])[0])
     last = torch.from_numpy(make_video(0)[0][21]).permute(2, 0, 1)
     assert sample["target_frames"].shape == (1, 3, 32, 48)
     assert torch.equal(sample["target_frames"][0], last)
     assert sample["target_valid"].tolist() == [True] and sample["frames"].shape[0] == 11
-    hidden = mapper.__class__(
-        is_train=False, num_input_frames=11, num_target_frames=1, target_gap=10
-    )(DatasetCatalog.get(tiny_names["hidden"])[0])
+    hidden = mapper.__class__(is_train=False, clip=ClipSpec(11, 1, 10))(
+        DatasetCatalog.get(tiny_names["hidden"])[0]
+    )
     assert "target_frames" not in hidden
 
 
@@ -110,8 +108,8 @@ def test_masks_behind_a_gap(tiny_names, cfg):
     assert torch.equal(sample["masks"], masks[:11])
     assert torch.equal(sample["target_masks"], masks[21:])
     assert sample["target_valid"].tolist() == [True]
-    whole = build_mapper(cfg, is_train=False)(record)
-    assert torch.equal(whole["target_masks"], masks[11:]) and whole["target_valid"].all()
+    sample = build_mapper(cfg, is_train=False)(record)
+    assert torch.equal(sample["target_masks"], masks[21:]) and sample["target_valid"].all()
 
 
 def masks_of_two():

@@ -8,7 +8,7 @@ from tests.conftest import make_video
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.data import transforms as T
 from vps_d2.data.augmentation import BlurTransform, GaussianBlur, build_flip
-from vps_d2.data.clips import ClipSampler
+from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper, build_mapper
 from vps_d2.io.errors import UserError
 
@@ -17,36 +17,8 @@ def expected(number, index):
     return torch.from_numpy(make_video(number)[0][index].transpose(2, 0, 1).copy())
 
 
-def test_clip_without_frameskip_is_the_video():
-    sampler = ClipSampler(num_input_frames=11, num_target_frames=11)
-    indices, valid = sampler.sample(22)
-    assert indices.tolist() == list(range(22)) and valid.all()
-
-
-def test_frameskip_marks_targets_beyond_the_video():
-    sampler = ClipSampler(num_input_frames=5, num_target_frames=8, strides=(2,))
-    indices, valid = sampler.sample(22)
-    assert indices.tolist() == list(range(0, 26, 2))
-    assert valid.tolist() == [True] * 6 + [False] * 2
-
-
-def test_clip_starts_at_random_where_there_is_room():
-    np.random.seed(0)
-    sampler = ClipSampler(num_input_frames=4, num_target_frames=4, strides=(1, 2))
-    clips = [sampler.sample(22) for _ in range(200)]
-    steps = {int(indices[1] - indices[0]) for indices, _ in clips}
-    assert steps == {1, 2} and all(valid.all() for _, valid in clips)
-    assert {int(indices[0]) for indices, _ in clips} == set(range(15))
-
-
-@pytest.mark.parametrize("strides", [(1, 2), (0,), ()])
-def test_useless_strides_are_refused(strides):
-    with pytest.raises(UserError, match=r"INPUT\.FRAMESKIP"):
-        ClipSampler(num_input_frames=11, num_target_frames=11, strides=strides)
-
-
 def test_future_frames_in_training(tiny_names):
-    mapper = FutureFramesMapper(is_train=True, num_input_frames=11, num_target_frames=11)
+    mapper = FutureFramesMapper(is_train=True, clip=ClipSpec(11, 11))
     sample = mapper(DatasetCatalog.get(tiny_names["train"])[1])
     assert sample["frames"].dtype == torch.uint8 and "masks" not in sample
     assert torch.equal(sample["frames"][10], expected(1, 10))
@@ -55,9 +27,7 @@ def test_future_frames_in_training(tiny_names):
 
 
 def test_invalid_targets_are_black(tiny_names):
-    mapper = FutureFramesMapper(
-        is_train=True, num_input_frames=5, num_target_frames=8, strides=(2,)
-    )
+    mapper = FutureFramesMapper(is_train=True, clip=ClipSpec(5, 8), strides=(2,))
     sample = mapper(DatasetCatalog.get(tiny_names["train"])[0])
     assert torch.equal(sample["target_frames"][5], expected(0, 20))
     assert not sample["target_frames"][6:].any() and sample["target_frames"].shape[0] == 8
@@ -66,8 +36,7 @@ def test_invalid_targets_are_black(tiny_names):
 def test_clips_are_flipped_as_a_whole_and_only_inputs_blurred(tiny_names):
     mapper = FutureFramesMapper(
         is_train=True,
-        num_input_frames=11,
-        num_target_frames=11,
+        clip=ClipSpec(11, 11),
         flips=[T.RandomFlip(prob=1.0)],
         blurs=[GaussianBlur(1.0, (1.0, 1.0))],
     )
@@ -78,7 +47,7 @@ def test_clips_are_flipped_as_a_whole_and_only_inputs_blurred(tiny_names):
 
 
 def test_future_frames_in_evaluation(tiny_names):
-    mapper = FutureFramesMapper(is_train=False, num_input_frames=4, num_target_frames=2)
+    mapper = FutureFramesMapper(is_train=False, clip=ClipSpec(4, 2), num_known=11)
     sample = mapper(DatasetCatalog.get(tiny_names["val"])[0])
     assert torch.equal(sample["frames"][3], expected(2, 10))
     assert torch.equal(sample["target_frames"][0], expected(2, 11))

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers import ROOT, load_tool
 from tests.pipeline_stubs import write_pipeline
+from vps_d2.config.loading import load_config
+from vps_d2.d2.modeling import build_model
 from vps_d2.data.synthetic import SyntheticOptions, render_masks, simulate
 from vps_d2.data.video import write_video
 from vps_d2.evaluation.error_split import CAUSES, split_errors
@@ -24,8 +27,14 @@ def masks() -> np.ndarray:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = write_pipeline(tmp_path)
+    torch.manual_seed(0)
+    weights = tmp_path / "object_dynamics.pth"
+    model = build_model(load_config(CONFIG, ["MODEL.DEVICE", "cpu"]))
+    torch.save({"model": model.state_dict()}, weights)
     text = path.read_text().replace("VERSION: 2\n", "")
-    path.write_text(f"{text}  MASK_PREDICTOR:\n    CONFIG_FILE: {CONFIG}\nVERSION: 2\n")
+    path.write_text(
+        f"{text}  MASK_PREDICTOR:\n    CONFIG_FILE: {CONFIG}\n    WEIGHTS: {weights}\nVERSION: 2\n"
+    )
     return path
 
 

@@ -56,11 +56,57 @@ def test_without_a_predictor_the_last_frame_is_segmented(
     assert (result.mask == pipeline.segment(frames[1:2, -1])[0]).all() and result.mask.any()
 
 
-def test_a_frame_that_is_predicted_alone_is_the_last_one(config: Path, frames: np.ndarray) -> None:
-    pipeline = FutureMaskPredictor.from_config_file(config)
-    predict = pipeline.predict_frames
-    pipeline.predict_frames = lambda batch: predict(batch)[:, -1:]
-    assert pipeline(frames)[0].captions() == ["predicted 22"]
+def write_predictor(config: Path, num_input: int, num_target: int, gap: int = 0) -> None:
+    text = (config.parent / "predictor.yaml").read_text().replace("VERSION: 2\n", "")
+    (config.parent / "predictor.yaml").write_text(
+        f"{text}INPUT:\n  NUM_INPUT_FRAMES: {num_input}\n  NUM_TARGET_FRAMES: {num_target}\n"
+        f"  TARGET_GAP: {gap}\nVERSION: 2\n"
+    )
+
+
+def test_frames_are_named_for_what_they_are(config: Path, frames: np.ndarray) -> None:
+    write_predictor(config, 5, 11, gap=2)
+    prediction = FutureMaskPredictor.from_config_file(config)(frames)[0]
+    assert prediction.captions() == [f"predicted {number}" for number in range(14, 25)]
+    assert prediction.mask_number == 24 and prediction.num_known == 11
+    opts = ["INPUT.NUM_KNOWN_FRAMES", "11", "PIPELINE.TARGET_FRAME", "15"]
+    pipeline = FutureMaskPredictor.from_config_file(config, opts)
+    prediction = pipeline(frames)[2]
+    assert prediction.mask_number == 15
+    # The second of the predicted frames is brighter by 2 than the last given one.
+    assert (prediction.mask == pipeline.segment(frames[2:, -1] + 2, [np.array([0])])[0]).all()
+    assert pipeline.describe() == {
+        "num_known": 11,
+        "frames": list(range(14, 25)),
+        "mask_frame": 15,
+        "copied": False,
+    }
+
+
+@pytest.mark.parametrize(("number", "known"), [("22", "11"), ("12", "8"), ("9", "11")])
+def test_a_frame_that_is_not_predicted_is_refused(config: Path, number: str, known: str) -> None:
+    write_predictor(config, 5, 3)
+    opts = ["INPUT.NUM_KNOWN_FRAMES", known, "PIPELINE.TARGET_FRAME", number]
+    with pytest.raises(UserError, match=f"first {known} frames the model predicts .*, not frame"):
+        FutureMaskPredictor.from_config_file(config, opts)
+
+
+def test_a_predictor_that_gives_other_than_it_says_is_refused(
+    config: Path, frames: np.ndarray
+) -> None:
+    write_predictor(config, 5, 3)
+    with pytest.raises(UserError, match=r"gave 11 frames, but INPUT\.NUM_TARGET_FRAMES .* is 3"):
+        FutureMaskPredictor.from_config_file(config)(frames)
+
+
+def test_models_of_another_task_and_without_weights_are_refused(config: Path) -> None:
+    with pytest.raises(UserError, match="StubSegmenter, whose task is segmentation, not frames"):
+        opts = ["PIPELINE.PREDICTOR.CONFIG_FILE", str(config.parent / "segmenter.yaml")]
+        FutureMaskPredictor.from_config_file(config, opts)
+    segmenter = config.parent / "segmenter.yaml"
+    segmenter.write_text(segmenter.read_text().replace("stub.pth", "").replace("WEIGHTS", "#"))
+    with pytest.raises(UserError, match=r"segmenter\.yaml names no weights"):
+        FutureMaskPredictor.from_config_file(config)
 
 
 def test_an_empty_batch_gives_nothing(config: Path, frames: np.ndarray) -> None:

@@ -55,6 +55,9 @@ class _Interrupted:
     def __init__(self, pipeline: FutureMaskPredictor, calls: int) -> None:
         self.pipeline, self.calls = pipeline, calls
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipeline, name)
+
     def __call__(self, frames: np.ndarray) -> Any:
         if not self.calls:
             raise KeyboardInterrupt

@@ -21,6 +21,8 @@ from vps_d2.io.errors import UserError
 class StubMaskPredictor(torch.nn.Module):
     """Move the last mask one row down, and add class 48, which was never seen."""
 
+    task = "future_masks"
+
     def __init__(self, cfg: Any) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
@@ -39,7 +41,8 @@ class StubMaskPredictor(torch.nn.Module):
 def config(tmp_path: Path) -> Path:
     path = write_pipeline(tmp_path)
     (tmp_path / "mask_predictor.yaml").write_text(
-        "MODEL:\n  META_ARCHITECTURE: StubMaskPredictor\n  DEVICE: cpu\nVERSION: 2\n"
+        "MODEL:\n  META_ARCHITECTURE: StubMaskPredictor\n  DEVICE: cpu\n"
+        f"  WEIGHTS: {tmp_path / 'stub.pth'}\nVERSION: 2\n"
     )
     text = path.read_text().replace("VERSION: 2\n", "")
     path.write_text(f"{text}  MASK_PREDICTOR:\n    CONFIG_FILE: mask_predictor.yaml\nVERSION: 2\n")
@@ -78,6 +81,12 @@ def test_without_a_predictor_the_frame_is_the_last_one(config: Path, frames: np.
     result = FutureMaskPredictor.from_config_file(config, opts)(frames)[1]
     assert (result.frames == frames[1, -1:]).all()
     assert (result.mask == 1).sum() == 16
+
+
+def test_the_mask_of_another_frame_is_refused(config: Path) -> None:
+    opts = ["INPUT.NUM_KNOWN_FRAMES", "11", "PIPELINE.TARGET_FRAME", "20"]
+    with pytest.raises(UserError, match="gives the mask of frame 22, not of frame 20"):
+        FutureMaskPredictor.from_config_file(config, opts)
 
 
 def test_unseen_classes_are_dropped_or_kept(config: Path, frames: np.ndarray) -> None:

@@ -89,6 +89,28 @@ def test_weights_of_another_model_are_refused(other: nn.Module, tmp_path: Path) 
     checkpointer.load(str(path))  # the error has left nothing behind
 
 
+def test_a_strict_checkpointer_wants_every_weight(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "part.pth"
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4), nn.BatchNorm1d(4))
+    weights = net.state_dict()
+    torch.save({"model": {**weights, "1.weight": torch.zeros(5, 3)}}, path)
+    with pytest.raises(
+        UserError, match=r"part\.pth .* lacks 1\.weight \(of shape \(5, 3\), not \(4"
+    ):
+        SafeCheckpointer(net, strict=True).load(str(path))
+    del weights["0.bias"], weights["2.num_batches_tracked"]
+    torch.save({"model": weights}, path)
+    with pytest.raises(UserError, match=r"lacks 0\.bias; give the configuration"):
+        SafeCheckpointer(net, strict=True).load(str(path))
+    caplog.clear()
+    SafeCheckpointer(net).load(str(path))  # training starts from a part, and says what it lacks
+    assert "0.bias" in caplog.text
+    torch.save({"model": {**net.state_dict(), "more": torch.zeros(1)}}, path)
+    SafeCheckpointer(net, strict=True).load(str(path))
+
+
 def test_half_precision_loads_into_single(tmp_path: Path) -> None:
     net, path = nn.Linear(2, 3), tmp_path / "half.pth"
     torch.save({"model": {k: v.half() for k, v in net.state_dict().items()}}, path)

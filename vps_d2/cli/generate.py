@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import parse_positive
 from vps_d2.data.derived.generated_frames import generate_frames
-from vps_d2.inference.models import load_trained_model
+from vps_d2.inference.models import load_model
 
 EPILOG = """example:
   python tools/generate_frames.py --config-file configs/simvp/simvp_gsta_11to11.yaml \\
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     count = generate_frames(
-        load_trained_model(args.config_file, args.opts, "predictor"),
+        load_model(args.config_file, args.opts, task="frames"),
         args.input,
         args.output,
         frame_indices=args.frames and [frame - 1 for frame in args.frames],

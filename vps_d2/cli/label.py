@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import parse_positive, parse_shard, parse_share
 from vps_d2.data.derived.pseudo_labels import LEFT_OUT_FILE, label_videos
-from vps_d2.inference.models import load_trained_model
+from vps_d2.inference.models import load_model
 from vps_d2.inference.segmentation import FrameSegmenter
 
 EPILOG = """example:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         UserError: if a video, the configuration or the weights are wrong.
     """
     args = parse_args(argv)
-    model = load_trained_model(args.config_file, args.opts, "segmenter")
+    model = load_model(args.config_file, args.opts, task="segmentation")
     counts = label_videos(
         FrameSegmenter(
             model, score_thresh=model.cfg.PIPELINE.SCORE_THRESH, batch_size=args.batch_size

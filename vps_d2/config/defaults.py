@@ -46,6 +46,9 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.SEM_SEG = False
     cfg.INPUT.NUM_INPUT_FRAMES = 11
     cfg.INPUT.NUM_TARGET_FRAMES = 11
+    # Frames of a video that are known when a model is evaluated or used: its input ends with the
+    # last of them (0: INPUT.NUM_INPUT_FRAMES).
+    cfg.INPUT.NUM_KNOWN_FRAMES = 0
     # Temporal strides that training clips are drawn with (frameskip augmentation); (1,) is none.
     cfg.INPUT.FRAMESKIP = (1,)
     # Gaussian blur augmentation: share of the samples, and range of the deviation in pixels.
@@ -138,8 +141,10 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY = 1.0
     cfg.MODEL.MASK_SIMVP.LOSS.JACCARD = 0.0
     cfg.MODEL.MASK_SIMVP.LOSS.BACKGROUND_WEIGHT = 0.5
-    # Predict one mask, and from it the next, up to frame 22.
+    # Predict one mask, and from it the next, INPUT.NUM_TARGET_FRAMES times.
     cfg.MODEL.MASK_SIMVP.ROLLOUT = False
+    # In training, so many times at most (0: all); a shorter rollout takes less time and memory.
+    cfg.MODEL.MASK_SIMVP.ROLLOUT_TRAIN_STEPS = 0
     # Chance that a rollout in training is fed its own prediction, not the true mask: at the
     # beginning and from iteration ITERS on.
     cfg.MODEL.MASK_SIMVP.SCHEDULED_SAMPLING = CfgNode()
@@ -179,11 +184,13 @@ def _add_pipeline_config(cfg: CfgNode) -> None:
     cfg.PIPELINE.SEGMENTER = CfgNode()
     cfg.PIPELINE.SEGMENTER.CONFIG_FILE = ""
     cfg.PIPELINE.SEGMENTER.WEIGHTS = ""
-    # From the masks of the input frames to the mask of frame 22, in the place of segmenting what
-    # the predictor gives.
+    # From the masks of the input frames to that of a later one, in the place of segmenting what the
+    # predictor gives.
     cfg.PIPELINE.MASK_PREDICTOR = CfgNode()
     cfg.PIPELINE.MASK_PREDICTOR.CONFIG_FILE = ""
     cfg.PIPELINE.MASK_PREDICTOR.WEIGHTS = ""
+    # The frame whose mask is asked for, counted from 1; 0 is the last that the models predict.
+    cfg.PIPELINE.TARGET_FRAME = 0
     # An object never seen in the input cannot be known: drop its class from the predicted mask.
     cfg.PIPELINE.SEEN_CLASSES_ONLY = True
     # An object whose class changes for some frames is given one, before masks are predicted.

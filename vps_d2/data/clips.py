@@ -1,43 +1,136 @@
-"""Which frames of a video a model takes and gives."""
+"""Which frames of a video a model takes and gives: the one owner of this arithmetic.
+
+A clip is ``num_input`` frames, ``gap`` frames that are left out, and ``num_target`` frames. Frames
+are counted from 0 in code (``frame_index``), from 1 in messages and captions ("frame k").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from vps_d2.data.video import NUM_INPUT_FRAMES
+from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """The frames that a model takes and gives.
+
+    Args:
+        num_input: frames a prediction starts from.
+        num_target: frames to predict.
+        gap: frames left out between the two.
+    """
+
+    num_input: int
+    num_target: int
+    gap: int = 0
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "ClipSpec":
+        """Read the clip of a model from INPUT."""
+        keys = cfg.INPUT
+        return cls(keys.NUM_INPUT_FRAMES, keys.NUM_TARGET_FRAMES, keys.TARGET_GAP)
+
+    @property
+    def length(self) -> int:
+        """Frames from the first of the input to the last of the target."""
+        return self.num_input + self.gap + self.num_target
+
+    def input_frames(self, num_known: int) -> range:
+        """Return the indices of the input where the first ``num_known`` frames are known.
+
+        Raises:
+            UserError: if these are fewer than the input.
+        """
+        if num_known < self.num_input:
+            raise UserError(
+                f"the model wants {self.num_input} frames, but {num_known} are known; give more "
+                "(INPUT.NUM_KNOWN_FRAMES), or a model of fewer INPUT.NUM_INPUT_FRAMES."
+            )
+        return range(num_known - self.num_input, num_known)
+
+    def target_frames(self, num_known: int) -> range:
+        """Return the indices of what is predicted from the first ``num_known`` frames."""
+        first = num_known + self.gap
+        return range(first, first + self.num_target)
+
+    def find_target(self, frame_index: int, num_known: int) -> int:
+        """Return which of the predicted frames, counted from 0, a frame of the video is.
+
+        Raises:
+            UserError: if it is not predicted.
+        """
+        frames = self.target_frames(num_known)
+        if frame_index not in frames:
+            raise UserError(
+                f"from the first {num_known} frames the model predicts {name_frames(frames)}, not "
+                f"frame {frame_index + 1}; ask for what it predicts (PIPELINE.TARGET_FRAME), or "
+                "train one with other INPUT.NUM_TARGET_FRAMES and TARGET_GAP."
+            )
+        return frames.index(frame_index)
+
+    def check_fits(self, num_frames: int) -> None:
+        """Check that a clip lies within a video.
+
+        Raises:
+            UserError: if the video is too short.
+        """
+        if self.length > num_frames:
+            raise UserError(
+                f"a clip of {self.num_input} input frames, {self.num_target} target frames and "
+                f"{self.gap} between them does not fit into a video of {num_frames} frames; lower "
+                "INPUT.NUM_INPUT_FRAMES, NUM_TARGET_FRAMES or TARGET_GAP, or use longer videos."
+            )
+
+
+def num_known_frames(cfg: CfgNode) -> int:
+    """Return how many frames of a video are known when a model is evaluated or used."""
+    return int(cfg.INPUT.NUM_KNOWN_FRAMES or cfg.INPUT.NUM_INPUT_FRAMES)
+
+
+def name_frames(frames: range) -> str:
+    """Return the numbers of frames in words: "frame 22", or "frames 12-22"."""
+    if len(frames) == 1:
+        return f"frame {frames[0] + 1}"
+    return f"frames {frames[0] + 1}-{frames[-1] + 1}"
 
 
 class ClipSampler:
     """Choose the frames of a training clip: ``start, start + stride, ...``.
 
-    The input frames must lie within the video. Target frames may fall beyond its end; they are
-    then marked as not valid. The start is drawn at random where the clip leaves room for it.
+    The start is drawn at random where the clip leaves room for it. At a stride above 1, target
+    frames may fall beyond the end of the video; they are then marked as not valid.
 
     Args:
-        num_input_frames: frames a prediction starts from.
-        num_target_frames: frames to predict.
-        strides: temporal strides to draw from; (1,) is no frameskip.
-        num_frames: frames in a video.
+        clip: frames of a clip.
+        strides: temporal strides to draw from (frameskip augmentation); (1,) is none.
+
+    Raises:
+        UserError: if a stride is not positive.
     """
 
-    def __init__(
-        self,
-        *,
-        num_input_frames: int,
-        num_target_frames: int,
-        strides: tuple[int, ...] = (1,),
-        num_frames: int = 22,
-    ) -> None:
-        self.num_input_frames = num_input_frames
-        self.num_target_frames = num_target_frames
+    def __init__(self, clip: ClipSpec, strides: Sequence[int] = (1,)) -> None:
+        self.clip = clip
         self.strides = tuple(strides)
         if not self.strides or min(self.strides) < 1:
             raise UserError(
                 f"INPUT.FRAMESKIP {self.strides}: strides count from 1; correct the configuration."
             )
+
+    def check_fits(self, num_frames: int) -> None:
+        """Check that every clip that may be drawn from a video has a target.
+
+        Raises:
+            UserError: if the video is too short.
+        """
+        self.clip.check_fits(num_frames)
+        first_target = self.clip.num_input + self.clip.gap
         for stride in self.strides:
-            if num_input_frames * stride >= num_frames:
+            if first_target * stride >= num_frames:
                 raise UserError(
-                    f"INPUT.FRAMESKIP {stride}: {num_input_frames} input frames at this stride "
+                    f"INPUT.FRAMESKIP {stride}: {self.clip.num_input} input frames at this stride "
                     f"leave no target in a video of {num_frames} frames; use a smaller stride or "
                     "fewer INPUT.NUM_INPUT_FRAMES."
                 )
@@ -49,17 +142,16 @@ class ClipSampler:
             num_frames: frames in the video.
 
         Returns:
-            frame indices int64 ``(T_in + T_out,)`` counted from 0, and bool ``(T_out,)``: whether
-            the target lies within the video.
-        """
-        stride = self.strides[np.random.randint(len(self.strides))]
-        length = self.num_input_frames + self.num_target_frames
-        start = np.random.randint(max(num_frames - (length - 1) * stride, 1))
-        indices = start + stride * np.arange(length)
-        return indices, indices[self.num_input_frames :] < num_frames
+            frame indices int64 ``(T_in + T_out,)``, and bool ``(T_out,)``: whether the target lies
+            within the video.
 
-    def after_input(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the clip, without a stride, whose input ends with frame 11; as :meth:`sample`."""
-        start = max(NUM_INPUT_FRAMES - self.num_input_frames, 0)
-        indices = start + np.arange(self.num_input_frames + self.num_target_frames)
-        return indices, indices[self.num_input_frames :] < num_frames
+        Raises:
+            UserError: if the video is too short.
+        """
+        self.check_fits(num_frames)
+        clip = self.clip
+        stride = self.strides[np.random.randint(len(self.strides))]
+        start = np.random.randint(max(num_frames - (clip.length - 1) * stride, 1))
+        offsets = [*range(clip.num_input), *range(clip.num_input + clip.gap, clip.length)]
+        indices = start + stride * np.array(offsets)
+        return indices, indices[clip.num_input :] < num_frames

@@ -155,7 +155,7 @@ def build_train_loader(
 
     Raises:
         UserError: if there is no data set, one has faults (see DATASETS.SKIP_FAULTY), or the
-            batch cannot be shared among the processes.
+            batch cannot be shared among the processes, or a video is too short for a clip.
     """
     if not cfg.DATASETS.TRAIN:
         raise UserError("DATASETS.TRAIN is empty; name the data sets to train on.")
@@ -169,9 +169,11 @@ def build_train_loader(
     for name in cfg.DATASETS.TRAIN:
         records += load_records(name, cfg.DATASETS.SKIP_FAULTY)
     seed = _common_seed(cfg.SEED)
+    mapper = mapper or build_mapper(cfg, is_train=True)
+    _check_lengths(mapper, records)
     loader = build_detection_train_loader(
         SampleStream(records, seed),
-        mapper=_SafeMapper(mapper or build_mapper(cfg, is_train=True), seed),
+        mapper=_SafeMapper(mapper, seed),
         sampler=StreamSampler(start_iter * cfg.SOLVER.IMS_PER_BATCH, comm.get_rank(), world_size),
         total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
         aspect_ratio_grouping=False,
@@ -209,6 +211,14 @@ def build_test_loader(
         num_workers=cfg.DATALOADER.NUM_WORKERS,
     )
     return CheckedLoader(loader)
+
+
+def _check_lengths(mapper: Mapper, records: Sequence[Record]) -> None:
+    """Check that a mapper of clips can draw them from all videos, before training begins."""
+    check_length = getattr(mapper, "check_length", None)
+    lengths = {record["num_frames"] for record in records if "num_frames" in record}
+    if check_length is not None and lengths:
+        check_length(min(lengths))
 
 
 def _common_seed(seed: int) -> int:

@@ -4,7 +4,7 @@ Shapes: ``T_in`` input and ``T_out`` target frames, ``H`` rows, ``W`` columns. F
 masks uint8 with class numbers 0-48. Frames keep their size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from vps_d2.d2.structures import BitMasks, Boxes, Instances
 from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import split_mask
 from vps_d2.data.augmentation import build_blur, build_flip
-from vps_d2.data.clips import ClipSampler
+from vps_d2.data.clips import ClipSampler, ClipSpec, num_known_frames
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
 from vps_d2.data.synthetic import render_masks, simulate
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_TARGET_FRAMES,
     FaultError,
     read_frame,
     read_frames,
@@ -62,30 +61,29 @@ class _ClipMapper:
     """What the mappers of clips share: which frames of a video to take.
 
     Args:
-        is_train: draw clips; otherwise the input ends with frame 11.
-        num_input_frames: ``T_in``.
-        num_target_frames: ``T_out``.
-        target_gap: frames left out between the input and the first target.
+        is_train: draw clips; otherwise the input ends with the last known frame.
+        clip: frames that the model takes and gives.
+        num_known: frames of a video that are known outside training; None for those of the input.
         strides: temporal strides to draw from.
     """
 
     def __init__(
-        self,
-        is_train: bool,
-        num_input_frames: int,
-        num_target_frames: int,
-        target_gap: int,
-        strides: tuple[int, ...],
+        self, is_train: bool, clip: ClipSpec, num_known: int | None, strides: Sequence[int]
     ) -> None:
         self.is_train = is_train
-        self.num_input_frames = num_input_frames
-        self.num_target_frames = num_target_frames
-        self.target_gap = target_gap
-        self.sampler = ClipSampler(
-            num_input_frames=num_input_frames,
-            num_target_frames=target_gap + num_target_frames,
-            strides=strides if is_train else (1,),
-        )
+        self.clip = clip
+        self.num_known = num_known or clip.num_input
+        self.sampler = ClipSampler(clip, strides)
+        clip.input_frames(self.num_known)
+
+    def check_length(self, num_frames: int) -> None:
+        """Check that clips to train on can be drawn from a video.
+
+        Raises:
+            UserError: if it is too short.
+        """
+        if self.is_train:
+            self.sampler.check_fits(num_frames)
 
     def choose(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Choose the frames of a clip.
@@ -96,11 +94,26 @@ class _ClipMapper:
         Returns:
             frame indices int64 ``(T_in + T_out,)``, and bool ``(T_out,)``: whether the target lies
             within the video.
+
+        Raises:
+            UserError: if the video is too short to train on.
         """
-        sample = self.sampler.sample if self.is_train else self.sampler.after_input
-        indices, valid = sample(num_frames)
-        gap = slice(self.num_input_frames, self.num_input_frames + self.target_gap)
-        return np.delete(indices, gap), valid[self.target_gap :]
+        if self.is_train:
+            return self.sampler.sample(num_frames)
+        targets = np.array(self.clip.target_frames(self.num_known))
+        inputs = np.array(self.clip.input_frames(self.num_known))
+        return np.concatenate([inputs, targets]), targets < num_frames
+
+
+def _clip_arguments(cfg: CfgNode, is_train: bool) -> dict[str, Any]:
+    """Return the arguments that the mappers of clips share."""
+    return {
+        "is_train": is_train,
+        "clip": ClipSpec.from_config(cfg),
+        "num_known": num_known_frames(cfg),
+        "strides": tuple(cfg.INPUT.FRAMESKIP),
+        "flips": build_flip(cfg) if is_train else [],
+    }
 
 
 @DATASET_MAPPER_REGISTRY.register()
@@ -108,14 +121,13 @@ class FutureFramesMapper(_ClipMapper):
     """Clips for the video predictors.
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
-    input frames are blurred. Otherwise the input ends with frame 11 of the video, the target
-    follows, and the masks of a labeled video come along.
+    input frames are blurred. Otherwise the input ends with the last known frame of the video, the
+    target follows, and the masks of a labeled video come along.
 
     Args:
         is_train: draw and augment clips.
-        num_input_frames: ``T_in``.
-        num_target_frames: ``T_out``.
-        target_gap: frames left out between the input and the first target.
+        clip: ``T_in`` input and ``T_out`` target frames, and the gap between them.
+        num_known: frames of a video that are known outside training; None for ``T_in``.
         strides: temporal strides to draw from (frameskip augmentation).
         flips: augmentations of the whole clip.
         blurs: augmentations of the input frames.
@@ -126,14 +138,13 @@ class FutureFramesMapper(_ClipMapper):
         self,
         *,
         is_train: bool,
-        num_input_frames: int,
-        num_target_frames: int,
-        target_gap: int = 0,
-        strides: tuple[int, ...] = (1,),
+        clip: ClipSpec,
+        num_known: int | None = None,
+        strides: Sequence[int] = (1,),
         flips: list[T.Augmentation] | None = None,
         blurs: list[T.Augmentation] | None = None,
     ) -> None:
-        super().__init__(is_train, num_input_frames, num_target_frames, target_gap, strides)
+        super().__init__(is_train, clip, num_known, strides)
         self.flips = T.AugmentationList(flips or [])
         self.blurs = T.AugmentationList(blurs or [])
 
@@ -141,12 +152,7 @@ class FutureFramesMapper(_ClipMapper):
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
         """Read the arguments from a configuration."""
         return {
-            "is_train": is_train,
-            "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
-            "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
-            "target_gap": cfg.INPUT.TARGET_GAP,
-            "strides": tuple(cfg.INPUT.FRAMESKIP),
-            "flips": build_flip(cfg) if is_train else [],
+            **_clip_arguments(cfg, is_train),
             "blurs": build_blur(cfg) if is_train else [],
         }
 
@@ -168,15 +174,15 @@ class FutureFramesMapper(_ClipMapper):
         keys = ("video_id", "video_name", "height", "width", "stream_position")
         output = {key: record[key] for key in keys if key in record}
         indices, valid = self.choose(record["num_frames"])
-        inside = np.concatenate([np.ones(self.num_input_frames, bool), valid])
+        inside = np.concatenate([np.ones(self.clip.num_input, bool), valid])
         frames = read_frames(record["folder"], indices[inside].tolist())
         if self.is_train:
             frames = self._augment(frames)
-        output["frames"] = to_tensor(frames[: self.num_input_frames])
+        output["frames"] = to_tensor(frames[: self.clip.num_input])
         if valid.any():
-            shape = (self.num_target_frames, *output["frames"].shape[1:])
+            shape = (self.clip.num_target, *output["frames"].shape[1:])
             targets = torch.zeros(shape, dtype=torch.uint8)
-            targets[torch.from_numpy(valid)] = to_tensor(frames[self.num_input_frames :])
+            targets[torch.from_numpy(valid)] = to_tensor(frames[self.clip.num_input :])
             output["target_frames"] = targets
             output["target_valid"] = torch.from_numpy(valid)
         if not self.is_train and "mask_file_name" in record:
@@ -187,8 +193,8 @@ class FutureFramesMapper(_ClipMapper):
         flip = self.flips(T.AugInput(frames[0]))
         blur = self.blurs(T.AugInput(frames[0]))
         flipped = [flip.apply_image(frame) for frame in frames]
-        inputs = [blur.apply_image(frame) for frame in flipped[: self.num_input_frames]]
-        return np.stack(inputs + flipped[self.num_input_frames :])
+        inputs = [blur.apply_image(frame) for frame in flipped[: self.clip.num_input]]
+        return np.stack(inputs + flipped[self.clip.num_input :])
 
 
 @DATASET_MAPPER_REGISTRY.register()
@@ -196,14 +202,12 @@ class FutureMasksMapper(_ClipMapper):
     """Clips of masks for the mask predictors.
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
-    input masks are made noisy. Otherwise the input ends with frame 11 of the video, and all masks
-    that follow come along.
+    input masks are made noisy. Otherwise the input ends with the last known frame of the video.
 
     Args:
         is_train: draw and augment clips.
-        num_input_frames: ``T_in``.
-        num_target_frames: ``T_out`` in training.
-        target_gap: masks left out in training between the input and the first target.
+        clip: ``T_in`` input and ``T_out`` target masks, and the gap between them.
+        num_known: masks of a video that are known outside training; None for ``T_in``.
         strides: temporal strides to draw from (frameskip augmentation).
         flips: augmentations of the whole clip.
         noise: of the input masks; None for none.
@@ -214,16 +218,13 @@ class FutureMasksMapper(_ClipMapper):
         self,
         *,
         is_train: bool,
-        num_input_frames: int,
-        num_target_frames: int,
-        target_gap: int = 0,
-        strides: tuple[int, ...] = (1,),
+        clip: ClipSpec,
+        num_known: int | None = None,
+        strides: Sequence[int] = (1,),
         flips: list[T.Augmentation] | None = None,
         noise: MaskNoise | None = None,
     ) -> None:
-        if not is_train:
-            num_target_frames, target_gap = NUM_TARGET_FRAMES, 0
-        super().__init__(is_train, num_input_frames, num_target_frames, target_gap, strides)
+        super().__init__(is_train, clip, num_known, strides)
         self.flips = T.AugmentationList(flips or [])
         self.noise = noise
 
@@ -231,12 +232,7 @@ class FutureMasksMapper(_ClipMapper):
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
         """Read the arguments from a configuration."""
         return {
-            "is_train": is_train,
-            "num_input_frames": cfg.INPUT.NUM_INPUT_FRAMES,
-            "num_target_frames": cfg.INPUT.NUM_TARGET_FRAMES,
-            "target_gap": cfg.INPUT.TARGET_GAP,
-            "strides": tuple(cfg.INPUT.FRAMESKIP),
-            "flips": build_flip(cfg) if is_train else [],
+            **_clip_arguments(cfg, is_train),
             "noise": build_mask_noise(cfg) if is_train else None,
         }
 
@@ -259,10 +255,10 @@ class FutureMasksMapper(_ClipMapper):
         masks = _masks_of(record)
         indices, valid = self.choose(len(masks))
         clip = masks[np.minimum(indices, len(masks) - 1)]
-        clip[self.num_input_frames :][~valid] = 0
+        clip[self.clip.num_input :][~valid] = 0
         flip = self.flips(T.AugInput(clip[0]))
         clip = np.stack([flip.apply_segmentation(mask) for mask in clip])
-        inputs, targets = clip[: self.num_input_frames], clip[self.num_input_frames :]
+        inputs, targets = clip[: self.clip.num_input], clip[self.clip.num_input :]
         if self.noise is not None:
             inputs = self.noise(inputs)
         output["masks"] = torch.from_numpy(np.ascontiguousarray(inputs))

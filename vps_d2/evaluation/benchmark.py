@@ -20,6 +20,7 @@ import torch
 from vps_d2.config.loading import load_config
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.utils.events import EventStorage
+from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
 from vps_d2.data.video import (
     MASK_FILE,
@@ -33,8 +34,14 @@ from vps_d2.data.video import (
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.inference.models import LoadedModel
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.build import MAPPERS, build_model, check_model
+from vps_d2.modeling.build import build_model, check_model
+from vps_d2.modeling.tasks import Task, check_task
 
+_TASKS: dict[str, Task] = {
+    "predictor": "frames",
+    "segmenter": "segmentation",
+    "mask_predictor": "future_masks",
+}
 PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
 
 
@@ -152,12 +159,7 @@ class Benchmark:
             check_model(cfg)
         except UserError as error:
             raise UserError(f"{config}: {error}") from error
-        told = next((each for each, names in MAPPERS.items() if cfg.INPUT.MAPPER in names), kind)
-        if told != kind:
-            raise UserError(
-                f"{config} is of a {told.replace('_', ' ')}, as its INPUT.MAPPER "
-                f"{cfg.INPUT.MAPPER} says; give one of a {kind.replace('_', ' ')}."
-            )
+        check_task(cfg, _TASKS[kind], str(config))
         return cfg
 
     def _build(self, kind: str, reduced: bool) -> LoadedModel:
@@ -178,7 +180,7 @@ class Benchmark:
                 record |= {"video_id": index, "video_name": folder.name, "folder": str(folder)}
                 record["num_frames"] = NUM_FRAMES
                 clips = FutureFramesMapper(
-                    is_train=training, num_input_frames=11, num_target_frames=11
+                    is_train=training, clip=ClipSpec.from_config(self.configs[kind])
                 )
                 inputs.append(clips(record))
             else:

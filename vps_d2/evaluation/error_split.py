@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_INPUT_FRAMES,
     FaultError,
     find_videos,
     read_frames,
@@ -50,13 +49,15 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
     indices = [JaccardIndex() for _ in range(len(CAUSES))]
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
-        frames = read_frames(folder, range(NUM_INPUT_FRAMES))
+        frames = read_frames(folder, predictor.clip.input_frames(pipeline.num_known))
         masks = read_masks(folder)
         if masks.shape[1:] != frames.shape[1:3]:
             reason = f"masks of {masks.shape[1:]}, frames of {frames.shape[1:3]}"
             raise FaultError(folder / MASK_FILE, reason, "give the masks of these frames")
         segmented = pipeline.segment_videos(frames[None])[0]
-        repairs = repair(predictor.model, segmented, masks, inference_autocast(predictor.cfg))
+        repairs = repair(
+            predictor.model, segmented, masks, pipeline.num_known, inference_autocast(predictor.cfg)
+        )
         for index, mask in zip(indices, repairs.masks, strict=True):
             index.update(mask, repairs.truth)
         counts += repairs[2:]

@@ -1,4 +1,4 @@
-"""The main job: from the first 11 frames of a video to its last 11 and the mask of frame 22.
+"""The main job: from the first frames of a video to later ones and the mask of one of them.
 
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB; masks are uint8
 with class numbers 0-48.
@@ -6,20 +6,21 @@ with class numbers 0-48.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from vps_d2.config.pipeline import load_pipeline_config, model_nodes
 from vps_d2.d2.config import CfgNode
+from vps_d2.data.clips import num_known_frames
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.tracks import join_confused
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.inference.models import LoadedModel, load_model
 from vps_d2.inference.segmentation import FrameSegmenter
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.outputs import output_to_mask
+from vps_d2.modeling.tasks import Task
 
 # Input frames, from the last back, in which an object has to be detected to count as seen. One is
 # not enough: it may be hidden or missed there.
@@ -32,40 +33,52 @@ class FuturePrediction(NamedTuple):
     Attributes:
         frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
             is no predictor.
-        mask: uint8 ``(H, W)``, of frame 22.
+        mask: uint8 ``(H, W)``.
         frame_numbers: which frames of the video ``frames`` are, counted from 1.
+        mask_number: which frame the mask is of, or without a model that predicts, taken for.
+        num_known: how many frames of the video were given.
     """
 
     frames: np.ndarray
     mask: np.ndarray
     frame_numbers: range
+    mask_number: int
+    num_known: int
 
     def captions(self) -> list[str]:
         """Return what to write above each of the frames."""
         return [
-            f"predicted {number}" if number > NUM_INPUT_FRAMES else f"frame {number} again"
+            f"predicted {number}" if number > self.num_known else f"frame {number} again"
             for number in self.frame_numbers
         ]
 
 
 class FutureMaskPredictor:
-    """Predict the frames of videos and the mask of frame 22.
+    """Predict later frames of videos, and the mask of one.
 
-    The mask is that of the last predicted frame. With a mask predictor it is predicted from the
-    masks of the input frames instead, and predicted frames are extra.
+    The mask is that of a predicted frame. With a mask predictor it is predicted from the masks of
+    the input frames instead, and predicted frames are extra. Without either, the mask of the last
+    input frame is taken for it, as if nothing moved.
 
     Args:
         predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; None to segment the last
             input frame instead.
         segmenter: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
         mask_predictor: any architecture from ``{"masks": uint8 (T_in, H, W)}``, class numbers of
-            the input frames, to ``{"sem_seg": logits (49, H, W)}`` or ``{"mask": uint8 (H, W)}``,
-            those of frame 22; None for none.
+            the input frames, to ``{"sem_seg": logits (C, H, W)}`` or ``{"mask": uint8 (H, W)}``,
+            those of the last frame that it predicts; None for none.
+        num_known: frames of a video that are given; None for as many as were known in the training
+            of the models.
+        target_frame: the frame whose mask is wanted, counted from 1; None for the last that is
+            predicted.
         score_thresh: instances below it are not painted.
         seen_classes_only: leave out classes that are not detected in the input frames.
         join_confused: before masks are predicted from masks, give each object one class; see
             :func:`vps_d2.data.tracks.join_confused`.
         batch_size: videos on the device at a time.
+
+    Raises:
+        UserError: if the models do not predict the wanted frame from so many.
     """
 
     def __init__(
@@ -74,6 +87,8 @@ class FutureMaskPredictor:
         segmenter: LoadedModel,
         *,
         mask_predictor: LoadedModel | None = None,
+        num_known: int | None = None,
+        target_frame: int | None = None,
         score_thresh: float = 0.5,
         seen_classes_only: bool = True,
         join_confused: bool = True,
@@ -82,6 +97,14 @@ class FutureMaskPredictor:
         self.predictor = predictor
         self.segmenter = segmenter
         self.mask_predictor = mask_predictor
+        predicting = [model for model in (predictor, mask_predictor) if model is not None]
+        self.num_known = num_known or max(
+            num_known_frames(model.cfg) for model in predicting or [segmenter]
+        )
+        self.target_frame = target_frame
+        for model in predicting:
+            model.clip.input_frames(self.num_known)
+        self.find_target(self.num_known)
         self.score_thresh = score_thresh
         self.seen_classes_only = seen_classes_only
         self.join_confused = join_confused
@@ -112,17 +135,21 @@ class FutureMaskPredictor:
         Raises:
             UserError: if a file is missing or wrong.
         """
+        tasks: tuple[Task, ...] = ("frames", "segmentation", "future_masks")
+        device = ("MODEL.DEVICE", cfg.MODEL.DEVICE)
         predictor, segmenter, mask_predictor = (
-            load_model(node.CONFIG_FILE, node.WEIGHTS, cfg.MODEL.DEVICE)
+            load_model(node.CONFIG_FILE, device, task=task, weights=node.WEIGHTS)
             if node.CONFIG_FILE
             else None
-            for node in model_nodes(cfg)
+            for node, task in zip(model_nodes(cfg), tasks, strict=True)
         )
         assert segmenter is not None  # load_pipeline_config has seen to it
         return cls(
             predictor,
             segmenter,
             mask_predictor=mask_predictor,
+            num_known=cfg.INPUT.NUM_KNOWN_FRAMES or None,
+            target_frame=cfg.PIPELINE.TARGET_FRAME or None,
             score_thresh=cfg.PIPELINE.SCORE_THRESH,
             seen_classes_only=cfg.PIPELINE.SEEN_CLASSES_ONLY,
             join_confused=cfg.PIPELINE.JOIN_CONFUSED,
@@ -133,16 +160,19 @@ class FutureMaskPredictor:
         """Predict and segment.
 
         Args:
-            frames: uint8 ``(N, T, H, W, 3)`` or ``(N, T, 3, H, W)``, with as many frames ``T`` as
-                the predictor was trained on, or more, of which the last count.
+            frames: the first frames of each video, uint8 ``(N, T, H, W, 3)`` or ``(N, T, 3, H,
+                W)``, with as many ``T`` as the models were trained on, or more.
 
         Returns:
             one prediction for each video.
 
         Raises:
-            UserError: if the frames have another shape or dtype.
+            UserError: if the frames have another shape or dtype, or if from so many the models do
+                not predict the wanted one.
         """
         frames = self._check(frames)
+        num_known = frames.shape[1]
+        target = self.find_target(num_known)
         predictions: list[FuturePrediction] = []
         for start in range(0, len(frames), self.batch_size):
             batch = frames[start : start + self.batch_size]
@@ -151,13 +181,65 @@ class FutureMaskPredictor:
                 masks = self.predict_masks(batch)
             else:
                 seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
-                masks = self.segment(predicted[:, -1], seen)
-            end = 1 + (NUM_INPUT_FRAMES if self.predictor is None else NUM_FRAMES)
-            numbers = range(end - predicted.shape[1], end)
+                masks = self.segment(predicted[:, self._place_of(target, num_known)], seen)
+            numbers = self._frame_numbers(num_known)
             predictions += [
-                FuturePrediction(*each, numbers) for each in zip(predicted, masks, strict=True)
+                FuturePrediction(*each, numbers, target, num_known)
+                for each in zip(predicted, masks, strict=True)
             ]
         return predictions
+
+    def describe(self) -> dict[str, Any]:
+        """Return which frames the predictions are, counted from 1, as JSON holds them.
+
+        Returns:
+            ``num_known``: frames that are given; ``frames``: predicted ones, none without a
+            predictor; ``mask_frame``: of the mask; ``copied``: whether the mask is that of the last
+            given frame, taken for it.
+        """
+        numbers = self._frame_numbers(self.num_known)
+        return {
+            "num_known": self.num_known,
+            "frames": list(numbers) if self.predictor is not None else [],
+            "mask_frame": self.find_target(self.num_known),
+            "copied": self.predictor is None and self.mask_predictor is None,
+        }
+
+    def find_target(self, num_known: int) -> int:
+        """Return the number of the frame whose mask is given, counted from 1.
+
+        Args:
+            num_known: frames of a video that are given.
+
+        Raises:
+            UserError: if it is asked for another one than the models predict from so many.
+        """
+        if self.mask_predictor is not None:
+            last = self.mask_predictor.clip.target_frames(num_known)[-1] + 1
+            if self.target_frame not in (None, last):
+                raise UserError(
+                    f"from the first {num_known} frames the mask predictor gives the mask of frame "
+                    f"{last}, not of frame {self.target_frame}; set PIPELINE.TARGET_FRAME to what "
+                    "it gives, or train one with other INPUT.NUM_TARGET_FRAMES and TARGET_GAP."
+                )
+            return last
+        if self.predictor is None:
+            return self.target_frame or num_known
+        target = self.target_frame or self.predictor.clip.target_frames(num_known)[-1] + 1
+        self.predictor.clip.find_target(target - 1, num_known)
+        return target
+
+    def _place_of(self, target: int, num_known: int) -> int:
+        """Return which of the predicted frames the mask is taken from."""
+        if self.predictor is None:
+            return -1
+        return self.predictor.clip.find_target(target - 1, num_known)
+
+    def _frame_numbers(self, num_known: int) -> range:
+        if self.predictor is None:
+            return range(num_known, num_known + 1)
+        frames = self.predictor.clip.target_frames(num_known)
+        return range(frames.start + 1, frames.stop + 1)
 
     def predict_frames(self, frames: np.ndarray) -> np.ndarray:
         """Predict frames alone.
@@ -172,12 +254,18 @@ class FutureMaskPredictor:
             return frames[:, -1:]
         frames = _last_frames(frames, self.predictor)
         outputs = self.predictor([{"frames": to_tensor(video)} for video in frames])
+        count, wanted = len(outputs[0]["frames"]), self.predictor.clip.num_target
+        if count != wanted:
+            raise UserError(
+                f"the predictor gave {count} frames, but INPUT.NUM_TARGET_FRAMES of its "
+                f"configuration is {wanted}; correct the configuration."
+            )
         # Rounded on the device, so that a quarter of the bytes have to leave it.
         predicted = torch.stack([output["frames"] for output in outputs]).round().clamp(0, 255)
         return predicted.to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
 
     def predict_masks(self, frames: np.ndarray) -> np.ndarray:
-        """Segment the input frames, and predict the mask of frame 22 from their masks.
+        """Segment the input frames, and predict the mask of a later one from their masks.
 
         Args:
             frames: uint8 ``(N, T, H, W, 3)``, one batch.
@@ -243,16 +331,12 @@ class FutureMaskPredictor:
             frames = np.moveaxis(frames, 2, -1)
         if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
             raise UserError(
-                f"frames must be uint8 (N, {NUM_INPUT_FRAMES}, H, W, 3), not {frames.dtype} "
-                f"{frames.shape}; convert them."
+                f"frames must be uint8 (N, T, H, W, 3), not {frames.dtype} {frames.shape}; convert "
+                "them."
             )
         return frames
 
 
 def _last_frames(frames: np.ndarray, model: LoadedModel) -> np.ndarray:
-    count = model.cfg.INPUT.NUM_INPUT_FRAMES
-    if frames.shape[1] < count:
-        raise UserError(
-            f"the predictor wants {count} frames of a video, not {frames.shape[1]}; give more."
-        )
-    return frames[:, -count:]
+    inputs = model.clip.input_frames(frames.shape[1])
+    return frames[:, inputs.start : inputs.stop]

@@ -24,7 +24,6 @@ from vps_d2.config.pipeline import model_nodes
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.faults import Fault, faults_error, scan_split
 from vps_d2.data.video import (
-    NUM_INPUT_FRAMES,
     FaultError,
     duplicate_reason,
     frame_path,
@@ -34,7 +33,7 @@ from vps_d2.data.video import (
 )
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_whole
+from vps_d2.io.files import write_json, write_whole
 from vps_d2.io.pictures import write_gif
 from vps_d2.io.prefetch import prefetch
 from vps_d2.visualization.films import VideoPictures
@@ -42,6 +41,8 @@ from vps_d2.visualization.films import VideoPictures
 MASKS_FILE = "hidden_masks.npy"
 VIDEOS_FILE = "videos.txt"
 SKIPPED_FILE = "skipped.txt"
+PREDICTIONS_FILE = "predictions.json"
+"""Says which frames the masks and saved frames are, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,14 @@ class Progress:
     skipped: list[str] = field(default_factory=list)
 
 
-def list_videos(root: Path, skip_faulty: bool) -> tuple[list[Video], tuple[int, int]]:
+def list_videos(
+    root: Path, num_known: int, skip_faulty: bool
+) -> tuple[list[Video], tuple[int, int]]:
     """List the videos of a folder and look them over.
 
     Args:
-        root: folder of videos with 11 frames or more.
+        root: folder of videos.
+        num_known: frames that each must have at least.
         skip_faulty: list faulty videos with their reason instead of stopping.
 
     Returns:
@@ -155,10 +159,11 @@ class HiddenInference:
         self.save_frames = save_frames
         self.num_gifs = num_gifs
         self.skip_faulty = skip_faulty
-        self.videos, self.size = list_videos(root, skip_faulty)
+        self.videos, self.size = list_videos(root, pipeline.num_known, skip_faulty)
         starts = range(0, len(self.videos), batch_size)
         self.batches = [range(s, min(s + batch_size, len(self.videos))) for s in starts]
-        videos = [(video.folder.name, _size_of_last_input(video.folder)) for video in self.videos]
+        last = pipeline.num_known - 1
+        videos = [(video.folder.name, _frame_bytes(video.folder, last)) for video in self.videos]
         extras = [save_frames, num_gifs]
         text = json.dumps([run, videos, batch_size, self.size, shard[1], extras])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -258,7 +263,7 @@ class HiddenInference:
                 faults[index] = f"{video.folder}: {video.reason}"
                 continue
             try:
-                clip = read_frames(video.folder, range(NUM_INPUT_FRAMES))
+                clip = read_frames(video.folder, range(self.pipeline.num_known))
                 if clip.shape[1:3] != self.size:
                     reason = frame_size_reason(clip.shape[1:3], self.size)
                     raise FaultError(video.folder, reason)
@@ -314,6 +319,7 @@ class HiddenInference:
             os.replace(partial, self.output / MASKS_FILE)
             names = [video.folder.name for video in self.videos]
             _write_lines(self.output / VIDEOS_FILE, names)
+            write_json(self.output / PREDICTIONS_FILE, self.pipeline.describe())
             skipped = sorted(line for p in done if p for line in p.skipped)
             if skipped:
                 _write_lines(self.output / SKIPPED_FILE, skipped)
@@ -335,13 +341,13 @@ def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
         file.write("".join(f"{line}{end}" for line in lines).encode())
 
 
-def _size_of_last_input(folder: Path) -> int:
+def _frame_bytes(folder: Path, frame_index: int) -> int:
     """Return the bytes of a video's last input frame, 0 if it is missing.
 
-    It tells videos of one name apart. All frames would do so too, but then a run that stopped at a
-    spoiled one could never be resumed after its repair.
+    It distinguishes videos of one name. All frames would do so too, but then a run that stopped at
+    a spoiled one could never be resumed after its repair.
     """
-    path = frame_path(folder, NUM_INPUT_FRAMES - 1)
+    path = frame_path(folder, frame_index)
     return path.stat().st_size if path.is_file() else 0
 
 

@@ -1,7 +1,6 @@
 """Models with their weights, ready to run."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +10,12 @@ from torch import nn
 
 from vps_d2.config.loading import load_config
 from vps_d2.d2.config import CfgNode
+from vps_d2.data.clips import ClipSpec
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.build import MAPPERS, build_model, check_model
+from vps_d2.modeling.build import build_model, check_model
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 from vps_d2.modeling.precision import inference_autocast
+from vps_d2.modeling.tasks import Task, check_task
 
 
 class LoadedModel(NamedTuple):
@@ -29,6 +30,11 @@ class LoadedModel(NamedTuple):
             outputs: list[dict[str, Any]] = self.model(inputs)
         return outputs
 
+    @property
+    def clip(self) -> ClipSpec:
+        """The frames that the model takes and gives."""
+        return ClipSpec.from_config(self.cfg)
+
     def fingerprint(self) -> str:
         """Return a hash of configuration and weights, the same wherever they lie and run."""
         cfg = self.cfg.clone()
@@ -41,54 +47,30 @@ class LoadedModel(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def load_model(config_file: str, weights: str, device: str) -> LoadedModel:
-    """Build a model and load its weights.
-
-    Args:
-        config_file: of the model's training.
-        weights: checkpoint; "" for those that the configuration names.
-        device: to put it on.
-
-    Raises:
-        UserError: if a file is missing or does not fit, or the configuration is of a pipeline.
-    """
-    cfg = load_config(config_file)
-    cfg.MODEL.DEVICE = device
-    check_model(cfg)
-    weights = weights or cfg.MODEL.WEIGHTS
-    if not weights:
-        logging.getLogger(__name__).warning("%s: no weights given, so they are random", config_file)
-    return _load_model(cfg, weights)
-
-
-def load_trained_model(config_file: str | Path, opts: Sequence[str], kind: str) -> LoadedModel:
-    """Build the model of a configuration, with the weights that it names.
+def load_model(
+    config_file: str | Path, opts: Sequence[str] = (), *, task: Task, weights: str = ""
+) -> LoadedModel:
+    """Build a trained model of a configuration.
 
     Args:
         config_file: of the model's training.
         opts: keys and values that override the file.
-        kind: of model that is wanted, one of :data:`MAPPERS`.
+        task: that the model is wanted for.
+        weights: checkpoint; "" for the one that the configuration names.
 
     Raises:
-        UserError: if a file is missing or does not fit, no weights are named, or the model is of
-            another kind.
+        UserError: if a file is missing, the checkpoint does not hold every weight of the model, no
+            weights are named, or the model has another task.
     """
     cfg = load_config(config_file, opts)
     check_model(cfg)
-    if cfg.INPUT.MAPPER not in MAPPERS[kind]:
-        raise UserError(
-            f"config file {config_file} is of a model that learns with {cfg.INPUT.MAPPER}, not "
-            f"with {' or '.join(MAPPERS[kind])}; give another model, or set INPUT.MAPPER."
-        )
-    if not cfg.MODEL.WEIGHTS:
+    check_task(cfg, task, f"config file {config_file}")
+    weights = weights or cfg.MODEL.WEIGHTS
+    if not weights:
         raise UserError(
             f"config file {config_file} names no weights; give some, as in MODEL.WEIGHTS "
             "output/unet_frames/model_best.pth."
         )
-    return _load_model(cfg, cfg.MODEL.WEIGHTS)
-
-
-def _load_model(cfg: CfgNode, weights: str) -> LoadedModel:
     model = build_model(cfg).eval()
-    SafeCheckpointer(model).load(weights)
+    SafeCheckpointer(model, strict=True).load(weights)
     return LoadedModel(model, cfg)

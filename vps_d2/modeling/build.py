@@ -7,17 +7,10 @@ from torch import nn
 
 from vps_d2.d2 import modeling
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.modeling.poolers import ROIPooler
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.precision import use_channels_last
-
-MAPPERS = {
-    "predictor": ("FutureFramesMapper",),
-    "segmenter": ("FrameMapper",),
-    "mask_predictor": ("FutureMasksMapper", "TracksMapper"),
-}
-"""INPUT.MAPPER of each kind of model in a pipeline, which tells them apart."""
+from vps_d2.modeling.tasks import check_architecture
 
 
 def build_model(cfg: CfgNode) -> nn.Module:
@@ -50,12 +43,7 @@ def check_model(cfg: CfgNode) -> None:
             "the configuration is of a pipeline, which tools/infer_hidden.py runs; give one of a "
             f"single model, such as its segmenter's, {cfg.PIPELINE.SEGMENTER.CONFIG_FILE}."
         )
-    architectures = sorted(name for name, _ in META_ARCH_REGISTRY)
-    if cfg.MODEL.META_ARCHITECTURE not in architectures:
-        raise UserError(
-            f'MODEL.META_ARCHITECTURE "{cfg.MODEL.META_ARCHITECTURE}" is no architecture; '
-            f"use one of {', '.join(architectures)}."
-        )
+    check_architecture(cfg.MODEL.META_ARCHITECTURE)
     if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
         raise UserError(
             f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}", but PyTorch sees no GPU here; '

@@ -4,19 +4,35 @@ import os
 from typing import Any
 
 import torch
+from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.io.checkpoints import local_path, read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 
+_SHOWN = 3
+"""Weights that an error names before it counts the rest."""
+
 
 class SafeCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer that runs no code from a file and writes files whole.
 
-    Weights in half precision load into a model in single precision. Arguments are those of
-    ``DetectionCheckpointer``.
+    Weights in half precision load into a model in single precision.
+
+    Args:
+        model: to load into, and to save.
+        save_dir: folder of checkpoints.
+        strict: refuse a checkpoint that lacks a weight of the model, as inference and evaluation
+            must; otherwise what is missing is logged, and stays as it is.
+        kwargs: further arguments of ``DetectionCheckpointer``.
     """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str = "", *, strict: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(model, save_dir, **kwargs)
+        self.strict = strict
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Write model, checkpointables and ``kwargs`` to ``<name>.pth``, and tag it as the last.
@@ -62,7 +78,8 @@ class SafeCheckpointer(DetectionCheckpointer):
             what else the file holds.
 
         Raises:
-            UserError: if the file is missing, damaged, would run code, or fits the model nowhere.
+            UserError: if the file is missing, damaged, would run code, or fits the model nowhere,
+                or if it is strict, not everywhere.
         """
         path = local_path(path)
         if path and "://" not in path and not os.path.isfile(path):
@@ -90,7 +107,10 @@ class SafeCheckpointer(DetectionCheckpointer):
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
         if not checkpoint.get("matching_heuristics"):
             _check_overlap(self._path, checkpoint["model"], self.model.state_dict())
-        return super()._load_model(checkpoint)
+        incompatible = super()._load_model(checkpoint)
+        if self.strict:
+            _check_complete(self._path, incompatible)
+        return incompatible
 
 
 def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Tensor]) -> None:
@@ -103,4 +123,25 @@ def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Te
             f"checkpoint {path} has no weight of this model (it has {next(iter(weights))}, the "
             f"model wants {next(iter(model))}); check that MODEL.WEIGHTS belongs to "
             "MODEL.META_ARCHITECTURE and its sizes."
+        )
+
+
+def _check_complete(path: str, incompatible: Any) -> None:
+    """Refuse a checkpoint that left weights of the model as they were, at random."""
+    misshapen = {
+        name: f"{name} (of shape {tuple(there)}, not {tuple(wanted)})"
+        for name, there, wanted in incompatible.incorrect_shapes
+    }
+    # PyTorch counts batches for a momentum that no model here has.
+    lacking = list(misshapen.values()) + [
+        name
+        for name in incompatible.missing_keys
+        if name not in misshapen and not name.endswith("num_batches_tracked")
+    ]
+    if lacking:
+        first = ", ".join(lacking[:_SHOWN])
+        more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+        raise UserError(
+            f"checkpoint {path} does not hold all weights of the model: it lacks {first}{more}; "
+            "give the configuration that it was trained with, or train the rest first."
         )

@@ -3,7 +3,7 @@
 Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uint8 class numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,8 +12,6 @@ import numpy as np
 
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_FRAMES,
-    NUM_INPUT_FRAMES,
     frame_indices,
     read_frames,
     read_masks,
@@ -40,8 +38,27 @@ class Prediction(Protocol):
     def frame_numbers(self) -> range:
         """Which frames of the video ``frames`` are, counted from 1."""
 
+    @property
+    def mask_number(self) -> int:
+        """Which frame the mask is of."""
+
+    @property
+    def num_known(self) -> int:
+        """How many frames of the video the prediction starts from."""
+
     def captions(self) -> list[str]:
         """Return what to write above each of the frames."""
+
+
+class Pipeline(Protocol):
+    """Something that predicts videos."""
+
+    @property
+    def num_known(self) -> int:
+        """How many frames of a video it is given."""
+
+    def __call__(self, frames: np.ndarray) -> Sequence[Prediction]:
+        """Predict videos from their first frames, uint8 ``(N, T, H, W, 3)``."""
 
 
 @dataclass
@@ -50,9 +67,9 @@ class VideoPictures:
 
     Args:
         name: of the video.
-        frames: ``(T, H, W, 3)``, 11 or more.
-        masks: ``(22, H, W)``, if it is labeled.
-        true_mask: ``(H, W)``, of frame 22, if it is known.
+        frames: ``(T, H, W, 3)``.
+        masks: ``(T, H, W)``, if it is labeled.
+        true_mask: ``(H, W)``, of the predicted frame, or of the last one, if it is known.
         prediction: of the pipeline, if there is one.
     """
 
@@ -66,7 +83,7 @@ class VideoPictures:
     def read(
         cls,
         folder: Path,
-        pipeline: Callable[[np.ndarray], Sequence[Prediction]] | None = None,
+        pipeline: Pipeline | None = None,
         true_mask: np.ndarray | None = None,
     ) -> "VideoPictures":
         """Read a video, and predict it if there is a pipeline.
@@ -74,65 +91,88 @@ class VideoPictures:
         Args:
             folder: the video.
             pipeline: to predict with.
-            true_mask: ``(H, W)`` of frame 22, for a video without masks.
+            true_mask: ``(H, W)`` of the predicted frame, for a video without masks.
 
         Raises:
             UserError: if a frame or mask is missing, spoiled or of another size.
         """
-        count = max(NUM_INPUT_FRAMES, min(len(frame_indices(folder)), NUM_FRAMES))
-        frames = read_frames(folder, range(count))
+        count = len(frame_indices(folder))
+        frames = read_frames(folder, range(max(count, pipeline.num_known if pipeline else 1)))
         masks = read_masks(folder) if (folder / MASK_FILE).exists() else None
+        prediction = pipeline(frames[None, : pipeline.num_known])[0] if pipeline else None
         if masks is not None:
-            true_mask = masks[-1]
+            number = len(masks) if prediction is None else prediction.mask_number
+            true_mask = masks[number - 1] if number <= len(masks) else None
         if true_mask is not None and true_mask.shape != frames.shape[1:3]:
             raise UserError(
                 f"{folder}: frames of {frames.shape[1:3]}, true mask of {true_mask.shape}; "
                 "give the masks of these videos."
             )
-        prediction = pipeline(frames[None, :NUM_INPUT_FRAMES])[0] if pipeline else None
         return cls(folder.name, frames, masks, true_mask, prediction)
+
+    @property
+    def num_known(self) -> int:
+        """Frames that are shown as input: those of the prediction, or all."""
+        return len(self.frames) if self.prediction is None else self.prediction.num_known
+
+    @property
+    def mask_number(self) -> int:
+        """The frame that the true and the predicted mask are of, counted from 1."""
+        if self.prediction is not None:
+            return self.prediction.mask_number
+        return max(len(self.frames), 0 if self.masks is None else len(self.masks))
 
     def sheet_row(self) -> tuple[str, list[tuple[str, np.ndarray]]]:
         """Return a row for :func:`~vps_d2.visualization.drawing.contact_sheet`."""
-        middle, last = NUM_INPUT_FRAMES // 2, NUM_INPUT_FRAMES - 1
-        pictures = [(f"frame {i + 1}", self.frames[i]) for i in (0, middle, last)]
-        if self.masks is not None:
+        last, target = self.num_known - 1, self.mask_number
+        shown = dict.fromkeys((0, last // 2, last))
+        pictures = [(f"frame {i + 1}", self.frames[i]) for i in shown]
+        if self.masks is not None and last < len(self.masks):
             pictures.append((f"mask {last + 1}", colorize_mask(self.masks[last])))
-        if len(self.frames) == NUM_FRAMES:
-            pictures.append((f"true frame {NUM_FRAMES}", self.frames[-1]))
+        if last + 1 < target <= len(self.frames):
+            pictures.append((f"true frame {target}", self.frames[target - 1]))
         if self.prediction is not None:
-            frame = self.prediction.frames[-1]
-            pictures.append((self.prediction.captions()[-1], frame))
+            frame = self.prediction.frames[self._shown_at(target)]
+            pictures.append((self.prediction.captions()[self._shown_at(target)], frame))
             overlay = overlay_mask(frame, self.prediction.mask)
             pictures.append(("predicted mask over it", overlay))
-            pictures.append(("predicted mask 22", colorize_mask(self.prediction.mask)))
-        if self.true_mask is not None:
-            pictures.append(("true mask 22", colorize_mask(self.true_mask)))
+            pictures.append((f"predicted mask {target}", colorize_mask(self.prediction.mask)))
+        if self.true_mask is not None and (self.prediction is not None or self.masks is None):
+            pictures.append((f"true mask {target}", colorize_mask(self.true_mask)))
         return self.name, pictures
 
     def film(self) -> list[np.ndarray]:
         """Return pictures of one size, one for each frame in time, the last one held."""
-        count = NUM_FRAMES if self.prediction is not None else len(self.frames)
+        count = len(self.frames)
+        if self.prediction is not None:
+            count = max(count, self.mask_number, self.prediction.frame_numbers[-1])
         pictures = [self._moment(index) for index in range(count)]
         return pictures + pictures[-1:] * _HOLD
 
+    def _shown_at(self, number: int) -> int:
+        """Return which of the predicted frames is shown at a frame: itself, or the one before."""
+        assert self.prediction is not None
+        return max(sum(each <= number for each in self.prediction.frame_numbers) - 1, 0)
+
     def _moment(self, index: int) -> np.ndarray:
         blank = np.full_like(self.frames[0], _BLANK)
+        number, target = index + 1, self.mask_number
         known = index < len(self.frames)
-        parts = [(f"frame {index + 1}" if known else "", self.frames[index] if known else blank)]
+        parts = [(f"frame {number}" if known else "", self.frames[index] if known else blank)]
         if self.masks is not None:
-            parts.append((f"mask {index + 1}", colorize_mask(self.masks[index])))
+            mask = colorize_mask(self.masks[index]) if index < len(self.masks) else blank
+            parts.append((f"mask {number}", mask))
         elif self.true_mask is not None:
-            at_end = index == NUM_FRAMES - 1
-            parts.append(("true mask 22", colorize_mask(self.true_mask) if at_end else blank))
+            at_end = number >= target
+            parts.append(
+                (f"true mask {target}", colorize_mask(self.true_mask) if at_end else blank)
+            )
         if self.prediction is not None:
             text, picture = "predicted", blank
-            past = sum(number <= index + 1 for number in self.prediction.frame_numbers)
-            if index >= NUM_INPUT_FRAMES and past:
-                text = self.prediction.captions()[past - 1]
-                picture = self.prediction.frames[past - 1]
+            if number >= max(self.prediction.frame_numbers[0], self.num_known + 1):
+                place = self._shown_at(number)
+                text, picture = self.prediction.captions()[place], self.prediction.frames[place]
             parts.append((text, picture))
-            at_end = index == NUM_FRAMES - 1
-            mask = colorize_mask(self.prediction.mask) if at_end else blank
-            parts.append(("predicted mask 22", mask))
+            mask = colorize_mask(self.prediction.mask) if number >= target else blank
+            parts.append((f"predicted mask {target}", mask))
         return strip([caption(enlarge(picture), text) for text, picture in parts])

@@ -105,8 +105,12 @@ def test_another_model_or_threshold_does_not_go_on(tiny_videos, tmp_path, label)
 def test_no_weights_and_other_models_are_sentences(tiny_videos, tmp_path, label):
     with pytest.raises(UserError, match="names no weights"):
         label(tiny_videos / "unlabeled", tmp_path / "labeled", "MODEL.WEIGHTS", "")
-    with pytest.raises(UserError, match="learns with TracksMapper, not with FrameMapper"):
-        label(tiny_videos / "unlabeled", tmp_path / "labeled", "INPUT.MAPPER", "TracksMapper")
+    with pytest.raises(UserError, match="StubPredictor, whose task is frames, not segmentation"):
+        label(
+            tiny_videos / "unlabeled",
+            tmp_path / "labeled",
+            *("MODEL.META_ARCHITECTURE", "StubPredictor"),
+        )
 
 
 @pytest.mark.parametrize("threshold", ["nan", "2", "-0.1", "high"])

@@ -29,7 +29,7 @@ def small(all_targets: bool = False, **arguments) -> MaskSimVP:
     torch.manual_seed(0)
     num_slots, embedding = arguments.get("num_slots", 3), arguments.get("embedding", 0)
     in_channels, out_channels = MaskSimVP.num_planes(num_slots, embedding)
-    rollout = arguments.get("rollout", False)
+    rollout = arguments.get("rollout_steps", 0)
     network = MaskSimVPNetwork(
         in_channels=in_channels,
         out_channels=out_channels,
@@ -74,10 +74,10 @@ VIDEOS = (
         {"all_targets": True},
         {"num_slots": 0},
         {"num_slots": 0, "embedding": 4, "all_targets": True},
-        {"rollout": True, "all_targets": True},
-        {"rollout": True, "num_slots": 0},
+        {"rollout_steps": 11, "all_targets": True},
+        {"rollout_steps": 11, "num_slots": 0},
         {"residual": True, "all_targets": True},
-        {"residual": True, "rollout": True},
+        {"residual": True, "rollout_steps": 11},
     ],
 )
 def test_trains_and_predicts_in_every_mode(arguments: dict) -> None:
@@ -104,7 +104,7 @@ def test_trains_and_predicts_in_every_mode(arguments: dict) -> None:
     assert outputs[0]["sem_seg"][0].isfinite().all()
 
 
-@pytest.mark.parametrize("arguments", [{}, {"num_slots": 0}, {"rollout": True}])
+@pytest.mark.parametrize("arguments", [{}, {"num_slots": 0}, {"rollout_steps": 11}])
 def test_residual_starts_as_copy(arguments: dict) -> None:
     given = [VIDEOS[0], VIDEOS[1], video((2, 3, 1), (17, 8, -1), height=HEIGHT, width=WIDTH)]
     outputs = small(residual=True, **arguments).eval()(given)
@@ -163,7 +163,7 @@ def test_wrong_input_is_a_sentence() -> None:
 
 
 def test_sampling_grows_over_the_run() -> None:
-    model = small(rollout=True, sampling_prob=(0.2, 0.8), sampling_iters=100)
+    model = small(rollout_steps=11, sampling_prob=(0.2, 0.8), sampling_iters=100)
     chances = []
     for iteration in (0, 50, 100, 500):
         with EventStorage(iteration):
@@ -174,7 +174,7 @@ def test_sampling_grows_over_the_run() -> None:
 def test_a_rollout_is_fed_the_truth_or_itself() -> None:
     true = VIDEOS[1]["target_masks"][None]
     for chance in (0.0, 1.0):
-        model = small(rollout=True, sampling_prob=(chance, chance)).eval()
+        model = small(rollout_steps=11, sampling_prob=(chance, chance)).eval()
         batch = model._read([VIDEOS[1]])
         with EventStorage(0), torch.no_grad():
             logits = [
@@ -191,15 +191,17 @@ def test_a_rollout_learns_the_last_mask_or_all() -> None:
     early = {**true, "target_masks": true["target_masks"].clone()}
     early["target_masks"][4] = 0  # only this step's target differs
     for all_targets in (False, True):
-        model = small(all_targets, rollout=True, sampling_prob=(1.0, 1.0)).train()
+        model = small(all_targets, rollout_steps=11, sampling_prob=(1.0, 1.0)).train()
         with EventStorage(0):
             losses = [model([each])["loss_cross_entropy"] for each in (true, early)]
         assert torch.equal(*losses) != all_targets
 
 
-@pytest.mark.parametrize("rollout", [False, True])
-def test_learns_a_moving_square(rollout: bool) -> None:
-    model = small(num_slots=2, rollout=rollout, jaccard_weight=1.0, sampling_iters=30).train()
+@pytest.mark.parametrize("rollout_steps", [0, 11])
+def test_learns_a_moving_square(rollout_steps: int) -> None:
+    model = small(
+        num_slots=2, rollout_steps=rollout_steps, jaccard_weight=1.0, sampling_iters=30
+    ).train()
     steps = 60
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

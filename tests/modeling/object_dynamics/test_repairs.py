@@ -34,7 +34,7 @@ def jaccard(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_every_repair_makes_it_better_and_only_the_unseen_is_missing_at_last(model, masks):
-    repairs = repair(model, masks[:11], masks, nullcontext())
+    repairs = repair(model, masks[:11], masks, 11, nullcontext())
     assert (repairs.masks[0] == repairs.masks[1]).all()  # nothing was wrong with the input
     scores = [jaccard(mask, repairs.truth) for mask in repairs.masks]
     assert scores[1] <= scores[2] <= scores[3] and scores[3] > 0.6
@@ -45,7 +45,7 @@ def test_every_repair_makes_it_better_and_only_the_unseen_is_missing_at_last(mod
 
 def test_an_empty_video_lost_nothing(model):
     empty = np.zeros((22, 32, 48), np.uint8)
-    repairs = repair(model, empty[:11], empty, nullcontext())
+    repairs = repair(model, empty[:11], empty, 11, nullcontext())
     assert not any(mask.any() for mask in repairs.masks) and repairs[2:] == (0, 0, 0)
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.d2.config import CfgNode
+from vps_d2.data.clips import ClipSpec, name_frames, num_known_frames
 from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import (
-    NUM_FRAMES,
-    NUM_INPUT_FRAMES,
     encode_frame,
     read_frames,
     read_masks,
@@ -38,6 +37,10 @@ class FramePredictor(Protocol):
     def cfg(self) -> CfgNode:
         """The configuration that it was trained with."""
 
+    @property
+    def clip(self) -> ClipSpec:
+        """The frames that it takes and gives."""
+
     def __call__(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Map ``"frames"`` uint8 ``(T_in, 3, H, W)`` to float ones ``(T_out, 3, H, W)``, 0-255."""
 
@@ -57,10 +60,11 @@ def generate_frames(
     """Predict labeled videos and write the frames; those already there are left as they are.
 
     Args:
-        predictor: from 11 frames to later ones, those that its INPUT keys name.
+        predictor: from frames to later ones.
         root: folder of labeled videos.
         output: where the files go.
-        frame_indices: which frames, counted from 0; None for all that the predictor gives.
+        frame_indices: which frames, counted from 0; None for all that the predictor gives and that
+            the videos have.
         batch_size: videos at a time.
         skip_faulty: leave faulty videos out instead of stopping.
 
@@ -71,16 +75,14 @@ def generate_frames(
         UserError: if a video is faulty, the predictor does not predict these frames, or ``output``
             holds those of another one.
     """
-    first = NUM_INPUT_FRAMES + predictor.cfg.INPUT.TARGET_GAP
-    last = min(first + predictor.cfg.INPUT.NUM_TARGET_FRAMES, NUM_FRAMES) - 1
-    if frame_indices is None:
-        frame_indices = range(first, last + 1)
-    if not frame_indices or min(frame_indices) < first or max(frame_indices) > last:
-        given = f"frame {last + 1}" if first == last else f"frames {first + 1} to {last + 1}"
-        raise UserError(f"the predictor gives {given}; ask for no other.")
+    num_known = num_known_frames(predictor.cfg)
+    inputs, given = predictor.clip.input_frames(num_known), predictor.clip.target_frames(num_known)
+    if frame_indices is not None and not (frame_indices and set(frame_indices) <= set(given)):
+        raise UserError(f"the predictor gives {name_frames(given)}; ask for no other.")
     # What is spoiled within a picture shows only when it is decoded.
     scans, faults = scan_split(root, kind="labeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
+    frame_indices = _within(frame_indices or given, min(scan.num_frames for scan in scans), root)
     output.mkdir(parents=True, exist_ok=True)
     check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
     folders = [scan.folder for scan in scans]
@@ -90,12 +92,11 @@ def generate_frames(
         total=len(folders), initial=len(folders) - len(todo), desc="generating", unit="video"
     )
     with bar:
-        for batch, frames, masks in prefetch(_read, batches):
-            count = predictor.cfg.INPUT.NUM_INPUT_FRAMES
-            outputs = predictor([{"frames": to_tensor(video[-count:])} for video in frames])
+        for batch, frames, masks in prefetch(partial(_read, inputs), batches):
+            outputs = predictor([{"frames": to_tensor(video)} for video in frames])
             for folder, each, true in zip(batch, outputs, masks, strict=True):
                 clip = each["frames"].round().clamp(0, 255).byte().permute(0, 2, 3, 1)
-                made = {index: clip[index - first].cpu().numpy() for index in frame_indices}
+                made = {index: clip[given.index(index)].cpu().numpy() for index in frame_indices}
                 _write(output, folder, made, true)
             bar.update(len(batch))
     return len(todo)
@@ -110,8 +111,21 @@ def _is_done(output: Path, folder: Path, indices: Sequence[int]) -> bool:
     return all(path.exists() for index in indices for path in _paths(output, folder, index))
 
 
-def _read(folders: list[Path]) -> tuple[list[Path], list[np.ndarray], list[np.ndarray]]:
-    frames = list(map(partial(read_frames, indices=range(NUM_INPUT_FRAMES)), folders))
+def _within(frame_indices: Sequence[int], num_frames: int, root: Path) -> list[int]:
+    """Return the frames that videos of a length have a true mask for."""
+    within = [index for index in frame_indices if index < num_frames]
+    if not within:
+        raise UserError(
+            f"{root} holds videos of {num_frames} frames, which have no true mask for what the "
+            "predictor gives; give longer videos, or another predictor."
+        )
+    return within
+
+
+def _read(
+    inputs: range, folders: list[Path]
+) -> tuple[list[Path], list[np.ndarray], list[np.ndarray]]:
+    frames = [read_frames(folder, inputs) for folder in folders]
     return folders, frames, list(map(read_masks, folders))
 
 

@@ -17,6 +17,7 @@ from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
+from vps_d2.modeling.tasks import Task
 
 
 class VideoPredictor(nn.Module):
@@ -27,6 +28,8 @@ class VideoPredictor(nn.Module):
         pixel_mean: of the three channels, 0-255.
         pixel_std: of the three channels, 0-255.
     """
+
+    task: Task = "frames"
 
     pixel_mean: torch.Tensor
     pixel_std: torch.Tensor

@@ -14,7 +14,6 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.utils.events import get_event_storage
-from vps_d2.data.video import NUM_TARGET_FRAMES
 from vps_d2.data.vps import NUM_CLASSES
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.frames.translators import TRANSLATORS
@@ -30,6 +29,7 @@ from vps_d2.modeling.masks.slots import (
     slot_shapes,
     to_class_logits,
 )
+from vps_d2.modeling.tasks import Task
 
 _NUM_SHAPES = 3
 _NUM_COORDINATES = 2
@@ -63,12 +63,16 @@ class MaskSimVP(nn.Module):
         background_weight: see :func:`mask_cross_entropy`.
         cross_entropy_weight: of the cross-entropy in the loss.
         jaccard_weight: of :func:`soft_jaccard_loss` in the loss.
-        rollout: predict one mask at a time (``T_out`` 1), from the predictions before it.
+        rollout_steps: predict one mask at a time (``T_out`` 1), from the predictions before it, so
+            many times; 0 for no rollout.
+        rollout_train_steps: the same in training; 0 for as many.
         sampling_prob: chance, at the beginning and the end of ``sampling_iters``, that training
             feeds the rollout with its own prediction and not with the true mask (scheduled
             sampling, arXiv 1506.03099).
         sampling_iters: iterations over which the chance grows.
     """
+
+    task: Task = "future_masks"
 
     @configurable
     def __init__(
@@ -83,7 +87,8 @@ class MaskSimVP(nn.Module):
         background_weight: float = 1.0,
         cross_entropy_weight: float = 1.0,
         jaccard_weight: float = 0.0,
-        rollout: bool = False,
+        rollout_steps: int = 0,
+        rollout_train_steps: int = 0,
         sampling_prob: tuple[float, float] = (0.0, 1.0),
         sampling_iters: int = 10000,
     ) -> None:
@@ -110,7 +115,8 @@ class MaskSimVP(nn.Module):
         self.background_weight = background_weight
         self.cross_entropy_weight = cross_entropy_weight
         self.jaccard_weight = jaccard_weight
-        self.rollout = rollout
+        self.rollout_steps = rollout_steps
+        self.rollout_train_steps = rollout_train_steps or rollout_steps
         self.sampling_prob = sampling_prob
         self.sampling_iters = sampling_iters
 
@@ -159,7 +165,8 @@ class MaskSimVP(nn.Module):
             "background_weight": keys.LOSS.BACKGROUND_WEIGHT,
             "cross_entropy_weight": keys.LOSS.CROSS_ENTROPY,
             "jaccard_weight": keys.LOSS.JACCARD,
-            "rollout": keys.ROLLOUT,
+            "rollout_steps": cfg.INPUT.NUM_TARGET_FRAMES if keys.ROLLOUT else 0,
+            "rollout_train_steps": keys.ROLLOUT_TRAIN_STEPS,
             "sampling_prob": tuple(keys.SCHEDULED_SAMPLING.PROB),
             "sampling_iters": keys.SCHEDULED_SAMPLING.ITERS,
         }
@@ -191,7 +198,10 @@ class MaskSimVP(nn.Module):
         if not batched_inputs:
             return []
         videos = self._read(batched_inputs)
-        logits = self._roll_out(videos, NUM_TARGET_FRAMES) if self.rollout else self._infer(videos)
+        if self.rollout_steps:
+            logits = self._roll_out(videos, self.rollout_steps)
+        else:
+            logits = self._infer(videos)
         if not self.all_targets:
             logits = logits[:, -1:]
         classes = to_class_logits(logits.float(), videos.slots)
@@ -204,8 +214,10 @@ class MaskSimVP(nn.Module):
         videos = self._read(batched_inputs)
         targets = torch.stack([video["target_masks"].to(self.device) for video in batched_inputs])
         valid = torch.stack([video["target_valid"].to(self.device) for video in batched_inputs])
-        if self.rollout:
-            logits = self._roll_out(videos, targets.shape[1], (targets, valid))
+        if self.rollout_steps:
+            steps = min(self.rollout_train_steps, targets.shape[1])
+            targets, valid = targets[:, :steps], valid[:, :steps]
+            logits = self._roll_out(videos, steps, (targets, valid))
         else:
             logits = self._infer(videos)
         if not self.all_targets:

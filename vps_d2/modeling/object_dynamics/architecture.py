@@ -7,15 +7,19 @@ from torch import nn
 
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
-from vps_d2.data.video import NUM_TARGET_FRAMES
+from vps_d2.data.clips import ClipSpec
+from vps_d2.data.video import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
+from vps_d2.modeling.tasks import Task
 
 _ASPECT = 2 / 3
 """Of the pictures that tracks are generated for."""
+_CLIP = ClipSpec(NUM_INPUT_FRAMES, NUM_TARGET_FRAMES)
+"""Of the videos that tracks are generated for."""
 
 
 @META_ARCH_REGISTRY.register()
@@ -24,22 +28,27 @@ class ObjectDynamics(nn.Module):
 
     Args:
         network: tracks in, tracks out.
+        clip: masks that it takes and gives.
         all_frames: draw all masks after the input, not the last alone.
         min_probability: objects that are less likely to be where they are drawn are left out.
         state_noise: see :func:`object_dynamics_losses`.
     """
+
+    task: Task = "future_masks"
 
     @configurable
     def __init__(
         self,
         *,
         network: ObjectDynamicsNetwork,
+        clip: ClipSpec = _CLIP,
         all_frames: bool = False,
         min_probability: float = 0.2,
         state_noise: float = 0.02,
     ) -> None:
         super().__init__()
         self.network = network
+        self.clip = clip
         self.all_frames = all_frames
         self.min_probability = min_probability
         self.state_noise = state_noise
@@ -65,6 +74,7 @@ class ObjectDynamics(nn.Module):
         )
         return {
             "network": network,
+            "clip": ClipSpec.from_config(cfg),
             "all_frames": keys.TARGETS == "all",
             "min_probability": keys.MIN_PROBABILITY,
             "state_noise": keys.STATE_NOISE,
@@ -104,8 +114,11 @@ class ObjectDynamics(nn.Module):
                 f"{len(masks[0])}; give as many."
             )
         tracks = self.to_device(masks_to_tracks(masks))
-        future = self.network(tracks, NUM_TARGET_FRAMES)
-        frames = range(1, NUM_TARGET_FRAMES + 1) if self.all_frames else [NUM_TARGET_FRAMES]
+        # Counted from the last input frame.
+        frames = self.clip.target_frames(1)
+        future = self.network(tracks, frames[-1])
+        if not self.all_frames:
+            frames = frames[-1:]
         size = (masks[0].shape[-2], masks[0].shape[-1])
         painted = torch.stack([self._paint(tracks, future, frame, size) for frame in frames], 1)
         return [self._output(tracks, future, video, painted[video]) for video in range(len(masks))]

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from vps_d2.data.tracks import read_outlines
-from vps_d2.data.video import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES
 from vps_d2.modeling.object_dynamics.architecture import ObjectDynamics
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.network import Future
@@ -41,7 +40,7 @@ _MAX_ROUNDS = 5
 
 
 class Repairs(NamedTuple):
-    """Masks of frame 22 of one video, each with one more cause repaired.
+    """Masks of the predicted frame of one video, each with one more cause repaired.
 
     Attributes:
         masks: as predicted, and after each of the first four of CAUSES, five of ``(H, W)``.
@@ -63,27 +62,31 @@ def repair(
     model: ObjectDynamics,
     segmented: np.ndarray,
     masks: np.ndarray,
+    num_known: int,
     precision: AbstractContextManager,
 ) -> Repairs:
     """Repair the prediction of one video, cause by cause.
 
     Args:
         model: in inference mode.
-        segmented: masks of the input frames, ``(11, H, W)``.
-        masks: true ones of all frames, ``(22, H, W)``.
+        segmented: masks of the input frames, ``(T_in, H, W)``.
+        masks: true ones of all frames, ``(T, H, W)``.
+        num_known: how many of them the prediction starts from; the input ends with the last.
         precision: context that the network runs in.
     """
-    truth = masks[-1]
-    inputs = torch.from_numpy(np.ascontiguousarray(masks[:NUM_INPUT_FRAMES]))
+    target = model.clip.target_frames(num_known)[-1]
+    truth = masks[target]
+    known = masks[model.clip.input_frames(num_known)]
+    inputs = torch.from_numpy(np.ascontiguousarray(known))
     tracks = model.to_device(masks_to_tracks([inputs]))
     with precision:
         predicted = model([{"masks": torch.from_numpy(segmented)}])[0]["mask"].cpu().numpy()
-        future = model.network(tracks, NUM_TARGET_FRAMES)
-    meeting = find_contacts(model.network.camera, masks[NUM_INPUT_FRAMES - 1 :])
+        future = model.network(tracks, target + 1 - num_known)
+    meeting = find_contacts(model.network.camera, masks[num_known - 1 : target + 1])
     places = _find_places(model, tracks, future, truth)
     apart = {number: place for number, place in places.items() if number not in meeting}
     there = [number for number in np.unique(truth).tolist() if number]
-    seen = set(np.unique(masks[:NUM_INPUT_FRAMES]).tolist())
+    seen = set(np.unique(masks[:num_known]).tolist())
     drawn = [
         _draw_repaired(model, tracks, future, truth.shape, repaired)
         for repaired in ({}, apart, places)
@@ -136,7 +139,7 @@ def _draw_repaired(
     size: tuple[int, ...],
     repaired: dict[int, torch.Tensor | None],
 ) -> np.ndarray:
-    """Return the mask of frame 22 with objects, by class number, at their true places."""
+    """Return the predicted mask with objects, by class number, at their true places."""
     places = future.trajectory.places[:, :, -1].clone()
     shown = future.probabilities[:, :, -1] >= model.min_probability
     for number, class_id in enumerate(tracks.class_ids[0].tolist()):

@@ -19,6 +19,7 @@ from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.simvp import pad_to_multiple
 from vps_d2.modeling.losses import dice_loss, lovasz_softmax_loss, mask_cross_entropy
 from vps_d2.modeling.precision import use_channels_last
+from vps_d2.modeling.tasks import Task
 
 
 def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -93,6 +94,8 @@ class UNet(nn.Module):
         loss_weights: of "cross_entropy", "dice" and "lovasz"; those of 0 are not computed.
         background_weight: see :func:`mask_cross_entropy`.
     """
+
+    task: Task = "segmentation"
 
     @configurable
     def __init__(

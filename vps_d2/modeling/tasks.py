@@ -1,0 +1,66 @@
+"""What a model does, as its architecture says."""
+
+from typing import Literal, cast, get_args
+
+from vps_d2.d2.config import CfgNode
+from vps_d2.d2.modeling import META_ARCH_REGISTRY
+from vps_d2.io.errors import UserError
+
+Task = Literal["frames", "segmentation", "future_masks", "video_instances", "video_objects"]
+"""Class attribute ``task`` of an architecture: what it gives, by :mod:`vps_d2.modeling.outputs`."""
+
+# Architectures of Detectron2, which say nothing of the kind.
+_OF_DETECTRON2: dict[str, Task] = {
+    "GeneralizedRCNN": "segmentation",
+    "PanopticFPN": "segmentation",
+    "SemanticSegmentor": "segmentation",
+}
+
+
+def model_task(cfg: CfgNode) -> Task:
+    """Return the task of the architecture that a configuration names.
+
+    Raises:
+        UserError: if the architecture does not exist, or does not say its task.
+    """
+    name = cfg.MODEL.META_ARCHITECTURE
+    check_architecture(name)
+    task = getattr(META_ARCH_REGISTRY.get(name), "task", _OF_DETECTRON2.get(name))
+    if task not in get_args(Task):
+        raise UserError(
+            f"architecture {name} does not say what it does; give its class an attribute task, "
+            f"one of {', '.join(get_args(Task))}."
+        )
+    return cast(Task, task)
+
+
+def check_task(cfg: CfgNode, task: Task, source: str) -> None:
+    """Check that a configuration is of a model that does what is wanted.
+
+    Args:
+        cfg: of the model.
+        task: that is wanted.
+        source: where the configuration comes from, for the error.
+
+    Raises:
+        UserError: if it does something else, or does not exist.
+    """
+    found = model_task(cfg)
+    if found != task:
+        raise UserError(
+            f"{source} is of {cfg.MODEL.META_ARCHITECTURE}, whose task is {found}, not {task}; "
+            f"give a model for {task}."
+        )
+
+
+def check_architecture(name: str) -> None:
+    """Check that an architecture is registered.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if name not in META_ARCH_REGISTRY:
+        names = ", ".join(sorted(known for known, _ in META_ARCH_REGISTRY))
+        raise UserError(
+            f'MODEL.META_ARCHITECTURE "{name}" is not an architecture; use one of {names}.'
+        )
