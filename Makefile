@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DEMO := output/demo
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test lint format docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,13 @@ lint: setup  ## Check style, formatting and types
 format: setup  ## Put style and formatting right
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: $(VENV)/.docs  ## Build the manual and the API pages into output/docs/
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
+
+$(VENV)/.docs: $(VENV)/.complete
+	$(PY) -m pip install --quiet --editable ".[docs]"
+	@touch $@
 
 clean:  ## Remove the environment and everything written under output/
 	rm -rf $(VENV) output build *.egg-info

@@ -33,5 +33,15 @@ setup(
         "tqdm>=4.65",
         "mujoco-core>=4.0",
     ],
-    extras_require={"test": TEST, "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"]},
+    extras_require={
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
+        # Ruff formats the signatures on the pages.
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.5,<10",
+            "mkdocstrings[python]>=1",
+            "ruff>=0.6",
+        ],
+    },
 )

@@ -1,0 +1,83 @@
+"""MkDocs hooks: the pages that are made from other files of the repository.
+
+Those are a page of the API for each package, read from the docstrings of its modules, and the
+documents that lie elsewhere. So nothing is written twice, and a new module needs no page by hand.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "vps_d2"
+
+HIDDEN = ("vps_d2.cli", "vps_d2.d2.embedded")
+"""Packages without a page: what they hold is used by command, or by Detectron2's names."""
+
+DOCUMENTS = {
+    "Model card": ("model_card.md", "vps_d2/weights/README.md"),
+    "Contribute": ("contributing.md", "CONTRIBUTING.md"),
+    "Changes": ("changelog.md", "CHANGELOG.md"),
+}
+"""Title in the navigation, page, and the file that it is made of."""
+
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages into the navigation, behind those that mkdocs.yml lists."""
+    nav = config.nav
+    assert nav is not None  # mkdocs.yml has one
+    nav += [{title: page} for title, (page, _) in DOCUMENTS.items()]
+    nav.append({"API": [{package: _page_of(package)} for package in packages()]})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages themselves."""
+    pages = {page: read_document(source) for page, source in DOCUMENTS.values()}
+    pages |= {_page_of(package): api_page(package) for package in packages()}
+    for page, text in pages.items():
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def packages() -> list[str]:
+    """Return the names of the packages that have a page, by the alphabet."""
+    folders = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+    names = [".".join(folder.relative_to(ROOT).parts) for folder in folders]
+    return [name for name in names if not f"{name}.".startswith(tuple(f"{h}." for h in HIDDEN))]
+
+
+def api_page(package: str) -> str:
+    """Return a page in Markdown: the docstring of a package, then each of its public modules."""
+    folder = ROOT.joinpath(*package.split("."))
+    modules = sorted(path.stem for path in folder.glob("[!_]*.py"))
+    parts = [
+        f"# {package}",
+        f"::: {package}\n    options: {{members: false, show_root_heading: false}}",
+    ]
+    parts += [f"::: {package}.{module}" for module in modules]
+    return "\n\n".join(parts) + "\n"
+
+
+def read_document(source: str) -> str:
+    """Return a file of the repository as a page, its links to other pages put right.
+
+    Args:
+        source: path of the file within the repository.
+    """
+    pages = {path: page for page, path in DOCUMENTS.values()}
+
+    def put_right(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
+        return "](" + pages.get(target, target.removeprefix("docs/"))
+
+    return _LINK.sub(put_right, (ROOT / source).read_text(encoding="utf-8"))
+
+
+def _page_of(package: str) -> str:
+    return f"api/{package}.md"
