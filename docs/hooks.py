@@ -1,7 +1,7 @@
 """MkDocs hooks: the pages that are made from other files of the repository.
 
-Those are a page of the API for each package, read from the docstrings of its modules, and the
-documents that lie elsewhere. So nothing is written twice, and a new module needs no page by hand.
+These are the documents that lie outside docs/, and for each package a page of its docstrings. So
+nothing is written twice, and a new module needs no page by hand.
 """
 
 import posixpath
@@ -18,27 +18,25 @@ HIDDEN = ("vps_d2.cli", "vps_d2.d2.embedded")
 """Packages without a page: what they hold is used by command, or by Detectron2's names."""
 
 DOCUMENTS = {
-    "Model card": ("model_card.md", "vps_d2/weights/README.md"),
-    "Contribute": ("contributing.md", "CONTRIBUTING.md"),
-    "Changes": ("changelog.md", "CHANGELOG.md"),
+    "model_card.md": "vps_d2/weights/README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
 }
-"""Title in the navigation, page, and the file that it is made of."""
+"""Page, and the file that it is made of."""
 
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages into the navigation, behind those that mkdocs.yml lists."""
-    nav = config.nav
-    assert nav is not None  # mkdocs.yml has one
-    nav += [{title: page} for title, (page, _) in DOCUMENTS.items()]
-    nav.append({"API": [{package: _page_of(package)} for package in packages()]})
+    """Put the pages of the API into the navigation, after those that mkdocs.yml lists."""
+    assert config.nav is not None
+    config.nav.append({"API": [{package: _page_of(package)} for package in packages()]})
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages themselves."""
-    pages = {page: read_document(source) for page, source in DOCUMENTS.values()}
+    pages = {page: read_document(source) for page, source in DOCUMENTS.items()}
     pages |= {_page_of(package): api_page(package) for package in packages()}
     for page, text in pages.items():
         files.append(File.generated(config, page, content=text))
@@ -70,7 +68,7 @@ def read_document(source: str) -> str:
     Args:
         source: path of the file within the repository.
     """
-    pages = {path: page for page, path in DOCUMENTS.values()}
+    pages = {path: page for page, path in DOCUMENTS.items()}
 
     def put_right(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))

@@ -1,0 +1,100 @@
+"""The manual in docs/: its commands in the order of its pages, on a small data set."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT, load_tool
+
+DOCS = ROOT / "docs"
+PAGES = ("index", "install", "data", "train", "evaluate", "predict")
+# Last on the command line, so they override what the page gives: the same way, sooner there.
+SHORT = {
+    "make-synthetic": (
+        "--train 2 --val 1 --unlabeled 1 --hidden 2 --height 64 --width 96 --workers 1"
+    ),
+    "train": (
+        "SOLVER.MAX_ITER 1 SOLVER.IMS_PER_BATCH 1 SOLVER.WARMUP_ITERS 0 TEST.NUM_PICTURES 1 "
+        "DATALOADER.NUM_WORKERS 0 DATALOADER.FILTER_EMPTY_ANNOTATIONS False"
+    ),
+    "benchmark": "--only loader",
+    "make-tracks": "--videos 2 --workers 1",
+}
+# Options have to stand before the keys of a configuration.
+FIRST = {"label": "--threshold 0"}  # on frames this small it is unsure
+ELSEWHERE = {"demo"}  # it takes minutes, and .ci/run runs it
+
+
+def read(page: str) -> str:
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", read(page), re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if line.strip()]
+
+
+def scripts() -> dict[str, str]:
+    """Return the script of each command, as the table of the first page gives them."""
+    return dict(re.findall(r"^\| `([a-z-]+)` \| `([a-z_]+)\.py` \|", read("index"), re.MULTILINE))
+
+
+def test_the_first_page_lists_every_command():
+    assert set(scripts().values()) == {path.stem for path in (ROOT / "tools").glob("*.py")}
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^ .*: (\w+)\.md$", text, re.MULTILINE))
+    assert listed >= {path.stem for path in DOCS.glob("*.md")}
+
+
+def test_every_command_is_one_the_tests_know():
+    for words in (words for page in PAGES for words in commands(page)):
+        assert words[0] in {"make", "source", "tensorboard", "vps-d2"}
+        if words[0] == "make":
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+        if words[0] == "vps-d2":
+            assert words[1] in scripts()
+    assert importlib.util.find_spec("tensorboard")
+
+
+def test_every_config_that_a_page_names_exists():
+    named = {name for page in PAGES for name in re.findall(r"[\w/*]+\.yaml", read(page))}
+    named -= {"output/normalization.yaml"}  # which a command writes
+    assert len(named) > 15
+    for name in named:
+        assert list((ROOT / "configs").glob(name.removeprefix("configs/"))), name
+
+
+def test_the_commands_and_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    for page in PAGES:
+        for words in commands(page):
+            if words[0] != "vps-d2" or (name := words[1]) in ELSEWHERE:
+                continue
+            options = [*FIRST.get(name, "").split(), *words[2:], *SHORT.get(name, "").split()]
+            load_tool(scripts()[name]).main(options)
+        capsys.readouterr()
+        for example in blocks(page, "python"):
+            exec(compile(example, f"{page}.md", "exec"), {})
+    assert capsys.readouterr().out.count("(11, 64, 96, 3)") == 2  # of the last page
+    assert (tmp_path / "output/val/frames").is_dir()
+    assert (tmp_path / "output/unet.pth").is_file()
+    assert list((tmp_path / "output/hidden").rglob("*.gif"))
+
+
+def test_versions_agree():
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "vps_d2/__init__.py").read_text())[1]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
