@@ -1,5 +1,6 @@
 """The manual in docs/: its commands in the order of its pages, on a small data set."""
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers import ROOT, load_tool
+from tests.helpers import ROOT
+from vps_d2.cli.main import COMMANDS
 
 DOCS = ROOT / "docs"
 PAGES = ("index", "install", "data", "train", "evaluate", "predict")
@@ -42,13 +44,17 @@ def commands(page: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if line.strip()]
 
 
-def scripts() -> dict[str, str]:
-    """Return the script of each command, as the table of the first page gives them."""
-    return dict(re.findall(r"^\| `([a-z-]+)` \| `([a-z_]+)\.py` \|", read("index"), re.MULTILINE))
+def run(name: str, options: list[str]) -> None:
+    """Run a command in this process, an error and all."""
+    importlib.import_module(f"vps_d2.cli.{name.replace('-', '_')}").main(options)
 
 
-def test_the_first_page_lists_every_command():
-    assert set(scripts().values()) == {path.stem for path in (ROOT / "tools").glob("*.py")}
+def test_the_first_page_lists_every_command_with_its_script():
+    rows = re.findall(r"^\| `([a-z-]+)` \| `([a-z_]+\.py)` \|", read("index"), re.MULTILINE)
+    assert {name for name, _ in rows} == set(COMMANDS)
+    assert {script for _, script in rows} == {path.name for path in (ROOT / "tools").glob("*.py")}
+    for name, script in rows:
+        assert f"vps_d2.cli.{name.replace('-', '_')}" in (ROOT / "tools" / script).read_text()
 
 
 def test_every_page_is_in_the_navigation():
@@ -63,7 +69,7 @@ def test_every_command_is_one_the_tests_know():
         if words[0] == "make":
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
         if words[0] == "vps-d2":
-            assert words[1] in scripts()
+            assert words[1] in COMMANDS
     assert importlib.util.find_spec("tensorboard")
 
 
@@ -84,7 +90,7 @@ def test_the_commands_and_the_examples_run(tmp_path: Path, monkeypatch: pytest.M
             if words[0] != "vps-d2" or (name := words[1]) in ELSEWHERE:
                 continue
             options = [*FIRST.get(name, "").split(), *words[2:], *SHORT.get(name, "").split()]
-            load_tool(scripts()[name]).main(options)
+            run(name, options)
         capsys.readouterr()
         for example in blocks(page, "python"):
             exec(compile(example, f"{page}.md", "exec"), {})
