@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, write_video
+from vps_d2.data.video import write_video
+from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
 
 HEIGHT, WIDTH = 32, 48
 SPLITS = ("train", "val", "unlabeled", "hidden")

@@ -51,7 +51,8 @@ def write_pipeline(folder: Path, predictor: str = "predictor.yaml") -> Path:
     for name in ("Predictor", "Segmenter"):
         (folder / f"{name.lower()}.yaml").write_text(
             f"MODEL:\n  META_ARCHITECTURE: Stub{name}\n  DEVICE: cpu\n"
-            f"  WEIGHTS: {folder / 'stub.pth'}\nVERSION: 2\n"
+            f"  WEIGHTS: {folder / 'stub.pth'}\n"
+            'DATASETS:\n  TRAIN: ("vps_train",)\nVERSION: 2\n'
         )
     path = folder / "pipeline.yaml"
     path.write_text(

@@ -1,6 +1,7 @@
 """tools/evaluate.py as a user calls it."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,16 @@ def test_a_folder_is_a_truth_and_gives_the_copy(tiny_videos: Path, tmp_path: Pat
         evaluate(tmp_path, "--pred", tmp_path / "copy.npy", "--truth", folder)
 
 
+def describe(folder: Path, frames: Iterable[int]) -> None:
+    content = {"num_known": 11, "frames": list(frames), "mask_frame": 22, "classes": ["a", "b"]}
+    (folder / "predictions.json").write_text(json.dumps(content))
+
+
 def test_frames(tiny_videos: Path, tmp_path: Path) -> None:
     for video in (tiny_videos / "val").iterdir():
         frames = read_frames(video, range(11, 22))
         np.save(tmp_path / f"{video.name}.npy", frames + np.uint8(2))
+    describe(tmp_path, range(12, 23))
     arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
     scores = evaluate(tmp_path, *arguments)["frames"]
     assert scores["mse"] == pytest.approx(4, rel=0.01) and scores["ssim"] > 0.9
@@ -53,6 +60,9 @@ def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:
     for video in (tiny_videos / "val").iterdir():
         np.save(tmp_path / f"{video.name}.npy", read_frames(video, [21]))
     arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
+    with pytest.raises(UserError, match="does not say which frames these are"):
+        evaluate(tmp_path, *arguments)
+    describe(tmp_path, [22])
     assert evaluate(tmp_path, *arguments)["frames"]["mse"] == 0
     np.save(tmp_path / f"{video.name}.npy", np.zeros((23, 32, 48, 3), np.uint8))
     with pytest.raises(UserError, match=r"is \(23, .*predict it again"):
@@ -84,6 +94,7 @@ def test_files_that_are_no_frames_are_a_sentence(
     else:
         np.save(tmp_path / f"{name}.npy", content)
     with pytest.raises(UserError, match=rf"{name}\.npy (cannot be read|is float)"):
+        describe(tmp_path, range(12, 23))
         evaluate(tmp_path, "--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val")
 
 

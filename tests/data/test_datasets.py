@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from tests.conftest import make_video, write_tiny_videos
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data import annotations, datasets, register_videos, video
+from vps_d2.data.vps import TAXONOMY
 from vps_d2.io.errors import UserError
 
 
@@ -59,7 +60,7 @@ def test_metadata():
     assert len(metadata.thing_classes) == len(metadata.thing_colors) == 48
     assert len(metadata.stuff_classes) == len(metadata.stuff_colors) == 49
     assert metadata.stuff_classes[1:] == metadata.thing_classes
-    assert metadata.evaluator_type == "vps" and metadata.ignore_label == 255
+    assert metadata.evaluator_type == "vps" and metadata.one_object_per_class
 
 
 def test_faulty_data_stops_or_is_left_out(tmp_path, caplog):
@@ -87,8 +88,8 @@ def test_generated_frames(tmp_path):
     datasets.register_generated_frames("tiny_generated", tmp_path)
     records = DatasetCatalog.get("tiny_generated")
     assert [record["frame_index"] for record in records] == [11, 21]
-    assert records[0]["mask_index"] is None and records[0]["image_id"] == 33
-    assert len(annotations.annotate(records[0])["annotations"]) == 2
+    assert records[0]["mask_index"] is None and records[0]["image_id"] == 0
+    assert len(annotations.annotate(records[0], TAXONOMY)["annotations"]) == 2
     (tmp_path / "mask_video_00001_frame_11.npy").unlink()
     np.save(tmp_path / "mask_video_00001_frame_21.npy", masks)
     with pytest.raises(UserError, match=r"2 faults: .*missing mask; .*wrong shape"):
@@ -104,7 +105,12 @@ def test_split_mask():
     assert classes.tolist() == [5, 48]
     assert boxes.tolist() == [[2, 1, 7, 3], [7, 5, 8, 6]]
     assert np.array_equal(bits[0], mask == 5) and bits.dtype == bool
-    classes, bits, boxes = annotations.split_mask(np.zeros((6, 8), np.uint8))
+    mask[5, 0] = 48
+    assert annotations.split_mask(mask)[0].tolist() == [5, 48]
+    classes, bits, boxes = annotations.split_mask(mask, one_object_per_class=False)
+    assert classes.tolist() == [5, 48, 48] and bits.sum((1, 2)).tolist() == [10, 1, 1]
+    assert boxes[1:].tolist() in ([[0, 5, 1, 6], [7, 5, 8, 6]], [[7, 5, 8, 6], [0, 5, 1, 6]])
+    classes, bits, boxes = annotations.split_mask(np.zeros((6, 8), np.uint8), False)
     assert len(classes) == 0 and bits.shape == (0, 6, 8) and boxes.shape == (0, 4)
 
 

@@ -10,6 +10,7 @@ from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.engine import hooks
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
+from vps_d2.data.vps import TAXONOMY
 from vps_d2.engine.hooks import BestCheckpointer, PictureHook, draw_result
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.checkpoint import SafeCheckpointer
@@ -33,7 +34,7 @@ def video(valid: bool) -> dict:
 @pytest.mark.parametrize(("valid", "columns"), [(True, 18), (False, 12)])
 def test_pictures_of_videos(valid: bool, columns: int) -> None:
     sample = video(valid)
-    picture = draw_result(sample, Copy().eval()([sample])[0])
+    picture = draw_result(sample, Copy().eval()([sample])[0], TAXONOMY)
     assert picture.shape == (4, columns, 3)
     assert picture[0, :, 0].tolist() == [9] * 12 + [10] * (columns - 12)
 
@@ -46,7 +47,7 @@ def test_pictures_of_masks(kind: str) -> None:
     nothing.pred_boxes = Boxes(torch.zeros(0, 4))
     nothing.scores = torch.zeros(0)
     output = {"instances": nothing} if kind == "instances" else {"sem_seg": torch.zeros(49, 4, 6)}
-    picture = draw_result({"image": torch.zeros(3, 4, 6, dtype=torch.uint8)}, output)
+    picture = draw_result({"image": torch.zeros(3, 4, 6, dtype=torch.uint8)}, output, TAXONOMY)
     assert picture.shape == ((8, 24, 3) if kind == "instances" else (4, 12, 3))
 
 

@@ -11,7 +11,7 @@ from vps_d2.engine.evaluators import build_evaluator
 def evaluator():
     cfg = get_vps_cfg()
     cfg.TEST.EVALUATORS = ("FutureMaskEvaluator",)
-    evaluator = build_evaluator(cfg, "any")
+    evaluator = build_evaluator(cfg, "vps_val")
     evaluator.reset()
     return evaluator
 

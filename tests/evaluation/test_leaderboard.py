@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from tests.helpers import load_tool
 from tests.pipeline_stubs import write_pipeline
@@ -15,15 +14,13 @@ def configs(tmp_path):
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     path = write_pipeline(stubs)
-    torch.save({"model": {"weight": torch.zeros(1)}}, stubs / "stub.pth")
-    for name in ("predictor.yaml", "segmenter.yaml"):
-        text = (stubs / name).read_text()
-        text = text.replace("MODEL:\n", f"MODEL:\n  WEIGHTS: {stubs / 'stub.pth'}\n")
-        (stubs / name).write_text(text)
     folder = stubs / "methods"
     folder.mkdir()
     text = path.read_text().replace('"predictor.yaml"', '"../predictor.yaml"')
     text = text.replace("segmenter.yaml", "../segmenter.yaml")
+    text = text.replace(
+        "PIPELINE:", "INPUT:\n  NUM_KNOWN_FRAMES: 11\nPIPELINE:\n  TARGET_FRAME: 22"
+    )
     (folder / "moving.yaml").write_text(text)
     (folder / "copy.yaml").write_text(text.replace('"../predictor.yaml"', '""'))
     lost = text.replace("../segmenter.yaml", "../segmenter.yaml\n    WEIGHTS: lost.pth")
@@ -49,8 +46,8 @@ def test_every_method_is_run_and_one_without_weights_is_named(tiny_videos, confi
 def test_a_new_method_needs_a_config_alone(tiny_videos, configs):
     (configs / "another.yaml").write_text((configs / "copy.yaml").read_text())
     methods = find_methods(configs)
-    truth = run_methods(methods, tiny_videos / "val")
-    assert truth.shape[0] == 2
+    target = run_methods(methods, tiny_videos / "val")
+    assert len(target.masks) == 2 and (target.num_known, target.mask_number) == (11, 22)
     names = [method.name for method in methods if method.scores]
     assert names == ["another", "copy", "moving"]
     assert len(table_rows(methods)) == 4
@@ -92,9 +89,16 @@ def test_a_method_without_weights_is_not_run(tiny_videos, configs):
     segmenter = configs.parent / "segmenter.yaml"
     segmenter.write_text(segmenter.read_text().replace(str(configs.parent / "stub.pth"), '""'))
     methods = find_methods(configs)
-    run_methods(methods, tiny_videos / "val")
-    assert not any(method.scores for method in methods)
     assert "not run: weights of segmenter.yaml missing" in table_rows(methods)[0]
+    with pytest.raises(UserError, match="none has weights"):
+        run_methods(methods, tiny_videos / "val")
+
+
+def test_methods_that_predict_other_frames_are_refused(tiny_videos, configs):
+    methods = find_methods(configs)
+    methods[0].cfg.PIPELINE.TARGET_FRAME = 20
+    with pytest.raises(UserError, match="compare methods of one kind"):
+        run_methods(methods, tiny_videos / "val")
 
 
 def test_a_folder_without_methods_is_a_sentence(tmp_path):

@@ -10,6 +10,7 @@ from tests.helpers import ROOT
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.config.pipeline import load_pipeline_config
 from vps_d2.d2.structures import Instances
+from vps_d2.data.vps import TAXONOMY
 from vps_d2.inference.future_masks import FutureMaskPredictor, output_to_mask
 from vps_d2.io.errors import UserError
 
@@ -76,6 +77,7 @@ def test_frames_are_named_for_what_they_are(config: Path, frames: np.ndarray) ->
     # The second of the predicted frames is brighter by 2 than the last given one.
     assert (prediction.mask == pipeline.segment(frames[2:, -1] + 2, [np.array([0])])[0]).all()
     assert pipeline.describe() == {
+        "classes": list(TAXONOMY.thing_classes),
         "num_known": 11,
         "frames": list(range(14, 25)),
         "mask_frame": 15,

@@ -27,8 +27,9 @@ def test_surest_is_on_top() -> None:
 
 def test_one_of_each_class() -> None:
     instances = make_instances((0, 0.6, slice(0, 2)), (0, 0.9, slice(4, 6)))
-    assert instances_to_semantic(instances)[0].tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
-    every = instances_to_semantic(instances, one_per_class=False)
+    surest = instances_to_semantic(instances, one_per_class=True)
+    assert surest[0].tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
+    every = instances_to_semantic(instances)
     assert every[0].tolist() == [1, 1, 0, 0, 1, 1, 0, 0, 0, 0]
 
 

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from vps_d2.data.vps import CLASS_COLORS
+from vps_d2.data.vps import CLASS_COLORS, TAXONOMY
 from vps_d2.io.errors import UserError
 from vps_d2.io.pictures import write_gif, write_mp4, write_png
 from vps_d2.visualization.drawing import (
@@ -27,14 +27,14 @@ def frame() -> np.ndarray:
 
 def test_every_class_has_its_color() -> None:
     mask = np.arange(49, dtype=np.uint8).reshape(7, 7)
-    assert (colorize_mask(mask).reshape(49, 3) == CLASS_COLORS).all()
+    assert (colorize_mask(mask, TAXONOMY).reshape(49, 3) == CLASS_COLORS).all()
 
 
 def test_overlay_leaves_the_background_and_draws_outlines(frame: np.ndarray) -> None:
     mask = np.zeros((20, 31), np.uint8)
-    assert (overlay_mask(frame, mask) == frame).all()
+    assert (overlay_mask(frame, mask, TAXONOMY) == frame).all()
     mask[5:15, 5:15] = 9
-    picture = overlay_mask(frame, mask)
+    picture = overlay_mask(frame, mask, TAXONOMY)
     assert (picture[mask == 0] == frame[mask == 0]).all()
     assert (picture[5, 5:15] == CLASS_COLORS[9]).all()
     assert (picture[8, 8] != CLASS_COLORS[9]).any()

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vps_d2.data.video import NUM_INPUT_FRAMES
+from vps_d2.data.layout import read_layout
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.evaluation.compare import (
+    Described,
     check_order,
     format_masks_report,
     load_masks,
+    read_description,
     score_frames,
     score_masks,
 )
+from vps_d2.inference.hidden import PREDICTIONS_FILE
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output, write_json
 
@@ -30,10 +34,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--pred", type=Path, help="predicted masks of frame 22, .npy of uint8 (N, H, W)")
+    add("--pred", type=Path, help="predicted masks, .npy of uint8 (N, H, W)")
     add("--truth", type=Path, help="true ones: such a file, or a folder of labeled videos")
-    add("--copy", action="store_true", help="also score the true mask of frame 11 (needs a folder)")
-    add("--pred-frames", type=Path, help="folder of video_<n>.npy, frames up to frame 22")
+    add(
+        "--copy",
+        action="store_true",
+        help="also score the true mask of the last known frame",
+    )
+    add("--pred-frames", type=Path, help="folder of video_<n>.npy, predicted frames")
     add("--truth-frames", type=Path, help="folder of the whole videos")
     add("--json", type=Path, help="where to write the scores (default: nowhere)")
     args = parser.parse_args(argv)
@@ -59,24 +67,50 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         check_output(args.json)
     report: dict[str, Any] = {}
+    described = read_description(_folder_of_results(args))
     if args.truth:
-        truth = load_masks(args.truth)
-    if args.pred:
-        check_order(args.pred, args.truth)
-        report.update(score_masks(load_masks(args.pred), truth))
-        print(format_masks_report(report, "prediction"))
-    if args.copy:
-        if not args.truth.is_dir():
-            raise UserError(
-                f"--copy needs the mask of frame 11, which {args.truth} has not; give the folder "
-                "of the labeled videos."
-            )
-        report["copy"] = score_masks(load_masks(args.truth, NUM_INPUT_FRAMES - 1), truth)
-        print(format_masks_report(report["copy"], "true mask of frame 11"))
+        report = _score_masks(args, described)
     if args.pred_frames:
-        report["frames"] = score_frames(args.pred_frames, args.truth_frames)
+        if described is None or not described.frames:
+            raise UserError(
+                f"{args.pred_frames.parent} does not say which frames these are; predict them "
+                f"again, as vps-d2 predict writes it to {PREDICTIONS_FILE}."
+            )
+        report["frames"] = score_frames(args.pred_frames, args.truth_frames, described.frames)
         print(
             "frames: MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}".format(**report["frames"])
         )
     if args.json:
         write_json(args.json, report)
+
+
+def _folder_of_results(args: argparse.Namespace) -> Path:
+    """Return the folder that ``vps-d2 predict`` wrote to."""
+    result: Path = args.pred or args.pred_frames or args.truth
+    return result if (result / PREDICTIONS_FILE).is_file() else result.parent
+
+
+def _score_masks(args: argparse.Namespace, described: Described | None) -> dict[str, Any]:
+    """Score the masks, and on demand those of the last known frame, and print it."""
+    in_folder = args.truth.is_dir()
+    layout = read_layout(args.truth if in_folder else args.truth.parent)
+    taxonomy = Taxonomy(described.classes) if described else layout.taxonomy
+    # Without a description, the masks are taken for those of the last frame, as the truth has it.
+    mask_frame = described.mask_frame - 1 if described else -1
+    truth = load_masks(args.truth, taxonomy, mask_frame)
+    report: dict[str, Any] = {}
+    if args.pred:
+        check_order(args.pred, args.truth)
+        report.update(score_masks(load_masks(args.pred, taxonomy), truth, taxonomy))
+        print(format_masks_report(report, "prediction"))
+    if args.copy:
+        if not in_folder:
+            raise UserError(
+                f"--copy needs the masks of the given frames, which {args.truth} has not; give the "
+                "folder of the labeled videos."
+            )
+        known = described.num_known if described else layout.num_known
+        copies = load_masks(args.truth, taxonomy, known - 1)
+        report["copy"] = score_masks(copies, truth, taxonomy)
+        print(format_masks_report(report["copy"], f"true mask of frame {known}"))
+    return report

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = args.data / args.split
     methods = find_methods(args.configs, args.opts)
     check_output(args.out / "leaderboard.md")
-    truth = run_methods(methods, root)
-    paths = write_leaderboard(methods, root, truth, args.out)
-    print(format_markdown(methods, f"{root}: {len(truth)} videos"))
+    target = run_methods(methods, root)
+    paths = write_leaderboard(methods, root, target, args.out)
+    print(format_markdown(methods, target, f"{root}: {len(target.masks)} videos"))
     print(*paths, sep="\n")

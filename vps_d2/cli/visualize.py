@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vps_d2.data.layout import read_layout
 from vps_d2.data.video import find_videos, frame_path
 from vps_d2.evaluation.compare import load_masks
 from vps_d2.inference.future_masks import FutureMaskPredictor
@@ -60,18 +61,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_output(args.output / SHEET_FILE)
     single = frame_path(args.input, 0).exists()
     folders = [args.input] if single else find_videos(args.input)
-    truth = None if args.truth is None else load_masks(args.truth)
+    pipeline = None
+    if args.config_file:
+        pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
+    taxonomy = pipeline.taxonomy if pipeline else read_layout(args.input).taxonomy
+    truth = None if args.truth is None else load_masks(args.truth, taxonomy)
     if truth is not None and len(truth) != len(folders):
         raise UserError(
             f"{args.truth} has {len(truth)} masks, but {args.input} {len(folders)} videos; "
             "give the masks of this folder."
         )
-    pipeline = None
-    if args.config_file:
-        pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
     rows = []
     for index, folder in enumerate(tqdm(folders[: args.videos], desc="drawing", unit="video")):
-        video = VideoPictures.read(folder, pipeline, None if truth is None else truth[index])
+        true_mask = None if truth is None else truth[index]
+        video = VideoPictures.read(folder, taxonomy, pipeline, true_mask)
         rows.append(video.sheet_row())
         film = video.film()
         write_gif(args.output / f"{video.name}.gif", film, args.fps)

@@ -37,6 +37,14 @@ def get_vps_cfg() -> CfgNode:
 
 
 def _add_data_config(cfg: CfgNode) -> None:
+    # The object classes, from number 1 on: names, RGB colors, groups of classes that look and move
+    # alike, and whether a video never holds two objects of one class. () is what the Metadata of
+    # the data sets says; training writes it to config.yaml, so that inference needs no data set.
+    cfg.TAXONOMY = CfgNode()
+    cfg.TAXONOMY.CLASSES = ()
+    cfg.TAXONOMY.COLORS = ()
+    cfg.TAXONOMY.GROUPS = ()
+    cfg.TAXONOMY.ONE_OBJECT_PER_CLASS = False
     # Train on the faultless part of a data set, and log the rest, instead of stopping.
     cfg.DATASETS.SKIP_FAULTY = False
     # Name in DATASET_MAPPER_REGISTRY: what the architecture is fed.
@@ -118,7 +126,7 @@ def _add_model_config(cfg: CfgNode) -> None:
 
 def _add_mask_simvp_config(cfg: CfgNode) -> None:
     cfg.MODEL.MASK_SIMVP = CfgNode()
-    # Each object on its own, among the others, and at most so many; 0: all 49 classes at once.
+    # Each object on its own, among the others, and at most so many; 0: all classes at once.
     cfg.MODEL.MASK_SIMVP.SLOTS = 8
     # Without slots: channels of a learned embedding of the classes; 0: one-hot.
     cfg.MODEL.MASK_SIMVP.EMBEDDING = 0

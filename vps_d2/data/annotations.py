@@ -1,35 +1,44 @@
 """Instance and semantic annotations, made from masks when they are asked for.
 
-In one video every object is of a different class, so in one mask a class is an instance.
+Where every object of a video has a class of its own, a class is an instance; elsewhere each
+connected part of a class is one.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.structures import BoxMode
 from vps_d2.data.datasets import Record, load_records
+from vps_d2.data.metadata import dataset_taxonomy
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import read_mask
-from vps_d2.data.vps import NUM_CLASSES
 
 
-def split_mask(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Take a mask apart into its objects.
+def split_mask(
+    mask: np.ndarray, one_object_per_class: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take a class map apart into its objects.
 
     Args:
-        mask: uint8 ``(H, W)``, class numbers 0-48.
+        mask: class map, uint8 ``(H, W)``.
+        one_object_per_class: a class is an object; otherwise each connected part of it is one.
 
     Returns:
         class numbers int64 ``(K,)`` in ascending order, bit masks bool ``(K, H, W)``, and boxes
         float32 ``(K, 4)`` as x0, y0, x1, y1 in pixels, the far edges exclusive. K is 0 for a mask
         that is all background.
     """
-    classes = np.flatnonzero(np.bincount(mask.ravel(), minlength=NUM_CLASSES)[1:]) + 1
+    classes = np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1
     bits = mask[None] == classes[:, None, None].astype(np.uint8)
+    if not one_object_per_class and len(classes):
+        parts = [_connected_parts(each) for each in bits]
+        classes = np.repeat(classes, list(map(len, parts)))
+        bits = np.concatenate(parts)
     boxes = np.zeros((len(classes), 4), np.float32)
     for box, columns, rows in zip(boxes, bits.any(1), bits.any(2), strict=True):
         x, y = np.flatnonzero(columns), np.flatnonzero(rows)
@@ -37,20 +46,28 @@ def split_mask(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return classes, bits, boxes
 
 
-def annotate(record: Record) -> Record:
+def _connected_parts(bits: np.ndarray) -> np.ndarray:
+    """Return the connected parts of a bit mask bool ``(H, W)``, bool ``(parts, H, W)``."""
+    count, labels = cv2.connectedComponents(bits.astype(np.uint8))
+    return labels[None] == np.arange(1, count)[:, None, None]
+
+
+def annotate(record: Record, taxonomy: Taxonomy) -> Record:
     """Return a copy of a frame record with Detectron2's ``"annotations"``.
 
     Args:
         record: of a data set of frames.
+        taxonomy: of its mask.
 
     Returns:
-        the record; each annotation has ``bbox`` (XYXY_ABS, pixels), ``category_id`` (0-47: class
-        number minus one), ``segmentation`` (compressed RLE) and ``iscrowd`` 0.
+        the record; each annotation has ``bbox`` (XYXY_ABS, pixels), ``category_id`` (class number
+        minus one), ``segmentation`` (compressed RLE) and ``iscrowd`` 0.
 
     Raises:
         UserError: if the mask cannot be read.
     """
-    classes, bits, boxes = split_mask(read_mask(record["mask_file_name"], record["mask_index"]))
+    mask = read_mask(record["mask_file_name"], record["mask_index"], taxonomy.num_classes)
+    classes, bits, boxes = split_mask(mask, taxonomy.one_object_per_class)
     annotations = [
         {
             "bbox": box.tolist(),
@@ -72,7 +89,7 @@ def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
         dtype: of the result.
 
     Returns:
-        ``(H, W)`` class numbers 0-48.
+        class map ``(H, W)``.
 
     Raises:
         UserError: if the mask cannot be read.
@@ -86,7 +103,7 @@ def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
 def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
     """Write a data set of frames as a COCO file, for COCOEvaluator.
 
-    Category ids are 0-47, as in the model's output, so they need no mapping.
+    Category ids are class numbers minus one, as in the model's output, so they need no mapping.
 
     Args:
         name: of the data set.
@@ -100,12 +117,13 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
         UserError: if a mask cannot be read, or the data has faults and ``skip_faulty`` is False.
     """
     path = Path(path)
+    taxonomy = dataset_taxonomy(name)
     images: list[Record] = []
     annotations: list[Record] = []
     for record in load_records(name, skip_faulty):
         image = {"id": record["image_id"], "file_name": record["file_name"]}
         images.append({**image, "height": record["height"], "width": record["width"]})
-        for annotation in annotate(record)["annotations"]:
+        for annotation in annotate(record, taxonomy)["annotations"]:
             x0, y0, x1, y1 = annotation["bbox"]
             rle = annotation["segmentation"]
             annotations.append(
@@ -119,7 +137,7 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
                     "iscrowd": 0,
                 }
             )
-    things = MetadataCatalog.get(name).thing_classes
+    things = taxonomy.thing_classes
     content = {
         "info": {"description": name},
         "licenses": [],

@@ -22,19 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
+from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data.faults import Fault, scan_split, stop_or_log
+from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
+from vps_d2.data.metadata import describe_dataset
 from vps_d2.data.synthetic import SyntheticOptions, video_seed
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_FRAMES,
     FaultError,
     frame_path,
     open_masks,
     read_frame_size,
     video_number,
 )
-from vps_d2.data.vps import CLASS_COLORS, CLASS_NAMES, THING_NAMES
+from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
 
 Record = dict[str, Any]
 """A dataset dict; its keys are at the top of this module."""
@@ -42,33 +43,37 @@ Record = dict[str, Any]
 Root = Callable[[], Path]
 """Gives the folder of a data set when the data set is asked for."""
 
-IGNORE_LABEL = 255
-"""Label of pixels that no evaluator counts; masks of this project have none."""
-
 _GENERATED = re.compile(r"video_([0-9]+)_frame_([0-9]+)\.png")
 # From SKIP_FAULTY to the records, for the data sets registered here.
 _SOURCES: dict[str, partial[list[Record]]] = {}
 
 
-def register_videos(name: str, root: str | Path, kind: str | None = None) -> None:
+def register_videos(
+    name: str, root: str | Path, kind: str | None = None, *, layout: VideoLayout | None = None
+) -> None:
     """Register a folder of videos as a data set of videos.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder that holds ``video_<n>`` folders.
         kind: "labeled", "unlabeled" or "hidden"; None to tell it from the folder.
+        layout: classes and number of frames; None for what the folder's ``dataset.json`` says, or
+            without one, those of the vps data set.
     """
-    _register(name, partial(_video_records, name, partial(Path, root), kind))
+    layout = layout or read_layout(root)
+    _register(name, partial(_video_records, name, partial(Path, root), layout, kind), layout)
 
 
-def register_frames(name: str, root: str | Path) -> None:
+def register_frames(name: str, root: str | Path, *, layout: VideoLayout | None = None) -> None:
     """Register a folder of labeled videos as a data set of single frames.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder that holds ``video_<n>`` folders with masks.
+        layout: see :func:`register_videos`.
     """
-    _register(name, partial(_frame_records, name, partial(Path, root)))
+    layout = layout or read_layout(root)
+    _register(name, partial(_frame_records, name, partial(Path, root), layout), layout)
 
 
 def register_generated_frames(name: str, root: str | Path) -> None:
@@ -79,7 +84,7 @@ def register_generated_frames(name: str, root: str | Path) -> None:
         root: folder of ``video_<v>_frame_<f>.png`` and ``mask_video_<v>_frame_<f>.npy``, where
             ``f`` is the index of the frame, counted from 0.
     """
-    _register(name, partial(_generated_records, name, partial(Path, root)))
+    _register(name, partial(_generated_records, name, partial(Path, root)), read_layout(root))
 
 
 def register_tracks(name: str, root: str | Path) -> None:
@@ -89,7 +94,7 @@ def register_tracks(name: str, root: str | Path) -> None:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder of ``tracks_<n>.npy``.
     """
-    _register(name, partial(_track_records, name, partial(Path, root)))
+    _register(name, partial(_track_records, name, partial(Path, root)), VPS_LAYOUT)
 
 
 def register_synthetic_masks(
@@ -105,7 +110,7 @@ def register_synthetic_masks(
     """
     options = options or SyntheticOptions()
     DatasetCatalog.register(name, partial(_synthetic_mask_records, count, seed, options))
-    _describe(name)
+    describe_dataset(name, TAXONOMY)
 
 
 def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
@@ -132,29 +137,20 @@ def dataset_root(name: str) -> Path | None:
     return root().resolve()
 
 
-def _register(name: str, source: partial[list[Record]]) -> None:
+def _register(name: str, source: partial[list[Record]], layout: VideoLayout = VPS_LAYOUT) -> None:
     DatasetCatalog.register(name, lambda: source(False))
     _SOURCES[name] = source
-    _describe(name)
-
-
-def _describe(name: str) -> None:
-    MetadataCatalog.get(name).set(
-        thing_classes=list(THING_NAMES),
-        thing_colors=[tuple(color) for color in CLASS_COLORS[1:]],
-        stuff_classes=list(CLASS_NAMES),
-        stuff_colors=[tuple(color) for color in CLASS_COLORS],
-        ignore_label=IGNORE_LABEL,
-        evaluator_type="vps",
-    )
+    describe_dataset(name, layout.taxonomy)
 
 
 def _log(message: str) -> None:
     logging.getLogger(__name__).warning(message)
 
 
-def _video_records(name: str, root: Root, kind: str | None, skip_faulty: bool) -> list[Record]:
-    scans, faults = scan_split(root(), kind, progress=True)
+def _video_records(
+    name: str, root: Root, layout: VideoLayout, kind: str | None, skip_faulty: bool
+) -> list[Record]:
+    scans, faults = scan_split(root(), layout, kind, progress=True)
     stop_or_log(name, faults, len(scans), skip_faulty, _log)
     records = []
     for scan in scans:
@@ -173,11 +169,13 @@ def _video_records(name: str, root: Root, kind: str | None, skip_faulty: bool) -
     return records
 
 
-def _frame_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
+def _frame_records(name: str, root: Root, layout: VideoLayout, skip_faulty: bool) -> list[Record]:
+    videos = _video_records(name, root, layout, "labeled", skip_faulty)
+    longest = max(video["num_frames"] for video in videos)
     return [
         {
             "file_name": str(frame_path(video["folder"], index)),
-            "image_id": video["video_id"] * NUM_FRAMES + index,
+            "image_id": video["video_id"] * longest + index,
             "video_id": video["video_id"],
             "frame_index": index,
             "height": video["height"],
@@ -186,8 +184,8 @@ def _frame_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
             "mask_index": index,
             "sem_seg_file_name": f"{video['mask_file_name']}#{index}",
         }
-        for video in _video_records(name, root, "labeled", skip_faulty)
-        for index in range(NUM_FRAMES)
+        for video in videos
+        for index in range(video["num_frames"])
     ]
 
 
@@ -208,7 +206,8 @@ def _generated_records(name: str, root: Root, skip_faulty: bool) -> list[Record]
         if not records and not faults:
             faults.append(Fault(folder, "no frame in it"))
     stop_or_log(name, faults, len(records), skip_faulty, _log)
-    return sorted(records, key=lambda record: record["image_id"])
+    records.sort(key=lambda record: (record["video_id"], record["frame_index"]))
+    return [{**record, "image_id": number} for number, record in enumerate(records)]
 
 
 def _generated_record(path: Path, video_id: int, frame_index: int) -> Record:
@@ -219,7 +218,6 @@ def _generated_record(path: Path, video_id: int, frame_index: int) -> Record:
         raise FaultError(mask_path, f"mask of the wrong shape {shape}, frame {width}x{height}")
     return {
         "file_name": str(path),
-        "image_id": video_id * NUM_FRAMES + frame_index,
         "video_id": video_id,
         "frame_index": frame_index,
         "height": height,
@@ -269,10 +267,12 @@ def _builtin_root(folder: str) -> Path:
 def _register_builtin() -> None:
     for split in ("train", "val", "unlabeled", "labeled", "hidden"):
         name = f"vps_{split}"
-        _register(name, partial(_video_records, name, partial(_builtin_root, split), None))
+        _register(
+            name, partial(_video_records, name, partial(_builtin_root, split), VPS_LAYOUT, None)
+        )
     for split in ("train", "val", "labeled"):
         name = f"vps_frames_{split}"
-        _register(name, partial(_frame_records, name, partial(_builtin_root, split)))
+        _register(name, partial(_frame_records, name, partial(_builtin_root, split), VPS_LAYOUT))
     _register(
         "vps_tracks_train",
         partial(_track_records, "vps_tracks_train", partial(_builtin_root, "tracks_train")),

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_FRAMES,
-    NUM_INPUT_FRAMES,
     FaultError,
     check_classes,
     duplicate_reason,
@@ -27,7 +27,6 @@ from vps_d2.data.video import (
     frame_path,
     frame_size_reason,
     group_videos,
-    mask_shape_reason,
     open_masks,
     read_frame,
     read_frame_size,
@@ -35,7 +34,7 @@ from vps_d2.data.video import (
 from vps_d2.io.errors import UserError
 
 KINDS = ("labeled", "unlabeled", "hidden")
-"""What a video must hold: 22 frames and masks; 22 frames; 11 frames or more."""
+"""What a video must hold: all frames and masks; all frames; the known frames or more."""
 
 _THREADS = 4
 _SHOWN = 10  # faults that one sentence names before it counts the rest
@@ -80,7 +79,7 @@ def split_kind(root: str | Path) -> str:
     """Tell from a folder of videos which of :data:`KINDS` its videos are meant to be.
 
     A folder named ``hidden`` holds hidden videos. Any other holds labeled ones if one video has
-    a mask. Without masks, ``train``, ``val`` and ``unlabeled`` hold videos of 22 frames, and a
+    a mask. Without masks, ``train``, ``val`` and ``unlabeled`` hold whole videos, and a
     folder of another name may hold shorter ones, as ``hidden`` does.
     """
     name = Path(root).name
@@ -92,13 +91,16 @@ def split_kind(root: str | Path) -> str:
     return "unlabeled" if name in ("train", "val", "unlabeled") else "hidden"
 
 
-def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
+def scan_video(
+    folder: Path, kind: str, decode: bool = False, layout: VideoLayout = VPS_LAYOUT
+) -> Scan:
     """Look one video over.
 
     Args:
         folder: the video.
         kind: one of :data:`KINDS`.
         decode: decode every frame, instead of looking at both ends of its file.
+        layout: classes and number of frames that are expected.
 
     Returns:
         what was seen, faults included.
@@ -106,12 +108,13 @@ def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
     scan = Scan(folder)
     present = frame_indices(folder)
     scan.num_frames = len(present)
-    expected = range(NUM_INPUT_FRAMES if kind == "hidden" else NUM_FRAMES)
-    for index in sorted(set(expected) - set(present)):
+    whole = layout.num_frames if kind != "hidden" else None
+    # Without a fixed number of frames, none may be missing before the last.
+    expected = whole or max(layout.num_known, max(present, default=-1) + 1)
+    for index in sorted(set(range(expected)) - set(present)):
         scan.faults.append(Fault(frame_path(folder, index), "missing frame"))
-    if kind != "hidden":
-        for index in (index for index in present if index >= NUM_FRAMES):
-            scan.faults.append(Fault(frame_path(folder, index), "extra frame"))
+    for index in (index for index in present if index >= expected):
+        scan.faults.append(Fault(frame_path(folder, index), "extra frame"))
     for index in present:
         path = frame_path(folder, index)
         try:
@@ -126,31 +129,41 @@ def scan_video(folder: Path, kind: str, decode: bool = False) -> Scan:
             scan.faults.append(Fault(path, frame_size_reason(size, scan.size)))
     if kind == "labeled":
         scan.has_masks = True
-        scan.faults += _scan_masks(folder / MASK_FILE, scan.size)
+        scan.faults += _scan_masks(folder / MASK_FILE, scan.size, expected, layout.taxonomy)
     return scan
 
 
-def _scan_masks(path: Path, size: tuple[int, int] | None) -> list[Fault]:
+def _scan_masks(
+    path: Path, size: tuple[int, int] | None, num_frames: int, taxonomy: Taxonomy
+) -> list[Fault]:
     try:
         masks = open_masks(path)
-        if masks.ndim != 3 or len(masks) != NUM_FRAMES:
-            return [Fault(path, mask_shape_reason(masks.shape))]
+        if masks.ndim != 3:
+            return [Fault(path, f"mask of the wrong shape {masks.shape}")]
+        if len(masks) != num_frames:
+            return [Fault(path, f"mask of {len(masks)} frames, not {num_frames}")]
         if size is not None and masks.shape[1:] != size:
             reason = f"mask of {masks.shape[2]}x{masks.shape[1]}, frames of {size[1]}x{size[0]}"
             return [Fault(path, f"mask of the wrong shape ({reason})")]
-        check_classes(path, np.asarray(masks))
+        check_classes(path, np.asarray(masks), taxonomy.num_classes)
     except FaultError as error:
         return [Fault(error.path, error.reason)]
     return []
 
 
 def scan_split(
-    root: str | Path, kind: str | None = None, decode: bool = False, progress: bool = False
+    root: str | Path,
+    layout: VideoLayout | None = None,
+    kind: str | None = None,
+    decode: bool = False,
+    progress: bool = False,
 ) -> tuple[list[Scan], list[Fault]]:
     """Look over all videos in one folder.
 
     Args:
         root: folder that holds ``video_<n>`` folders.
+        layout: classes and number of frames that are expected; None for those of the folder
+            (:func:`~vps_d2.data.layout.read_layout`).
         kind: one of :data:`KINDS`; None to tell it from the folder (:func:`split_kind`).
         decode: decode every frame.
         progress: show a progress bar if there are many videos.
@@ -165,9 +178,10 @@ def scan_split(
     if not groups:
         return [], [Fault(Path(root), "no video in it")]
     kind = kind or split_kind(root)
+    expected = layout or read_layout(root)
     folders = [folder for group in groups.values() for folder in group]
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(lambda folder: scan_video(folder, kind, decode), folders)
+        results = pool.map(lambda folder: scan_video(folder, kind, decode, expected), folders)
         bar = tqdm(
             results,
             desc=f"checking {root}",

@@ -1,7 +1,7 @@
 """Mappers: from a record of a data set to the input of a model.
 
 Shapes: ``T_in`` input and ``T_out`` target frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB,
-masks uint8 with class numbers 0-48. Frames keep their size.
+masks uint8 class maps. Frames keep their size.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,9 @@ from vps_d2.data.augmentation import build_blur, build_flip
 from vps_d2.data.clips import ClipSampler, ClipSpec, num_known_frames
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
+from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.synthetic import render_masks, simulate
+from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
     FaultError,
@@ -285,6 +287,7 @@ class FrameMapper:
         is_train: augment, and add ``instances``.
         augmentations: of frame and mask.
         with_sem_seg: also add the mask as ``sem_seg`` in training.
+        taxonomy: of the masks; None for any numbers.
     """
 
     @configurable
@@ -294,8 +297,10 @@ class FrameMapper:
         is_train: bool,
         augmentations: list[T.Augmentation] | None = None,
         with_sem_seg: bool = False,
+        taxonomy: Taxonomy | None = None,
     ) -> None:
         self.is_train = is_train
+        self.taxonomy = taxonomy or Taxonomy.numbered(MAX_CLASSES)
         self.augmentations = T.AugmentationList(augmentations or [])
         self.with_sem_seg = with_sem_seg
 
@@ -306,6 +311,7 @@ class FrameMapper:
             "is_train": is_train,
             "augmentations": build_flip(cfg) + build_blur(cfg) if is_train else [],
             "with_sem_seg": cfg.INPUT.SEM_SEG,
+            "taxonomy": find_taxonomy(cfg),
         }
 
     def __call__(self, record: Record) -> dict[str, Any]:
@@ -316,7 +322,7 @@ class FrameMapper:
 
         Returns:
             the record and ``image`` uint8 ``(3, H, W)``; in training ``instances`` with
-            ``gt_boxes``, ``gt_classes`` (0-47: class number minus one) and ``gt_masks``
+            ``gt_boxes``, ``gt_classes`` (class number minus one) and ``gt_masks``
             (:class:`BitMasks`), none of them for an empty frame, and if asked for ``sem_seg``
             int64 ``(H, W)``.
 
@@ -328,22 +334,27 @@ class FrameMapper:
         if not self.is_train:
             output["image"] = to_tensor(frame)
             return output
-        mask = read_mask(record["mask_file_name"], record["mask_index"])
+        mask = read_mask(record["mask_file_name"], record["mask_index"], self.taxonomy.num_classes)
         if mask.shape != frame.shape[:2]:
             reason = f"mask of the wrong shape {mask.shape}, frame {frame.shape[:2]}"
             raise FaultError(record["mask_file_name"], reason)
         transforms = self.augmentations(augmented := T.AugInput(frame))
         mask = transforms.apply_segmentation(mask)
         output["image"] = to_tensor(augmented.image)
-        output["instances"] = mask_to_instances(mask)
+        output["instances"] = mask_to_instances(mask, self.taxonomy.one_object_per_class)
         if self.with_sem_seg:
             output["sem_seg"] = torch.from_numpy(mask.astype(np.int64))
         return output
 
 
-def mask_to_instances(mask: np.ndarray) -> Instances:
-    """Return the objects of a mask uint8 ``(H, W)`` as the ground truth of Mask R-CNN."""
-    classes, bits, boxes = split_mask(mask)
+def mask_to_instances(mask: np.ndarray, one_object_per_class: bool = True) -> Instances:
+    """Return the objects of a class map uint8 ``(H, W)`` as the ground truth of Mask R-CNN.
+
+    Args:
+        mask: class map.
+        one_object_per_class: see :func:`~vps_d2.data.annotations.split_mask`.
+    """
+    classes, bits, boxes = split_mask(mask, one_object_per_class)
     instances = Instances(mask.shape)
     instances.gt_boxes = Boxes(torch.from_numpy(boxes))
     instances.gt_classes = torch.from_numpy(classes.astype(np.int64) - 1)

@@ -11,8 +11,7 @@ picture, x to the right and y down.
 
 import numpy as np
 
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 
 FRAME_SECONDS = 0.24
 """Between two frames of the videos."""

@@ -1,10 +1,10 @@
 """Videos on disk: the one reader and the one writer of frames and masks.
 
-A video is a folder ``video_<n>`` with ``image_0.png`` ... ``image_21.png`` and, where labeled,
-``mask.npy``. A hidden video has the first 11 frames and no mask.
+A video is a folder ``video_<n>`` with ``image_0.png``, ``image_1.png``, ... and, where labeled,
+``mask.npy``. A hidden video has its first frames alone and no mask.
 
 Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB ``(T, H, W, 3)``; masks are
-uint8 ``(T, H, W)`` with class numbers 0-48. Frames are counted from 0.
+uint8 class maps ``(T, H, W)``. Frames are counted from 0.
 
 This module imports no PyTorch, so that worker processes start fast.
 """
@@ -19,15 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.data.taxonomy import MAX_CLASSES
 from vps_d2.io.errors import UserError
 
-NUM_FRAMES = 22
-"""Frames in a whole video."""
-NUM_INPUT_FRAMES = 11
-"""Frames that a prediction starts from; a hidden video has no more."""
-NUM_TARGET_FRAMES = 11
-"""Frames to predict."""
 MASK_FILE = "mask.npy"
 """Name of the file of masks in the folder of a labeled video."""
 
@@ -232,12 +226,16 @@ def open_masks(path: str | Path) -> np.ndarray:
     return masks
 
 
-def read_mask(path: str | Path, index: int | None = None) -> np.ndarray:
+def read_mask(
+    path: str | Path, index: int | None = None, num_classes: int = MAX_CLASSES
+) -> np.ndarray:
     """Read one mask.
 
     Args:
         path: an ``.npy`` file.
-        index: which of the masks of a ``(T, H, W)`` file; None for a file of one ``(H, W)`` mask.
+        index: which of the masks of a ``(T, H, W)`` file, -1 for the last; None for a file of one
+            ``(H, W)`` mask.
+        num_classes: background included; a higher number in the mask is a fault.
 
     Returns:
         uint8 ``(H, W)``.
@@ -251,19 +249,23 @@ def read_mask(path: str | Path, index: int | None = None) -> np.ndarray:
         raise FaultError(path, f"mask of the wrong shape {masks.shape}")
     if index is None:
         mask = np.array(masks)
-    elif index < len(masks):
+    elif -1 <= index < len(masks):
         mask = np.array(masks[index])
     else:
         raise FaultError(path, f"mask of {len(masks)} frames, frame {index + 1} is missing")
-    check_classes(path, mask)
+    check_classes(path, mask, num_classes)
     return mask
 
 
-def read_masks(folder: str | Path) -> np.ndarray:
+def read_masks(folder: str | Path, num_classes: int = MAX_CLASSES) -> np.ndarray:
     """Read the masks of a labeled video.
 
+    Args:
+        folder: the video.
+        num_classes: background included; a higher number in a mask is a fault.
+
     Returns:
-        uint8 ``(T, H, W)`` with T = 22.
+        uint8 ``(T, H, W)``.
 
     Raises:
         FaultError: if the file is missing, unreadable, or has the wrong shape, dtype or class
@@ -271,27 +273,25 @@ def read_masks(folder: str | Path) -> np.ndarray:
     """
     path = Path(folder, MASK_FILE)
     masks = np.array(open_masks(path))
-    if masks.ndim != 3 or len(masks) != NUM_FRAMES:
-        raise FaultError(path, mask_shape_reason(masks.shape))
-    check_classes(path, masks)
+    if masks.ndim != 3 or not len(masks):
+        raise FaultError(path, f"mask of the wrong shape {masks.shape}")
+    check_classes(path, masks, num_classes)
     return masks
 
 
-def mask_shape_reason(shape: tuple[int, ...]) -> str:
-    """Say what is wrong with a video's mask of this shape, in the words used everywhere."""
-    if len(shape) == 3 and shape[0] != NUM_FRAMES:
-        return f"mask of {shape[0]} frames, not {NUM_FRAMES}"
-    return f"mask of the wrong shape {tuple(shape)}"
-
-
-def check_classes(path: str | Path, masks: np.ndarray) -> None:
+def check_classes(path: str | Path, masks: np.ndarray, num_classes: int = MAX_CLASSES) -> None:
     """Check the class numbers of masks, uint8 of any shape, that ``path`` holds.
+
+    Args:
+        path: of the masks.
+        masks: to check.
+        num_classes: background included.
 
     Raises:
         FaultError: if a number is above the highest class.
     """
-    if masks.size and (highest := int(masks.max())) >= NUM_CLASSES:
-        reason = f"mask with class number {highest}, the highest is {NUM_CLASSES - 1}"
+    if masks.size and (highest := int(masks.max())) >= num_classes:
+        reason = f"mask with class number {highest}, the highest is {num_classes - 1}"
         raise FaultError(path, reason, "correct it")
 
 

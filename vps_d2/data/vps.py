@@ -1,7 +1,16 @@
-"""The 49 classes: background and 48 objects, each a shape, a material and a color.
+"""The vps data set: 49 classes, background and 48 objects, each a shape, a material and a color.
 
 ``id = 1 + 16 * shape + 8 * material + color``; 0 is background.
 """
+
+from vps_d2.data.taxonomy import Taxonomy
+
+NUM_FRAMES = 22
+"""Frames in a whole video."""
+NUM_INPUT_FRAMES = 11
+"""Frames that a prediction starts from; a hidden video has no more."""
+NUM_TARGET_FRAMES = 11
+"""Frames to predict."""
 
 SHAPES = ("cube", "sphere", "cylinder")
 MATERIALS = ("metal", "rubber")
@@ -42,3 +51,12 @@ CLASS_COLORS: tuple[tuple[int, ...], ...] = (
 def class_id(shape: str, material: str, color: str) -> int:
     """Return the class number, 1-48, of an object; names are those of the tuples above."""
     return 1 + 16 * SHAPES.index(shape) + 8 * MATERIALS.index(material) + COLORS.index(color)
+
+
+TAXONOMY = Taxonomy(
+    THING_NAMES,
+    tuple((red, green, blue) for red, green, blue in CLASS_COLORS[1:]),
+    tuple(SHAPES.index(name.split()[-1]) for name in THING_NAMES),
+    one_object_per_class=True,
+)
+"""The 48 object classes, in groups of one shape; every object of a video has a class of its own."""

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from torch import nn
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.engine import HookBase
 from vps_d2.d2.evaluation import inference_context
 from vps_d2.d2.structures import Instances
@@ -20,6 +20,8 @@ from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import build_mapper
+from vps_d2.data.metadata import find_taxonomy
+from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.checkpoint import SafeCheckpointer
@@ -109,6 +111,7 @@ class PictureHook(HookBase):
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
         self.cfg = cfg
         self.model = model
+        self.taxonomy = find_taxonomy(cfg) or Taxonomy.numbered(MAX_CLASSES)
         self.samples: list[dict[str, Any]] | None = None
 
     def after_step(self) -> None:
@@ -122,7 +125,7 @@ class PictureHook(HookBase):
         for index, sample in enumerate(self.samples):
             with inference_context(self.model), torch.no_grad(), inference_autocast(self.cfg):
                 output = self.model([sample])[0]
-            picture = draw_result(sample, output, self.cfg.PIPELINE.SCORE_THRESH)
+            picture = draw_result(sample, output, self.taxonomy, self.cfg.PIPELINE.SCORE_THRESH)
             storage.put_image(f"results/{index}", torch.from_numpy(picture).permute(2, 0, 1))
 
     def _load_samples(self) -> list[dict[str, Any]]:
@@ -136,13 +139,17 @@ class PictureHook(HookBase):
 
 
 def draw_result(
-    sample: dict[str, Any], output: dict[str, Any], score_thresh: float = 0.5
+    sample: dict[str, Any],
+    output: dict[str, Any],
+    taxonomy: Taxonomy,
+    score_thresh: float = 0.5,
 ) -> np.ndarray:
     """Draw a model's input, its output and the truth side by side.
 
     Args:
         sample: mapped input of a predictor of frames or of masks, or of a segmenter of frames.
         output: of the model for it.
+        taxonomy: of the masks.
         score_thresh: instances below it are not painted.
 
     Returns:
@@ -158,24 +165,33 @@ def draw_result(
     if "image" in sample:
         pictures = [_to_picture(sample["image"])]
     else:
-        pictures = [colorize_mask(sample["masks"][-1].numpy())]
-    mask = output_to_mask(output, score_thresh)
-    pictures.append(colorize_mask(mask))
+        pictures = [colorize_mask(sample["masks"][-1].numpy(), taxonomy)]
+    mask = output_to_mask(output, score_thresh, one_per_class=taxonomy.one_object_per_class)
+    pictures.append(colorize_mask(mask, taxonomy))
     if "target_masks" in sample and bool(sample["target_valid"][-1]):
-        pictures.append(colorize_mask(sample["target_masks"][-1].numpy()))
+        pictures.append(colorize_mask(sample["target_masks"][-1].numpy(), taxonomy))
     if "sem_seg_file_name" in sample:
-        pictures.append(colorize_mask(load_mask_frame(sample["sem_seg_file_name"])))
+        pictures.append(colorize_mask(load_mask_frame(sample["sem_seg_file_name"]), taxonomy))
     if "instances" in output:
         pictures = [picture.repeat(2, axis=0).repeat(2, axis=1) for picture in pictures]
         found = output["instances"]
         kept = found[found.scores >= score_thresh].to("cpu")
-        pictures[0] = _name_instances(_to_picture(sample["image"]), kept)
+        pictures[0] = _name_instances(_to_picture(sample["image"]), kept, taxonomy)
     return _side_by_side(pictures)
 
 
-def _name_instances(frame: np.ndarray, instances: Instances) -> np.ndarray:
+class _Names(SimpleNamespace):
+    """Names and colors of classes, as a visualizer reads Metadata."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return getattr(self, key, default)
+
+
+def _name_instances(frame: np.ndarray, instances: Instances, taxonomy: Taxonomy) -> np.ndarray:
     """Draw detections with their names and scores, at twice the size of the frame."""
-    metadata = MetadataCatalog.get("vps_frames_val")
+    metadata = _Names(
+        thing_classes=list(taxonomy.thing_classes), thing_colors=list(taxonomy.colors)
+    )
     visualizer = Visualizer(frame, metadata, scale=2, instance_mode=ColorMode.SEGMENTATION)
     picture = visualizer.draw_instance_predictions(instances).get_image()
     return np.asarray(picture)

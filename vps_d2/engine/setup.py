@@ -15,6 +15,7 @@ from vps_d2.d2.engine import DefaultTrainer, TrainerBase, default_setup
 from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.data.datasets import dataset_root
+from vps_d2.data.metadata import write_taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
 from vps_d2.modeling.build import check_model
@@ -96,6 +97,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
             "--eval-only has no weights to evaluate; name some, as in MODEL.WEIGHTS "
             "package://unet.pth, or give --resume for the last of OUTPUT_DIR."
         )
+    write_taxonomy(cfg)
     cfg.freeze()
     default_setup(cfg, args)
     # Detectron2's logger is its own; ours is another.

@@ -22,15 +22,8 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
-from vps_d2.data.video import (
-    MASK_FILE,
-    NUM_FRAMES,
-    NUM_INPUT_FRAMES,
-    find_videos,
-    frame_path,
-    read_frames,
-    read_masks,
-)
+from vps_d2.data.video import MASK_FILE, find_videos, frame_path, read_frames, read_masks
+from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.inference.models import LoadedModel
 from vps_d2.io.errors import UserError

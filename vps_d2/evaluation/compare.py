@@ -3,16 +3,18 @@
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
-    NUM_FRAMES,
     FaultError,
     check_classes,
     find_videos,
@@ -21,19 +23,20 @@ from vps_d2.data.video import (
     read_mask,
     video_number,
 )
-from vps_d2.data.vps import CLASS_NAMES, NUM_CLASSES
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+from vps_d2.inference.hidden import PREDICTIONS_FILE
 from vps_d2.io.errors import UserError
 
 _RESAMPLES = 2000
 
 
-def load_masks(path: Path, frame_index: int = NUM_FRAMES - 1) -> np.ndarray:
+def load_masks(path: Path, taxonomy: Taxonomy, frame_index: int = -1) -> np.ndarray:
     """Read one mask of each video.
 
     Args:
         path: an ``.npy`` file of uint8 ``(N, H, W)``, or a folder of labeled videos.
-        frame_index: which mask of a folder's videos, counted from 0.
+        taxonomy: classes that the masks may hold.
+        frame_index: which mask of a folder's videos, counted from 0; -1 for the last.
 
     Returns:
         uint8 ``(N, H, W)``, in order of the video number.
@@ -45,13 +48,54 @@ def load_masks(path: Path, frame_index: int = NUM_FRAMES - 1) -> np.ndarray:
         masks = open_masks(path)
         if masks.ndim != 3:
             raise UserError(f"{path}: masks must be (N, H, W), not {masks.shape}; give others.")
-        check_classes(path, np.asarray(masks))
+        check_classes(path, np.asarray(masks), taxonomy.num_classes)
         return masks
-    found = [read_mask(folder / MASK_FILE, frame_index) for folder in find_videos(path)]
+    found = [
+        read_mask(folder / MASK_FILE, frame_index, taxonomy.num_classes)
+        for folder in find_videos(path)
+    ]
     for folder, mask in zip(find_videos(path), found, strict=True):
         if mask.shape != found[0].shape:
             raise FaultError(folder / MASK_FILE, f"mask of the wrong shape {mask.shape}")
     return np.stack(found)
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a result says of itself in the ``predictions.json`` beside it.
+
+    Args:
+        num_known: frames of a video that were given.
+        frames: numbers of the predicted frames, counted from 1.
+        mask_frame: number of the frame that the masks are of.
+        classes: names of the object classes.
+    """
+
+    num_known: int
+    frames: tuple[int, ...]
+    mask_frame: int
+    classes: tuple[str, ...]
+
+
+def read_description(folder: Path) -> Described | None:
+    """Read what a folder of predictions says of itself; None if it says nothing.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Described(
+            int(content["num_known"]),
+            tuple(int(number) for number in content["frames"]),
+            int(content["mask_frame"]),
+            tuple(str(name) for name in content["classes"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); predict the videos again.") from error
 
 
 def check_order(predictions: Path, truth: Path) -> None:
@@ -70,17 +114,20 @@ def check_order(predictions: Path, truth: Path) -> None:
         )
 
 
-def score_masks(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, Any]:
+def score_masks(
+    predicted: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy, seed: int = 0
+) -> dict[str, Any]:
     """Score masks by the Jaccard index.
 
     Args:
         predicted: uint8 ``(N, H, W)``.
         truth: of the same shape.
+        taxonomy: of both.
         seed: of the bootstrap.
 
     Returns:
-        ``jaccard`` (macro); ``jaccard_interval``, in which it is with 95 % by a bootstrap over the
-        videos; ``per_class`` by name, None for a class that never occurs; ``num_videos``.
+        ``jaccard`` (macro); ``jaccard_interval``, its 95 % bootstrap interval over the videos;
+        ``per_class`` by name, None for a class that never occurs; ``num_videos``.
 
     Raises:
         UserError: if the shapes differ, or there is no video.
@@ -92,11 +139,12 @@ def score_masks(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict
             f"predicted masks are {predicted.shape}, true ones {truth.shape}; "
             "give masks of the same videos."
         )
-    total = JaccardIndex()
-    intersections = np.zeros((len(truth), NUM_CLASSES))
+    num_classes = taxonomy.num_classes
+    total = JaccardIndex(num_classes)
+    intersections = np.zeros((len(truth), num_classes))
     unions = np.zeros_like(intersections)
     for index, (guess, true) in enumerate(zip(predicted, truth, strict=True)):
-        single = JaccardIndex()
+        single = JaccardIndex(num_classes)
         single.update(guess, true)
         total.confusion += single.confusion
         intersections[index] = np.diag(single.confusion)
@@ -107,7 +155,7 @@ def score_masks(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict
         "jaccard_interval": _interval(intersections, unions, seed),
         "per_class": {
             name: None if np.isnan(score) else float(score)
-            for name, score in zip(CLASS_NAMES, per_class, strict=True)
+            for name, score in zip(taxonomy.class_names, per_class, strict=True)
         },
         "num_videos": len(truth),
     }
@@ -124,13 +172,14 @@ def _interval(intersections: np.ndarray, unions: np.ndarray, seed: int) -> list[
     return [float(value) for value in np.quantile(macro, (0.025, 0.975))]
 
 
-def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
+def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[str, float]:
     """Score predicted frames.
 
     Args:
-        predicted: folder of ``<video>.npy``, uint8 ``(T, H, W, 3)``, the last frames up to frame
-            22, as ``tools/infer_hidden.py --save-frames`` writes them.
+        predicted: folder of ``<video>.npy``, uint8 ``(T, H, W, 3)``, as ``vps-d2 predict
+            --save-frames`` writes them.
         truth: folder of videos that hold these frames.
+        numbers: which frames of the videos they are, counted from 1.
 
     Returns:
         ``mse`` (values 0-255), ``psnr`` (dB), ``ssim`` and ``num_videos``.
@@ -141,8 +190,7 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
     files = sorted(predicted.glob("video_*.npy"))
     if not files:
         raise UserError(
-            f"{predicted} holds no video_<n>.npy; write them with tools/infer_hidden.py "
-            "--save-frames."
+            f"{predicted} holds no video_<n>.npy; write them with vps-d2 predict --save-frames."
         )
     folders = {video_number(folder): folder for folder in find_videos(truth)}
     errors = FrameErrors()
@@ -158,7 +206,7 @@ def score_frames(predicted: Path, truth: Path) -> dict[str, float]:
             raise UserError(
                 f"{file} is {guess.dtype} {guess.shape}, not uint8 (T, H, W, 3); predict it again."
             )
-        true = read_frames(folder, range(max(NUM_FRAMES - len(guess), 0), NUM_FRAMES))
+        true = read_frames(folder, [number - 1 for number in numbers])
         if guess.shape != true.shape:
             raise UserError(f"{file} is {guess.shape}, {folder} {true.shape}; predict it again.")
         errors.update(to_tensor(guess), to_tensor(true))

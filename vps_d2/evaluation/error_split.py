@@ -46,7 +46,7 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
             "the errors of ObjectDynamics alone can be split; give a pipeline whose mask predictor "
             "it is, such as configs/pipeline/unet_object_dynamics.yaml."
         )
-    indices = [JaccardIndex() for _ in range(len(CAUSES))]
+    indices = [JaccardIndex(pipeline.taxonomy.num_classes) for _ in range(len(CAUSES))]
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
         frames = read_frames(folder, predictor.clip.input_frames(pipeline.num_known))

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.evaluation import COCOEvaluator, DatasetEvaluator
 from vps_d2.d2.utils import comm
 from vps_d2.data.annotations import coco_json, load_mask_frame
-from vps_d2.data.vps import CLASS_NAMES
+from vps_d2.data.metadata import dataset_taxonomy
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
-from vps_d2.modeling.outputs import instances_to_semantic
+from vps_d2.modeling.outputs import output_to_mask
 
 Batch = list[dict[str, Any]]
 """Model inputs or outputs of one batch."""
@@ -59,29 +58,30 @@ class FramePredictionEvaluator(DatasetEvaluator):
 
 @EVALUATOR_REGISTRY.register()
 class SemanticJaccardEvaluator(DatasetEvaluator):
-    """Jaccard index of the 49 classes over a data set of frames, for any kind of segmenter.
+    """Jaccard index of the classes of a data set of frames, for any kind of segmenter.
 
     Args:
         cfg: configuration; PIPELINE.SCORE_THRESH says which instances are painted.
-        dataset_name: of the data set, whose records have ``sem_seg_file_name``.
+        dataset_name: of the data set, whose Metadata names the classes and whose records have
+            ``sem_seg_file_name``.
     """
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
         self.dataset_name = dataset_name
         self.score_thresh = cfg.PIPELINE.SCORE_THRESH
+        self.taxonomy = dataset_taxonomy(dataset_name)
         self.reset()
 
     def reset(self) -> None:
         """Forget all that was counted."""
-        self.jaccard = JaccardIndex()
+        self.jaccard = JaccardIndex(self.taxonomy.num_classes)
 
     def process(self, inputs: Batch, outputs: Batch) -> None:
-        """Count a batch of outputs with ``"sem_seg"`` logits ``(49, H, W)`` or ``"instances"``."""
+        """Count a batch of outputs with ``"sem_seg"`` logits ``(C, H, W)`` or ``"instances"``."""
         for frame, output in zip(inputs, outputs, strict=True):
-            if "sem_seg" in output:
-                predicted = output["sem_seg"].argmax(0).to(torch.uint8).cpu().numpy()
-            else:
-                predicted = instances_to_semantic(output["instances"], self.score_thresh)
+            predicted = output_to_mask(
+                output, self.score_thresh, one_per_class=self.taxonomy.one_object_per_class
+            )
             self.jaccard.update(predicted, load_mask_frame(frame["sem_seg_file_name"]))
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
@@ -93,10 +93,10 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
         parts = comm.gather(self.jaccard.confusion)
         if not comm.is_main_process():
             return None
-        total = JaccardIndex()
+        total = JaccardIndex(self.taxonomy.num_classes)
         total.confusion = sum(parts)
         scores = {"macro": total.macro()}
-        for name, score in zip(CLASS_NAMES, total.per_class(), strict=True):
+        for name, score in zip(self.taxonomy.class_names, total.per_class(), strict=True):
             if not np.isnan(score):
                 scores[f"class-{name}"] = float(score)
         return {"jaccard": scores}

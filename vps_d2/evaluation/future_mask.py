@@ -1,10 +1,11 @@
-"""The score of mask predictors: how well they know the mask of frame 22."""
+"""The score of mask predictors: how well they know the mask of a later frame."""
 
 import torch
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.evaluation import DatasetEvaluator
 from vps_d2.d2.utils import comm
+from vps_d2.data.metadata import dataset_taxonomy
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.evaluators import Batch
 from vps_d2.evaluation.metrics import JaccardIndex
@@ -12,7 +13,7 @@ from vps_d2.evaluation.metrics import JaccardIndex
 
 @EVALUATOR_REGISTRY.register()
 class FutureMaskEvaluator(DatasetEvaluator):
-    """Jaccard index of the last mask of a video, beside that of copying the last input mask.
+    """Jaccard index of the last target mask, beside that of copying the last input mask.
 
     The input masks are those of the data set, true ones for a labeled split: what a segmenter
     costs is not in the score.
@@ -24,18 +25,20 @@ class FutureMaskEvaluator(DatasetEvaluator):
 
     def __init__(self, cfg: CfgNode, dataset_name: str) -> None:
         self.dataset_name = dataset_name
+        self.num_classes = dataset_taxonomy(dataset_name).num_classes
         self.reset()
 
     def reset(self) -> None:
         """Forget all that was counted."""
-        self.predicted, self.copied = JaccardIndex(), JaccardIndex()
+        self.predicted = JaccardIndex(self.num_classes)
+        self.copied = JaccardIndex(self.num_classes)
 
     def process(self, inputs: Batch, outputs: Batch) -> None:
         """Count a batch.
 
         Args:
             inputs: of ``FutureMasksMapper``; a video whose last target is not valid is passed over.
-            outputs: with ``"mask"`` uint8 ``(H, W)`` or logits ``"sem_seg"`` ``(49, H, W)``.
+            outputs: with ``"mask"`` uint8 ``(H, W)`` or logits ``"sem_seg"`` ``(C, H, W)``.
         """
         for video, output in zip(inputs, outputs, strict=True):
             if not bool(video["target_valid"][-1]):
@@ -50,7 +53,7 @@ class FutureMaskEvaluator(DatasetEvaluator):
         parts = comm.gather((self.predicted.confusion, self.copied.confusion))
         if not comm.is_main_process():
             return None
-        predicted, copied = JaccardIndex(), JaccardIndex()
+        predicted, copied = JaccardIndex(self.num_classes), JaccardIndex(self.num_classes)
         predicted.confusion = sum(each for each, _ in parts)
         copied.confusion = sum(each for _, each in parts)
         return {"future_mask": {"jaccard": predicted.macro(), "copy": copied.macro()}}

@@ -3,11 +3,9 @@
 A method is a file of ``configs/pipeline``. What its PIPELINE.TITLE and PIPELINE.TRAINING say stands
 in the table; a method whose weights are not there, or that names none, is listed as not run.
 
-Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 with class numbers 0-48.
+Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 class maps.
 """
 
-import base64
-import html
 import json
 import math
 import time
@@ -22,10 +20,9 @@ from tqdm import tqdm
 from vps_d2.config.loading import load_config
 from vps_d2.config.pipeline import load_pipeline_config, model_nodes
 from vps_d2.d2.config import CfgNode
+from vps_d2.data.layout import read_layout
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
-    NUM_FRAMES,
-    NUM_INPUT_FRAMES,
-    encode_frame,
     find_videos,
     read_frames,
 )
@@ -36,6 +33,7 @@ from vps_d2.io.checkpoints import local_path
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.visualization.drawing import colorize_mask
+from vps_d2.visualization.pages import format_page
 
 _NUM_PICTURES = 12
 
@@ -48,9 +46,9 @@ class Method:
         name: of its file.
         cfg: its configuration.
         missing: weights that are not there.
-        masks: predicted masks of frame 22, ``(N, H, W)``; None if it was not run.
+        masks: predicted masks, ``(N, H, W)``; None if it was not run.
         scores: of :func:`score_masks`.
-        segmentation: Jaccard index of its segmenter on the true frames 22.
+        segmentation: Jaccard index of its segmenter on the true frames.
         parameters: of all its models.
         milliseconds: for a video.
         per_video: mean Jaccard index of the objects of each video, ``(N,)``.
@@ -100,7 +98,24 @@ def _missing_weights(node: CfgNode) -> str:
     return "" if "://" in weights or Path(weights).is_file() else Path(weights).name
 
 
-def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
+@dataclass(frozen=True)
+class Target:
+    """What all methods are asked for.
+
+    Args:
+        masks: true ones, ``(N, H, W)``.
+        taxonomy: of the masks.
+        num_known: frames of a video that are given.
+        mask_number: the frame that the masks are of, counted from 1.
+    """
+
+    masks: np.ndarray
+    taxonomy: Taxonomy
+    num_known: int
+    mask_number: int
+
+
+def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
     """Run all methods whose weights are there, and fill in their results.
 
     Args:
@@ -108,35 +123,55 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> np.ndarray:
         root: folder of labeled videos.
 
     Returns:
-        the true masks of frame 22, ``(N, H, W)``.
+        what they were asked for, and the truth.
 
     Raises:
-        UserError: if a video or a configuration cannot be read.
+        UserError: if a video or a configuration cannot be read, the methods predict different
+            frames, or no method has weights.
     """
     folders = find_videos(root)
-    truth = load_masks(Path(root))
+    taxonomy = read_layout(root).taxonomy
+    target: Target | None = None
     for method in methods:
-        if not method.missing:
-            _run(method, folders, truth)
-    return truth
+        if method.missing:
+            continue
+        pipeline = FutureMaskPredictor.from_config(method.cfg)
+        asked = (pipeline.num_known, pipeline.find_target(pipeline.num_known))
+        if target is None:
+            masks = load_masks(Path(root), taxonomy, asked[1] - 1)
+            target = Target(masks, taxonomy, *asked)
+        if asked != (target.num_known, target.mask_number):
+            raise UserError(
+                f"{method.name} predicts frame {asked[1]} from {asked[0]} frames, others frame "
+                f"{target.mask_number} from {target.num_known}; compare methods of one kind."
+            )
+        _run(method, pipeline, folders, target)
+    if target is None:
+        raise UserError(
+            f"of {len(methods)} methods none has weights ({', '.join(methods[0].missing)} are "
+            "missing); train some first."
+        )
+    return target
 
 
-def _run(method: Method, folders: Sequence[Path], truth: np.ndarray) -> None:
-    pipeline = FutureMaskPredictor.from_config(method.cfg)
-    needed = [*range(NUM_INPUT_FRAMES), NUM_FRAMES - 1]
+def _run(
+    method: Method, pipeline: FutureMaskPredictor, folders: Sequence[Path], target: Target
+) -> None:
+    needed = [*range(target.num_known), target.mask_number - 1]
     masks, segmented, seconds = [], [], 0.0
     starts = range(0, len(folders), pipeline.batch_size)
     for start in tqdm(starts, desc=method.name, unit="batch"):
         batch = folders[start : start + pipeline.batch_size]
         clips = np.stack([read_frames(folder, needed) for folder in batch])
         begin = time.perf_counter()
-        predictions = pipeline(clips[:, :NUM_INPUT_FRAMES])
+        predictions = pipeline(clips[:, :-1])
         seconds += time.perf_counter() - begin
         masks += [prediction.mask for prediction in predictions]
         segmented.append(pipeline.segment(clips[:, -1]))
     method.masks = np.stack(masks)
-    method.scores = score_masks(method.masks, truth)
-    method.segmentation = score_masks(np.concatenate(segmented), truth)["jaccard"]
+    method.scores = score_masks(method.masks, target.masks, target.taxonomy)
+    alone = score_masks(np.concatenate(segmented), target.masks, target.taxonomy)
+    method.segmentation = alone["jaccard"]
     models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
     method.parameters = sum(
         parameter.numel()
@@ -146,27 +181,32 @@ def _run(method: Method, folders: Sequence[Path], truth: np.ndarray) -> None:
     )
     method.milliseconds = 1000 * seconds / len(folders)
     method.per_video = np.array(
-        [_score_video(guess, true) for guess, true in zip(method.masks, truth, strict=True)]
+        [
+            _score_video(guess, true, target.taxonomy.num_classes)
+            for guess, true in zip(method.masks, target.masks, strict=True)
+        ]
     )
 
 
-def _score_video(predicted: np.ndarray, truth: np.ndarray) -> float:
+def _score_video(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> float:
     """Return the mean Jaccard index of the objects that are in either mask; 1 if there are none."""
-    index = JaccardIndex()
+    index = JaccardIndex(num_classes)
     index.update(predicted, truth)
     objects = index.per_class()[1:]
     return 1.0 if np.isnan(objects).all() else float(np.nanmean(objects))
 
 
-HEADER = (
-    "method",
-    "Jaccard of frame 22",
-    "95 % interval",
-    "segmentation alone",
-    "parameters",
-    "ms per video",
-    "training",
-)
+def table_header(target: Target) -> tuple[str, ...]:
+    """Return the names of the columns of :func:`table_rows`."""
+    return (
+        "method",
+        f"Jaccard of frame {target.mask_number}",
+        "95 % interval",
+        "segmentation alone",
+        "parameters",
+        "ms per video",
+        "training",
+    )
 
 
 def table_rows(methods: Sequence[Method]) -> list[tuple[str, ...]]:
@@ -193,9 +233,10 @@ def table_rows(methods: Sequence[Method]) -> list[tuple[str, ...]]:
     return rows
 
 
-def format_markdown(methods: Sequence[Method], title: str) -> str:
+def format_markdown(methods: Sequence[Method], target: Target, title: str) -> str:
     """Return the table in Markdown."""
-    lines = [f"# {title}", "", _markdown_row(HEADER), _markdown_row(("---",) * len(HEADER))]
+    header = table_header(target)
+    lines = [f"# {title}", "", _markdown_row(header), _markdown_row(("---",) * len(header))]
     return "\n".join([*lines, *map(_markdown_row, table_rows(methods))]) + "\n"
 
 
@@ -215,70 +256,47 @@ def choose_videos(methods: Sequence[Method], count: int = _NUM_PICTURES) -> list
     return sorted(chosen[: max(count, len(set(extremes)))])
 
 
-def format_html(methods: Sequence[Method], root: str | Path, truth: np.ndarray, title: str) -> str:
+def format_html(methods: Sequence[Method], root: str | Path, target: Target, title: str) -> str:
     """Return a page with everything in it, which opens without a server.
 
     Args:
         methods: that were run.
         root: folder of the videos.
-        truth: masks of frame 22, ``(N, H, W)``.
+        target: what they were asked for.
         title: of the page.
     """
     ran = [method for method in methods if method.scores]
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in table_rows(methods)
-    )
-    return (
-        f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        "<style>body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
-        "td,th{border:1px solid #ccc;padding:3px 8px;text-align:left}"
-        "figure{display:inline-block;margin:2px}figcaption{font-size:12px}"
-        "img{width:240px;image-rendering:pixelated}</style>"
-        f"<h1>{html.escape(title)}</h1><table><tr>{head}</tr>{body}</table>"
-        f"<h2>Videos</h2>{_videos_html(ran, find_videos(root), truth)}"
-        f"<h2>Classes</h2>{_classes_html(ran)}"
-    )
+    tables = [(title, table_header(target), table_rows(methods))]
+    if ran:
+        names = list(ran[0].scores["per_class"])
+        scores = [[method.scores["per_class"][name] for method in ran] for name in names]
+        cells = [
+            (name, *("" if score is None else f"{score:.3f}" for score in row))
+            for name, row in zip(names, scores, strict=True)
+        ]
+        tables.append(("Classes", ("class", *(method.title for method in ran)), cells))
+    return format_page(title, tables, _picture_rows(ran, find_videos(root), target))
 
 
-def _videos_html(ran: Sequence[Method], folders: Sequence[Path], truth: np.ndarray) -> str:
-    parts = []
+def _picture_rows(
+    ran: Sequence[Method], folders: Sequence[Path], target: Target
+) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
+    rows = []
     for index in choose_videos(ran):
-        frames = read_frames(folders[index], [NUM_INPUT_FRAMES - 1, NUM_FRAMES - 1])
-        pictures = [("frame 11", frames[0]), ("frame 22", frames[1])]
-        pictures.append(("true mask", colorize_mask(truth[index])))
+        numbers = (target.num_known, target.mask_number)
+        frames = read_frames(folders[index], [number - 1 for number in numbers])
+        pictures = [(f"frame {n}", frame) for n, frame in zip(numbers, frames, strict=True)]
+        pictures.append(("true mask", colorize_mask(target.masks[index], target.taxonomy)))
         for method in ran:
             assert method.masks is not None
             label = f"{method.title}: {method.per_video[index]:.2f}"
-            pictures.append((label, colorize_mask(method.masks[index])))
-        figures = "".join(
-            f"<figure><img src='{_data_url(picture)}'><figcaption>{html.escape(text)}"
-            "</figcaption></figure>"
-            for text, picture in pictures
-        )
-        parts.append(f"<h3>{html.escape(folders[index].name)}</h3>{figures}")
-    return "".join(parts)
-
-
-def _classes_html(ran: Sequence[Method]) -> str:
-    if not ran:
-        return ""
-    head = "".join(f"<th>{html.escape(method.title)}</th>" for method in ran)
-    rows = []
-    for name in ran[0].scores["per_class"]:
-        values = [method.scores["per_class"][name] for method in ran]
-        cells = "".join(f"<td>{'' if v is None else f'{v:.3f}'}</td>" for v in values)
-        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
-    return f"<table><tr><th>class</th>{head}</tr>{''.join(rows)}</table>"
-
-
-def _data_url(picture: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(encode_frame(picture).tobytes()).decode()}"
+            pictures.append((label, colorize_mask(method.masks[index], target.taxonomy)))
+        rows.append((folders[index].name, pictures))
+    return rows
 
 
 def write_leaderboard(
-    methods: Sequence[Method], root: str | Path, truth: np.ndarray, out: str | Path
+    methods: Sequence[Method], root: str | Path, target: Target, out: str | Path
 ) -> list[Path]:
     """Write ``leaderboard.md``, ``.json`` and ``.html``; what was not measured is null in the JSON.
 
@@ -289,7 +307,7 @@ def write_leaderboard(
         UserError: if they cannot be written.
     """
     out = Path(out)
-    title = f"Leaderboard on {Path(root).name} ({len(truth)} videos)"
+    title = f"Leaderboard on {Path(root).name} ({len(target.masks)} videos)"
     report = {
         method.name: {
             "title": method.title,
@@ -304,9 +322,9 @@ def write_leaderboard(
         for method in methods
     }
     contents = {
-        "leaderboard.md": format_markdown(methods, title),
+        "leaderboard.md": format_markdown(methods, target, title),
         "leaderboard.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
-        "leaderboard.html": format_html(methods, root, truth, title),
+        "leaderboard.html": format_html(methods, root, target, title),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from vps_d2.data.vps import NUM_CLASSES
-
 _PEAK = 255.0
 
 
@@ -27,7 +25,7 @@ class JaccardIndex:
         confusion: int64 ``(num_classes, num_classes)``, pixels by true and predicted class.
     """
 
-    def __init__(self, num_classes: int = NUM_CLASSES) -> None:
+    def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
 
@@ -97,7 +95,7 @@ class FrameErrors:
         if not len(predicted):
             return
         errors = (predicted - truth).square().mean(dim=(1, 2, 3))
-        # Rounding to 8 bits alone is an error of 1/12; less cannot be told from none.
+        # Rounding to 8 bits alone is an error of 1/12; so less is clamped there.
         noise = 10 * torch.log10(_PEAK**2 / errors.clamp(min=1 / 12))
         # SSIM is a small difference of large sums; an evaluation in bfloat16 would lose it.
         with torch.autocast("cpu", enabled=False):

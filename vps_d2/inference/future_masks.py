@@ -15,6 +15,7 @@ from vps_d2.config.pipeline import load_pipeline_config, model_nodes
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.clips import num_known_frames
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.tracks import join_confused
 from vps_d2.inference.models import LoadedModel, load_model
 from vps_d2.inference.segmentation import FrameSegmenter
@@ -73,8 +74,8 @@ class FutureMaskPredictor:
             predicted.
         score_thresh: instances below it are not painted.
         seen_classes_only: leave out classes that are not detected in the input frames.
-        join_confused: before masks are predicted from masks, give each object one class; see
-            :func:`vps_d2.data.tracks.join_confused`.
+        join_confused: before masks are predicted from masks, give each object one class, where a
+            class is an object; see :func:`vps_d2.data.tracks.join_confused`.
         batch_size: videos on the device at a time.
 
     Raises:
@@ -189,16 +190,22 @@ class FutureMaskPredictor:
             ]
         return predictions
 
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of the masks."""
+        return self._frame_segmenter.taxonomy
+
     def describe(self) -> dict[str, Any]:
         """Return which frames the predictions are, counted from 1, as JSON holds them.
 
         Returns:
-            ``num_known``: frames that are given; ``frames``: predicted ones, none without a
-            predictor; ``mask_frame``: of the mask; ``copied``: whether the mask is that of the last
-            given frame, taken for it.
+            ``classes``: names of the object classes; ``num_known``: frames that are given;
+            ``frames``: predicted ones, none without a predictor; ``mask_frame``: of the mask;
+            ``copied``: whether the mask is that of the last given frame, taken for it.
         """
         numbers = self._frame_numbers(self.num_known)
         return {
+            "classes": list(self.taxonomy.thing_classes),
             "num_known": self.num_known,
             "frames": list(numbers) if self.predictor is not None else [],
             "mask_frame": self.find_target(self.num_known),
@@ -298,7 +305,7 @@ class FutureMaskPredictor:
             masks uint8 ``(N, T, H, W)``.
         """
         masks = self.segment(frames.reshape(-1, *frames.shape[2:])).reshape(frames.shape[:4])
-        if self.join_confused:
+        if self.join_confused and self.taxonomy.one_object_per_class:
             masks = np.stack(list(map(join_confused, masks)))
         return masks
 

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from vps_d2.config.pipeline import model_nodes
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.faults import Fault, faults_error, scan_split
+from vps_d2.data.layout import read_layout
 from vps_d2.data.video import (
     FaultError,
     duplicate_reason,
@@ -92,7 +93,8 @@ def list_videos(
     Raises:
         UserError: if there are faults and ``skip_faulty`` is False, or no faultless video.
     """
-    scans, faults = scan_split(root, kind="hidden", progress=True)
+    layout = replace(read_layout(root), num_known=num_known, num_frames=None)
+    scans, faults = scan_split(root, layout, kind="hidden", progress=True)
     if (faults and not skip_faulty) or not scans:
         way_out = "give --skip-faulty to write background for what cannot be read"
         raise faults_error(str(root), faults, way_out if scans else "")
@@ -286,7 +288,7 @@ class HiddenInference:
             with write_whole(str(path)) as file:
                 np.save(file, prediction.frames)
         if video < self.num_gifs:
-            film = VideoPictures(name, clip, prediction=prediction).film()
+            film = VideoPictures(name, clip, self.pipeline.taxonomy, prediction=prediction).film()
             write_gif(self.output / "gifs" / f"{name}.gif", film)
 
     def _join(self) -> bool:

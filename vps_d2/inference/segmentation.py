@@ -4,20 +4,22 @@ Shapes: ``N`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uin
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.metadata import find_taxonomy
+from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
 from vps_d2.inference.models import LoadedModel
-from vps_d2.modeling.outputs import confidence, output_to_mask
+from vps_d2.modeling.outputs import SegmentationOutput, confidence, output_to_mask
 
 
 class FrameSegmenter:
     """Segment frames, a batch at a time.
 
     Args:
-        model: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
+        model: any architecture for ``segmentation``.
         score_thresh: instances below it are not painted.
         batch_size: frames on the device at a time.
     """
@@ -26,15 +28,17 @@ class FrameSegmenter:
         self.model = model
         self.score_thresh = score_thresh
         self.batch_size = batch_size
+        self.taxonomy = find_taxonomy(model.cfg) or Taxonomy.numbered(MAX_CLASSES)
 
-    def outputs(self, frames: np.ndarray) -> Iterator[dict[str, Any]]:
-        """Yield what the model says of each frame of ``(N, H, W, 3)``, as it says it."""
+    def outputs(self, frames: np.ndarray) -> Iterator[SegmentationOutput]:
+        """Yield what the model says of each frame of ``(N, H, W, 3)``: instances or logits."""
         height, width = frames.shape[1:3]
         for start in range(0, len(frames), self.batch_size):
             batch = frames[start : start + self.batch_size]
-            yield from self.model(
+            outputs = self.model(
                 [{"image": to_tensor(frame), "height": height, "width": width} for frame in batch]
             )
+            yield from cast(list[SegmentationOutput], outputs)
 
     def segment(
         self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
@@ -51,7 +55,7 @@ class FrameSegmenter:
         masks = np.zeros(frames.shape[:3], np.uint8)
         for index, output in enumerate(self.outputs(frames)):
             allowed = None if classes is None else classes[index]
-            masks[index] = output_to_mask(output, self.score_thresh, allowed)
+            masks[index] = self._class_map(output, allowed)
         return masks
 
     def label(self, frames: np.ndarray) -> tuple[np.ndarray, float]:
@@ -62,10 +66,20 @@ class FrameSegmenter:
         """
         masks, total, pixels = np.zeros(frames.shape[:3], np.uint8), 0.0, 0
         for index, output in enumerate(self.outputs(frames)):
-            masks[index] = output_to_mask(output, self.score_thresh)
+            masks[index] = self._class_map(output)
             probability, count = confidence(output, self.score_thresh)
             total, pixels = total + probability, pixels + count
         return masks, total / pixels if pixels else 0.0
+
+    def _class_map(
+        self, output: SegmentationOutput, classes: np.ndarray | None = None
+    ) -> np.ndarray:
+        return output_to_mask(
+            output,
+            self.score_thresh,
+            classes,
+            one_per_class=self.taxonomy.one_object_per_class,
+        )
 
     def fingerprint(self) -> str:
         """Return a hash of the model, the same wherever it lies and runs."""

@@ -8,6 +8,7 @@ from torch import nn
 from vps_d2.d2 import modeling
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling.poolers import ROIPooler
+from vps_d2.data.metadata import find_taxonomy
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.precision import use_channels_last
 from vps_d2.modeling.tasks import check_architecture
@@ -32,11 +33,25 @@ def _in_single_precision(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any,
     return [feature.float() for feature in features], boxes
 
 
+def _check_classes(cfg: CfgNode) -> None:
+    """Check that Detectron2's own key says as many classes as the taxonomy has."""
+    taxonomy = find_taxonomy(cfg)
+    if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN" or taxonomy is None:
+        return
+    count = len(taxonomy.thing_classes)
+    if count != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+        raise UserError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}, but the data has "
+            f"{count} object classes; set it to {count}."
+        )
+
+
 def check_model(cfg: CfgNode) -> None:
     """Check that a configuration is of one model that can be built here.
 
     Raises:
-        UserError: if it is of a pipeline, or if its architecture or device does not exist.
+        UserError: if it is of a pipeline, its architecture or device does not exist, or its number
+            of classes is not that of the data.
     """
     if cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
         raise UserError(
@@ -44,6 +59,7 @@ def check_model(cfg: CfgNode) -> None:
             f"single model, such as its segmenter's, {cfg.PIPELINE.SEGMENTER.CONFIG_FILE}."
         )
     check_architecture(cfg.MODEL.META_ARCHITECTURE)
+    _check_classes(cfg)
     if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
         raise UserError(
             f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}", but PyTorch sees no GPU here; '

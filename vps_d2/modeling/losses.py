@@ -13,7 +13,6 @@ one.
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.vps import NUM_CLASSES
 from vps_d2.modeling.masks.slots import EMPTY
 
 IGNORED = -100
@@ -71,7 +70,7 @@ def soft_jaccard_loss(
 
     def by_class(values: torch.Tensor) -> torch.Tensor:
         sums = values.new_zeros(EMPTY + 1)
-        return sums.index_add(0, classes.flatten(), values.flatten())[:NUM_CLASSES]
+        return sums.index_add(0, classes.flatten(), values.flatten())[:EMPTY]
 
     occurs = by_class(truth.sum((2, 3))) > 0
     scores = by_class(intersections) / by_class(unions).clamp(min=1e-6)

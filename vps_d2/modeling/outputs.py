@@ -1,27 +1,67 @@
-"""From what a model says of a frame to a semantic mask."""
+"""What models give, by their task, and the class maps made of it.
 
-from typing import Any
+Shapes: ``T`` frames, ``C`` classes with background, ``K`` objects, ``H`` rows, ``W`` columns.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
 from vps_d2.d2.structures import Instances
-from vps_d2.data.vps import NUM_CLASSES
+
+
+class FramesOutput(TypedDict):
+    """Of a video, by a model for ``frames``: float32 ``(T, 3, H, W)``, RGB, 0-255."""
+
+    frames: torch.Tensor
+
+
+class SegmentationOutput(TypedDict, total=False):
+    """Of a frame, by a model for ``segmentation``; one of the keys.
+
+    ``instances`` have ``pred_masks`` bool ``(K, H, W)``, ``pred_classes`` (class number minus one)
+    and ``scores``; ``sem_seg`` are logits float32 ``(C, H, W)``.
+    """
+
+    instances: Instances
+    sem_seg: torch.Tensor
+
+
+class FutureMasksOutput(TypedDict, total=False):
+    """Of a video, by a model for ``future_masks``: ``sem_seg`` or ``mask``, of the last frame.
+
+    ``sem_seg`` are logits float32 ``(C, H, W)``, ``mask`` is a class map uint8 ``(H, W)``;
+    ``sem_segs`` ``(T, C, H, W)`` and ``masks`` ``(T, H, W)`` are those of all predicted frames. Of
+    the objects that a model follows, ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K,
+    T)`` of being about where they are predicted, and ``places`` float32 ``(K, T, 2)``, meters on
+    the floor, from the last input frame on.
+    """
+
+    sem_seg: torch.Tensor
+    sem_segs: torch.Tensor
+    mask: torch.Tensor
+    masks: torch.Tensor
+    class_ids: torch.Tensor
+    probabilities: torch.Tensor
+    places: torch.Tensor
 
 
 def instances_to_semantic(
-    instances: Instances, score_thresh: float = 0.5, one_per_class: bool = True
+    instances: Instances, score_thresh: float = 0.5, one_per_class: bool = False
 ) -> np.ndarray:
-    """Paint instances into one mask, the surest on top.
+    """Paint instances into one class map, the surest on top.
 
     Args:
-        instances: with ``pred_masks`` bool ``(K, H, W)``, ``pred_classes`` (0-47) and ``scores``.
+        instances: with ``pred_masks`` bool ``(K, H, W)``, ``pred_classes`` (class number minus one)
+            and ``scores``.
         score_thresh: instances below it are left out.
-        one_per_class: keep only the surest instance of a class. In these videos every object is of
-            a different class, so a second one is a mistake.
+        one_per_class: keep only the surest instance of a class, where a second one must be a
+            mistake (``Taxonomy.one_object_per_class``).
 
     Returns:
-        uint8 ``(H, W)``: 0 for background, 1-48 for objects.
+        uint8 ``(H, W)``: 0 for background.
     """
     semantic = np.zeros(instances.image_size, np.uint8)
     scores = instances.scores.detach().float().cpu().numpy()
@@ -40,14 +80,19 @@ def instances_to_semantic(
 
 
 def output_to_mask(
-    output: dict[str, Any], score_thresh: float, classes: np.ndarray | None = None
+    output: Mapping[str, Any],
+    score_thresh: float,
+    classes: np.ndarray | None = None,
+    *,
+    one_per_class: bool = False,
 ) -> np.ndarray:
-    """Turn what a segmenter or a mask predictor says of one frame into a mask.
+    """Turn what a segmenter or a mask predictor says of one frame into a class map.
 
     Args:
-        output: with ``instances``, ``sem_seg`` scores ``(49, H, W)``, or ``mask`` uint8 ``(H, W)``.
+        output: with ``instances``, ``sem_seg`` scores ``(C, H, W)``, or ``mask`` uint8 ``(H, W)``.
         score_thresh: instances below it are not painted.
-        classes: class numbers that may be in the mask; None for all.
+        classes: class numbers that may be in the map; None for all.
+        one_per_class: see :func:`instances_to_semantic`.
 
     Returns:
         uint8 ``(H, W)``.
@@ -58,7 +103,7 @@ def output_to_mask(
     if "sem_seg" in output:
         scores = output["sem_seg"].float()
         if classes is not None:
-            barred = np.setdiff1d(np.arange(1, NUM_CLASSES), classes)
+            barred = np.setdiff1d(np.arange(1, len(scores)), classes)
             scores = scores.clone()
             scores[torch.from_numpy(barred).to(scores.device)] = -torch.inf
         mask: np.ndarray = scores.argmax(0).to(torch.uint8).cpu().numpy()
@@ -67,14 +112,14 @@ def output_to_mask(
     if classes is not None:
         kept = np.isin(instances.pred_classes.cpu().numpy() + 1, classes)
         instances = instances[torch.from_numpy(kept).to(instances.pred_classes.device)]
-    return instances_to_semantic(instances, score_thresh)
+    return instances_to_semantic(instances, score_thresh, one_per_class)
 
 
-def confidence(output: dict[str, Any], score_thresh: float) -> tuple[float, int]:
+def confidence(output: Mapping[str, Any], score_thresh: float) -> tuple[float, int]:
     """Return how sure a segmenter is of the objects in one frame.
 
     Args:
-        output: with ``sem_seg`` logits ``(49, H, W)`` or ``instances``.
+        output: with ``sem_seg`` logits ``(C, H, W)`` or ``instances``.
         score_thresh: instances below it do not count.
 
     Returns:

@@ -1,7 +1,7 @@
 """Pictures of frames and masks, and the files they go into.
 
 Shapes: ``H`` rows, ``W`` columns, ``T`` frames. Pictures are uint8 RGB ``(H, W, 3)``; masks are
-uint8 ``(H, W)`` with class numbers 0-48.
+uint8 class maps ``(H, W)``.
 """
 
 from collections.abc import Sequence
@@ -9,34 +9,33 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from vps_d2.data.vps import CLASS_COLORS, NUM_CLASSES
-
-_PALETTE = np.zeros((256, 3), np.uint8)
-_PALETTE[:NUM_CLASSES] = CLASS_COLORS
-_PALETTE[NUM_CLASSES:] = 255  # no class: shown, so that it is seen
+from vps_d2.data.taxonomy import Taxonomy
 
 _BAR = 18  # height of a caption in pixels
 _GAP = 4  # between pictures in pixels
 _PAPER = 255
 
 
-def colorize_mask(mask: np.ndarray) -> np.ndarray:
-    """Return the picture ``(H, W, 3)`` of a mask, each class in its color on black."""
-    return _PALETTE[mask]
+def colorize_mask(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """Return the picture ``(H, W, 3)`` of a class map, each class in its color on black."""
+    return taxonomy.palette[mask]
 
 
-def overlay_mask(frame: np.ndarray, mask: np.ndarray, opacity: float = 0.45) -> np.ndarray:
+def overlay_mask(
+    frame: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy, opacity: float = 0.45
+) -> np.ndarray:
     """Lay a mask over a frame, the classes tinted and outlined.
 
     Args:
         frame: uint8 ``(H, W, 3)``.
-        mask: of the same size.
+        mask: class map of the same size.
+        taxonomy: of the mask.
         opacity: of the tint, 0-1.
 
     Returns:
         uint8 ``(H, W, 3)``.
     """
-    colors = colorize_mask(mask)
+    colors = colorize_mask(mask, taxonomy)
     tinted = frame * (1 - opacity) + colors * opacity
     picture = np.where(mask[..., None] > 0, np.rint(tinted).astype(np.uint8), frame)
     kernel = np.ones((3, 3), np.uint8)

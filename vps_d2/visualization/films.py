@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
     frame_indices,
@@ -68,6 +69,7 @@ class VideoPictures:
     Args:
         name: of the video.
         frames: ``(T, H, W, 3)``.
+        taxonomy: of all masks.
         masks: ``(T, H, W)``, if it is labeled.
         true_mask: ``(H, W)``, of the predicted frame, or of the last one, if it is known.
         prediction: of the pipeline, if there is one.
@@ -75,6 +77,7 @@ class VideoPictures:
 
     name: str
     frames: np.ndarray
+    taxonomy: Taxonomy
     masks: np.ndarray | None = None
     true_mask: np.ndarray | None = None
     prediction: Prediction | None = None
@@ -83,6 +86,7 @@ class VideoPictures:
     def read(
         cls,
         folder: Path,
+        taxonomy: Taxonomy,
         pipeline: Pipeline | None = None,
         true_mask: np.ndarray | None = None,
     ) -> "VideoPictures":
@@ -90,6 +94,7 @@ class VideoPictures:
 
         Args:
             folder: the video.
+            taxonomy: of its masks.
             pipeline: to predict with.
             true_mask: ``(H, W)`` of the predicted frame, for a video without masks.
 
@@ -108,7 +113,7 @@ class VideoPictures:
                 f"{folder}: frames of {frames.shape[1:3]}, true mask of {true_mask.shape}; "
                 "give the masks of these videos."
             )
-        return cls(folder.name, frames, masks, true_mask, prediction)
+        return cls(folder.name, frames, taxonomy, masks, true_mask, prediction)
 
     @property
     def num_known(self) -> int:
@@ -128,17 +133,17 @@ class VideoPictures:
         shown = dict.fromkeys((0, last // 2, last))
         pictures = [(f"frame {i + 1}", self.frames[i]) for i in shown]
         if self.masks is not None and last < len(self.masks):
-            pictures.append((f"mask {last + 1}", colorize_mask(self.masks[last])))
+            pictures.append((f"mask {last + 1}", self._color(self.masks[last])))
         if last + 1 < target <= len(self.frames):
             pictures.append((f"true frame {target}", self.frames[target - 1]))
         if self.prediction is not None:
             frame = self.prediction.frames[self._shown_at(target)]
             pictures.append((self.prediction.captions()[self._shown_at(target)], frame))
-            overlay = overlay_mask(frame, self.prediction.mask)
+            overlay = overlay_mask(frame, self.prediction.mask, self.taxonomy)
             pictures.append(("predicted mask over it", overlay))
-            pictures.append((f"predicted mask {target}", colorize_mask(self.prediction.mask)))
+            pictures.append((f"predicted mask {target}", self._color(self.prediction.mask)))
         if self.true_mask is not None and (self.prediction is not None or self.masks is None):
-            pictures.append((f"true mask {target}", colorize_mask(self.true_mask)))
+            pictures.append((f"true mask {target}", self._color(self.true_mask)))
         return self.name, pictures
 
     def film(self) -> list[np.ndarray]:
@@ -154,18 +159,24 @@ class VideoPictures:
         assert self.prediction is not None
         return max(sum(each <= number for each in self.prediction.frame_numbers) - 1, 0)
 
+    def _color(self, mask: np.ndarray) -> np.ndarray:
+        return colorize_mask(mask, self.taxonomy)
+
     def _moment(self, index: int) -> np.ndarray:
         blank = np.full_like(self.frames[0], _BLANK)
         number, target = index + 1, self.mask_number
         known = index < len(self.frames)
         parts = [(f"frame {number}" if known else "", self.frames[index] if known else blank)]
         if self.masks is not None:
-            mask = colorize_mask(self.masks[index]) if index < len(self.masks) else blank
+            mask = self._color(self.masks[index]) if index < len(self.masks) else blank
             parts.append((f"mask {number}", mask))
         elif self.true_mask is not None:
             at_end = number >= target
             parts.append(
-                (f"true mask {target}", colorize_mask(self.true_mask) if at_end else blank)
+                (
+                    f"true mask {target}",
+                    self._color(self.true_mask) if at_end else blank,
+                )
             )
         if self.prediction is not None:
             text, picture = "predicted", blank
@@ -173,6 +184,6 @@ class VideoPictures:
                 place = self._shown_at(number)
                 text, picture = self.prediction.captions()[place], self.prediction.frames[place]
             parts.append((text, picture))
-            mask = colorize_mask(self.prediction.mask) if number >= target else blank
+            mask = self._color(self.prediction.mask) if number >= target else blank
             parts.append((f"predicted mask {target}", mask))
         return strip([caption(enlarge(picture), text) for text, picture in parts])

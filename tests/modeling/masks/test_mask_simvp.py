@@ -9,6 +9,7 @@ from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
 from vps_d2.d2.utils.events import EventStorage
+from vps_d2.data.vps import TAXONOMY
 from vps_d2.io.errors import UserError
 from vps_d2.modeling import MaskSimVP, MaskSimVPNetwork
 
@@ -28,7 +29,7 @@ def one_thread() -> Iterator[None]:
 def small(all_targets: bool = False, **arguments) -> MaskSimVP:
     torch.manual_seed(0)
     num_slots, embedding = arguments.get("num_slots", 3), arguments.get("embedding", 0)
-    in_channels, out_channels = MaskSimVP.num_planes(num_slots, embedding)
+    in_channels, out_channels = MaskSimVP.num_planes(TAXONOMY.groups, num_slots, embedding)
     rollout = arguments.get("rollout_steps", 0)
     network = MaskSimVPNetwork(
         in_channels=in_channels,
@@ -43,7 +44,7 @@ def small(all_targets: bool = False, **arguments) -> MaskSimVP:
         channels_last=True,
     )
     defaults = {"num_slots": num_slots, "embedding": embedding, "all_targets": all_targets}
-    return MaskSimVP(network=network, **{**defaults, **arguments})
+    return MaskSimVP(network=network, groups=TAXONOMY.groups, **{**defaults, **arguments})
 
 
 def video(*objects: tuple[int, int, int], height: int = HEIGHT, width: int = WIDTH) -> dict:

@@ -1,6 +1,6 @@
 import torch
 
-from vps_d2.data.vps import class_id
+from vps_d2.data.vps import TAXONOMY, class_id
 from vps_d2.modeling.losses import IGNORED, mask_cross_entropy, soft_jaccard_loss
 from vps_d2.modeling.masks.slots import (
     EMPTY,
@@ -9,7 +9,7 @@ from vps_d2.modeling.masks.slots import (
     every_class,
     masks_to_labels,
     masks_to_memberships,
-    slot_shapes,
+    slot_groups,
     to_class_logits,
 )
 
@@ -21,26 +21,26 @@ def masks_of(*videos: list[int]) -> torch.Tensor:
 
 def test_the_largest_classes_come_first_and_empty_slots_last() -> None:
     masks = masks_of([0, 7, 7, 48, 48, 48], [0] * 6, [0, 3, 0, 0, 0, 0])
-    slots = assign_slots(count_pixels(masks), 3)
+    slots = assign_slots(count_pixels(masks, 49), 3)
     assert slots.tolist() == [[48, 7, EMPTY], [EMPTY] * 3, [3, EMPTY, EMPTY]]
 
 
 def test_more_classes_than_slots_keep_the_largest() -> None:
     masks = masks_of([1, 2, 2, 3, 3, 3])
-    slots = assign_slots(count_pixels(masks), 2)
+    slots = assign_slots(count_pixels(masks, 49), 2)
     assert slots.tolist() == [[3, 2]]
     assert masks_to_labels(masks, slots)[0, 0, 0].tolist() == [0, 2, 2, 1, 1, 1]
     assert not masks_to_memberships(masks, slots)[0, 0, :, 0, 0].any()
 
 
 def test_more_slots_than_classes_exist() -> None:
-    slots = assign_slots(count_pixels(masks_of([2, 0])), 60)
+    slots = assign_slots(count_pixels(masks_of([2, 0]), 49), 60)
     assert slots.shape == (1, 60) and (slots != EMPTY).sum() == 1
 
 
 def test_all_classes_are_slots_in_order() -> None:
     masks = masks_of([0, 1, 48])
-    slots = every_class(1, masks.device)
+    slots = every_class(1, 49, masks.device)
     assert torch.equal(masks_to_labels(masks, slots), masks.long())
     assert masks_to_memberships(masks, slots)[0, 0, :, 0].sum(0).tolist() == [0, 1, 1]
 
@@ -48,17 +48,18 @@ def test_all_classes_are_slots_in_order() -> None:
 def test_logits_return_to_their_classes() -> None:
     slots = torch.tensor([[48, EMPTY, 3], [EMPTY, EMPTY, EMPTY]])
     logits = torch.arange(2 * 5 * 4.0).reshape(2, 5, 4, 1, 1)
-    classes = to_class_logits(logits, slots)
+    classes = to_class_logits(logits, slots, 49)
     assert classes.shape == (2, 5, 49, 1, 1)
     assert torch.equal(classes[0, :, [0, 48, 3]], logits[0, :, [0, 1, 3]])
     assert torch.isinf(classes).sum() == 5 * (46 + 48)
     assert torch.equal(classes[1].argmax(1), torch.zeros(5, 1, 1, dtype=torch.long))
 
 
-def test_shapes_of_slots() -> None:
+def test_groups_of_slots() -> None:
     numbers = [class_id(shape, "metal", "red") for shape in ("cube", "sphere", "cylinder")]
-    shapes = slot_shapes(torch.tensor([[*numbers, EMPTY, 16, 48]]))
-    assert shapes[0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    slots = torch.tensor([[*numbers, EMPTY, 16, 48]])
+    groups = slot_groups(slots, torch.tensor(TAXONOMY.groups))
+    assert groups[0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
 
 
 def one_sided(labels: torch.Tensor, confidence: float = 20.0) -> torch.Tensor:

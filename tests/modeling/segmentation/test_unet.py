@@ -1,12 +1,13 @@
 import pytest
 import torch
 
+import vps_d2.data.datasets  # noqa: F401  registers the data sets
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.modeling import build_model
 from vps_d2.io.errors import UserError
 from vps_d2.modeling import UNet, UNetNetwork
 
-SMALL = {"channels": (8, 16), "patch_size": 2}
+SMALL = {"num_classes": 49, "channels": (8, 16), "patch_size": 2}
 
 
 def build(**loss_weights):
@@ -30,8 +31,8 @@ def frame(height=16, width=24):
 @pytest.mark.parametrize("size", [(16, 24), (17, 23), (5, 1)])
 @pytest.mark.parametrize("patch_size", [1, 2])
 def test_any_size(size, patch_size):
-    network = UNetNetwork(channels=(4, 8, 8), patch_size=patch_size).eval()
-    assert network(torch.zeros(2, 3, *size)).shape == (2, 49, *size)
+    network = UNetNetwork(num_classes=5, channels=(4, 8, 8), patch_size=patch_size).eval()
+    assert network(torch.zeros(2, 3, *size)).shape == (2, 5, *size)
 
 
 def test_learns_one_frame():
@@ -65,6 +66,7 @@ def test_no_loss_is_a_sentence():
 def test_is_built_from_a_configuration_and_fits_into_16_mb():
     cfg = get_vps_cfg()
     cfg.MODEL.META_ARCHITECTURE = "UNet"
+    cfg.DATASETS.TRAIN = ("vps_frames_train",)
     cfg.MODEL.DEVICE = "cpu"
     cfg.MODEL.PIXEL_MEAN = cfg.MODEL.PIXEL_STD = [128.0] * 3
     model = build_model(cfg)

@@ -5,6 +5,7 @@ reads as any labeled split and the data stays as it is. Videos in which the segm
 finds nothing, are left out and listed.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,6 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.data.faults import scan_split, stop_or_log
+from vps_d2.data.layout import read_layout, write_layout
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.io.errors import UserError
 from vps_d2.io.prefetch import prefetch
@@ -36,6 +39,10 @@ class FrameLabeler(Protocol):
 
         The second is the mean probability of the objects' pixels, 0 where nothing is found.
         """
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of the maps."""
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides about the labels."""
@@ -79,6 +86,7 @@ def label_videos(
         out.mkdir(parents=True, exist_ok=True)
         settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
         check_settings(out / SETTINGS_FILE, settings)
+        write_layout(out, replace(read_layout(root), taxonomy=segmenter.taxonomy))
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
         with (

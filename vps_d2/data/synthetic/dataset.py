@@ -15,7 +15,8 @@ from tqdm import tqdm
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES, group_videos, write_video
+from vps_d2.data.video import group_videos, write_video
+from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.errors import UserError
 from vps_d2.io.settings import check_settings
 

@@ -15,8 +15,7 @@ import numpy as np
 
 from vps_d2.data.synthetic.scene import SIZES, Body, Camera, Scene, SyntheticOptions
 from vps_d2.data.tracks import FRAME_SECONDS
-from vps_d2.data.video import NUM_FRAMES
-from vps_d2.data.vps import CLASS_NAMES, COLORS, MATERIALS, SHAPES
+from vps_d2.data.vps import CLASS_NAMES, COLORS, MATERIALS, NUM_FRAMES, SHAPES
 
 __all__ = ["simulate"]
 

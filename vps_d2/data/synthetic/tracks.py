@@ -17,8 +17,7 @@ from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
-from vps_d2.data.video import NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.files import write_whole
 from vps_d2.io.settings import check_settings
 

@@ -1,10 +1,11 @@
-"""MaskSimVP: from the masks of the input frames to the mask of frame 22, with SimVP.
+"""MaskSimVP: from the masks of the input frames to those of later ones, with SimVP.
 
-Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted masks, ``K`` slots, ``C`` channels,
-``H`` rows, ``W`` columns. Masks are uint8 with class numbers 0-48; slots, labels and memberships
-are those of :mod:`vps_d2.modeling.masks.slots`.
+Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted masks, ``K`` slots, ``C`` channels
+or classes, ``H`` rows, ``W`` columns. Masks are uint8 with class numbers; slots, labels and
+memberships are those of :mod:`vps_d2.modeling.masks.slots`.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.utils.events import get_event_storage
-from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.data.metadata import config_taxonomy
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.frames.translators import TRANSLATORS
 from vps_d2.modeling.losses import IGNORED, mask_cross_entropy, soft_jaccard_loss
@@ -26,12 +27,11 @@ from vps_d2.modeling.masks.slots import (
     every_class,
     masks_to_labels,
     masks_to_memberships,
-    slot_shapes,
+    slot_groups,
     to_class_logits,
 )
 from vps_d2.modeling.tasks import Task
 
-_NUM_SHAPES = 3
 _NUM_COORDINATES = 2
 _COPY_LOGIT = 4.0
 """Of the class in the last input mask, where training begins with a residual."""
@@ -52,10 +52,12 @@ class MaskSimVP(nn.Module):
     Args:
         network: maps planes ``(M, T_in, C_in, H, W)`` to logits ``(M, T_out, C_out, H, W)``, where
             ``M`` counts videos, or with slots their objects; see :meth:`num_planes`.
+        groups: of each object class, the number of the group of classes that look and move alike
+            (:class:`~vps_d2.data.taxonomy.Taxonomy`).
         num_slots: ``K``: each object is predicted on its own, by the same weights, in sight of the
-            others; 0 for no slots: all 48 classes at once, one-hot.
-        embedding: channels of a learned embedding of the 48 classes in the place of one-hot ones; 0
-            for none. Only without slots.
+            others; 0 for no slots: all classes at once, one-hot.
+        embedding: channels of a learned embedding of the object classes in the place of one-hot
+            ones; 0 for none. Only without slots.
         all_targets: learn and give all masks after the input, not the last alone.
         residual: predict the change against the last input mask, whose classes have a learned logit
             to begin with. Many objects rest, and that need not be learned.
@@ -79,6 +81,7 @@ class MaskSimVP(nn.Module):
         self,
         *,
         network: MaskSimVPNetwork,
+        groups: Sequence[int],
         num_slots: int = 8,
         embedding: int = 0,
         all_targets: bool = False,
@@ -99,10 +102,12 @@ class MaskSimVP(nn.Module):
                 "make one positive."
             )
         self.network = network
+        self.num_classes = len(groups) + 1
+        self.register_buffer("groups", torch.tensor(groups), persistent=False)
         self.num_slots = num_slots
         self.embedding: nn.Module = nn.Identity()
         if embedding:
-            self.embedding = nn.Linear(NUM_CLASSES - 1, embedding, bias=False)
+            self.embedding = nn.Linear(len(groups), embedding, bias=False)
         self.all_targets = all_targets
         self.copy_logit: nn.Parameter | None = None
         if residual:
@@ -121,11 +126,11 @@ class MaskSimVP(nn.Module):
         self.sampling_iters = sampling_iters
 
     @staticmethod
-    def num_planes(num_slots: int, embedding: int) -> tuple[int, int]:
+    def num_planes(groups: Sequence[int], num_slots: int, embedding: int) -> tuple[int, int]:
         """Return ``C_in`` and ``C_out`` of the network."""
         if num_slots:
-            return 2 * _NUM_SHAPES + _NUM_COORDINATES, 1
-        return (embedding or NUM_CLASSES - 1) + _NUM_COORDINATES, NUM_CLASSES
+            return 2 * (max(groups) + 1) + _NUM_COORDINATES, 1
+        return (embedding or len(groups)) + _NUM_COORDINATES, len(groups) + 1
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -138,7 +143,8 @@ class MaskSimVP(nn.Module):
         keys = cfg.MODEL.MASK_SIMVP
         _check_keys(keys, cfg.INPUT.TARGET_GAP)
         all_targets = keys.TARGETS == "all"
-        in_channels, out_channels = cls.num_planes(keys.SLOTS, keys.EMBEDDING)
+        groups = config_taxonomy(cfg).groups
+        in_channels, out_channels = cls.num_planes(groups, keys.SLOTS, keys.EMBEDDING)
         network = MaskSimVPNetwork(
             in_channels=in_channels,
             out_channels=out_channels,
@@ -157,6 +163,7 @@ class MaskSimVP(nn.Module):
         )
         return {
             "network": network,
+            "groups": groups,
             "num_slots": keys.SLOTS,
             "embedding": keys.EMBEDDING,
             "all_targets": all_targets,
@@ -186,8 +193,8 @@ class MaskSimVP(nn.Module):
 
         Returns:
             in training a dict of scalars, ``loss_cross_entropy`` and ``loss_jaccard``, of those
-            that have a weight; otherwise for each video ``{"sem_seg": float32 (49, H, W)}``, logits
-            of the last predicted mask, and with all targets ``"sem_segs"`` float32 ``(T_out, 49, H,
+            that have a weight; otherwise for each video ``{"sem_seg": float32 (C, H, W)}``, logits
+            of the last predicted mask, and with all targets ``"sem_segs"`` float32 ``(T_out, C, H,
             W)``.
 
         Raises:
@@ -204,7 +211,7 @@ class MaskSimVP(nn.Module):
             logits = self._infer(videos)
         if not self.all_targets:
             logits = logits[:, -1:]
-        classes = to_class_logits(logits.float(), videos.slots)
+        classes = to_class_logits(logits.float(), videos.slots, self.num_classes)
         if not self.all_targets:
             return [{"sem_seg": video[-1]} for video in classes]
         return [{"sem_seg": video[-1], "sem_segs": video} for video in classes]
@@ -240,7 +247,7 @@ class MaskSimVP(nn.Module):
         """Return what the network sees of memberships ``(N, T, K, H, W)``.
 
         With slots, for each of the ``M`` objects: its pixels and those of the others, both in the
-        plane of the shape that they belong to. Otherwise for each of the ``M = N`` videos its
+        plane of the group that they belong to. Otherwise for each of the ``M = N`` videos its
         classes, one-hot or embedded. Then the place in the frame, -1 to 1 over rows and columns:
         the camera stands still, so it tells how far away an object is.
 
@@ -250,9 +257,9 @@ class MaskSimVP(nn.Module):
         planes = memberships
         if self.num_slots:
             owners, places = _find_objects(slots).nonzero(as_tuple=True)
-            shapes = slot_shapes(slots).to(memberships.dtype)
-            own = memberships[owners, :, places, None] * shapes[owners, places, None, :, None, None]
-            scene = torch.einsum("ntkhw,nks->ntshw", memberships, shapes)
+            groups = slot_groups(slots, self.get_buffer("groups")).to(memberships.dtype)
+            own = memberships[owners, :, places, None] * groups[owners, places, None, :, None, None]
+            scene = torch.einsum("ntkhw,nkg->ntghw", memberships, groups)
             planes = torch.cat([own, scene[owners] - own], dim=2)
         elif isinstance(self.embedding, nn.Linear):
             planes = self.embedding(memberships.movedim(2, -1)).movedim(-1, 2)
@@ -274,12 +281,12 @@ class MaskSimVP(nn.Module):
                 f"{count}; give as many."
             )
         masks = torch.stack([video["masks"].to(self.device) for video in batched_inputs])
-        counts = count_pixels(masks)
+        counts = count_pixels(masks, self.num_classes)
         if self.num_slots:
             slots = assign_slots(counts, self.num_slots)
             barred = slots == EMPTY
         else:
-            slots = every_class(len(masks), self.device)
+            slots = every_class(len(masks), self.num_classes, self.device)
             barred = counts[:, 1:] == 0
             if self.training or not self.seen_classes_only:
                 barred = torch.zeros_like(barred)

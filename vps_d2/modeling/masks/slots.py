@@ -1,35 +1,33 @@
-"""Classes of a video in slots: the few that occur, in the place of 49.
+"""Classes of a video in slots: the few that occur, in the place of all.
 
-In one video every object is of a different class and few occur, so a network need not tell 49
-classes apart: each slot holds one class of the video, and slots are predicted.
+Few classes occur in one video, so a network need not tell all of them apart: each slot holds one
+class of the video, and slots are predicted.
 
-Shapes: ``N`` videos, ``T`` frames, ``K`` slots, ``H`` rows, ``W`` columns. Masks are uint8 with
-class numbers 0-48. Slots are int64 ``(N, K)`` with the class number of each slot, or EMPTY. A label
-is 0 for background and ``k + 1`` for slot ``k``. Memberships are float ``(N, T, K, H, W)``, 0-1:
-how much a pixel belongs to the class of a slot.
+Shapes: ``N`` videos, ``T`` frames, ``K`` slots, ``C`` classes with background, ``H`` rows, ``W``
+columns. Masks are uint8 with class numbers. Slots are int64 ``(N, K)`` with the class number of
+each slot, or EMPTY. A label is 0 for background and ``k + 1`` for slot ``k``. Memberships are float
+``(N, T, K, H, W)``, 0-1: how much a pixel belongs to the class of a slot.
 """
 
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.vps import COLORS, MATERIALS, NUM_CLASSES, SHAPES
-
 EMPTY = 255
 """In the place of a class number, where a slot has none."""
-_CLASSES_PER_SHAPE = len(MATERIALS) * len(COLORS)
 
 
-def count_pixels(masks: torch.Tensor) -> torch.Tensor:
+def count_pixels(masks: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return how many pixels each class has in each video.
 
     Args:
         masks: ``(N, T, H, W)``.
+        num_classes: ``C``; other numbers are not counted.
 
     Returns:
-        int64 ``(N, 49)``.
+        int64 ``(N, C)``.
     """
     return torch.stack(
-        [torch.bincount(video.flatten(), minlength=NUM_CLASSES)[:NUM_CLASSES] for video in masks]
+        [torch.bincount(video.flatten(), minlength=num_classes)[:num_classes] for video in masks]
     )
 
 
@@ -37,7 +35,7 @@ def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
     """Put the classes of each video into slots, the largest first.
 
     Args:
-        counts: of the pixels, int64 ``(N, 49)``. Where there are more classes than slots, those
+        counts: of the pixels, int64 ``(N, C)``. Where there are more classes than slots, those
             with the most pixels get one.
         num_slots: ``K``.
 
@@ -53,9 +51,9 @@ def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
     return slots[:, :num_slots]
 
 
-def every_class(num_videos: int, device: torch.device) -> torch.Tensor:
-    """Return slots ``(N, 48)`` that hold all classes in order: one-hot masks."""
-    return torch.arange(1, NUM_CLASSES, device=device).expand(num_videos, -1)
+def every_class(num_videos: int, num_classes: int, device: torch.device) -> torch.Tensor:
+    """Return slots ``(N, C - 1)`` that hold all object classes in order: one-hot masks."""
+    return torch.arange(1, num_classes, device=device).expand(num_videos, -1)
 
 
 def masks_to_memberships(
@@ -74,17 +72,18 @@ def masks_to_labels(masks: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
     return table.gather(1, masks.long().flatten(1)).reshape(masks.shape)
 
 
-def to_class_logits(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+def to_class_logits(logits: torch.Tensor, slots: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return the logits of slots as logits of classes.
 
     Args:
         logits: ``(N, ..., K + 1, H, W)``, background first.
         slots: of the videos.
+        num_classes: ``C``.
 
     Returns:
-        ``(N, ..., 49, H, W)``; minus infinity for a class that has no slot.
+        ``(N, ..., C, H, W)``; minus infinity for a class that has no slot.
     """
-    shape = (*logits.shape[:-3], NUM_CLASSES, *logits.shape[-2:])
+    shape = (*logits.shape[:-3], num_classes, *logits.shape[-2:])
     classes = logits.new_full(shape, -torch.inf)
     for video, (of_slots, numbers) in enumerate(zip(logits, slots.tolist(), strict=True)):
         kept = [0] + [slot for slot, number in enumerate(numbers, 1) if number != EMPTY]
@@ -93,12 +92,17 @@ def to_class_logits(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
     return classes
 
 
-def slot_shapes(slots: torch.Tensor) -> torch.Tensor:
-    """Return what shape the object of a slot has, one-hot: spheres roll, cubes do not.
+def slot_groups(slots: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """Return the group of the class of each slot, one-hot: spheres roll, cubes do not.
+
+    Args:
+        slots: of the videos.
+        groups: of each object class, int64 ``(C - 1,)``, numbered from 0.
 
     Returns:
-        float ``(N, K, 3)``, zeros for an empty slot.
+        float ``(N, K, groups)``, zeros for an empty slot.
     """
-    shapes = torch.arange(len(SHAPES), device=slots.device)
-    of_slots = torch.div(slots - 1, _CLASSES_PER_SHAPE, rounding_mode="floor")
-    return ((of_slots[..., None] == shapes) & (slots != EMPTY)[..., None]).float()
+    numbers = F.pad(groups, (1, EMPTY - len(groups)), value=-1)  # of each class number, EMPTY too
+    return (
+        numbers[slots][..., None] == torch.arange(int(groups.max()) + 1, device=slots.device)
+    ).float()

@@ -8,7 +8,7 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.clips import ClipSpec
-from vps_d2.data.video import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES
+from vps_d2.data.vps import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses

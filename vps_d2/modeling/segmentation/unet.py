@@ -13,7 +13,7 @@ from torch import nn
 
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
-from vps_d2.data.vps import NUM_CLASSES
+from vps_d2.data.metadata import config_taxonomy
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.simvp import pad_to_multiple
@@ -37,8 +37,8 @@ class UNetNetwork(nn.Module):
     """U-Net with batch normalization and padding; frames of any size.
 
     Args:
-        in_channels: of a frame.
         num_classes: ``C`` of the result.
+        in_channels: of a frame.
         channels: of each level, from the finest; each has half the resolution of the one before.
         patch_size: side of the squares of pixels that the first level sees as one; 1 is the
             paper's network, 2 takes a quarter of the time.
@@ -48,8 +48,8 @@ class UNetNetwork(nn.Module):
     def __init__(
         self,
         *,
+        num_classes: int,
         in_channels: int = 3,
-        num_classes: int = NUM_CLASSES,
         channels: Sequence[int] = (24, 48, 96, 192, 256),
         patch_size: int = 2,
         channels_last: bool = False,
@@ -88,7 +88,7 @@ class UNet(nn.Module):
     """U-Net behind Detectron2's interface of a model.
 
     Args:
-        network: maps ``(N, 3, H, W)`` to logits ``(N, 49, H, W)``.
+        network: maps ``(N, 3, H, W)`` to logits ``(N, C, H, W)``.
         pixel_mean: R, G, B in 0-255.
         pixel_std: R, G, B in 0-255.
         loss_weights: of "cross_entropy", "dice" and "lovasz"; those of 0 are not computed.
@@ -125,6 +125,7 @@ class UNet(nn.Module):
         keys = cfg.MODEL.UNET
         return {
             "network": UNetNetwork(
+                num_classes=config_taxonomy(cfg).num_classes,
                 channels=keys.CHANNELS,
                 patch_size=keys.PATCH_SIZE,
                 channels_last=cfg.MODEL.CHANNELS_LAST,
@@ -154,7 +155,7 @@ class UNet(nn.Module):
         Returns:
             in training a dict of scalars, ``loss_cross_entropy``, ``loss_dice`` and
             ``loss_lovasz``, of those that have a weight; otherwise for each frame
-            ``{"sem_seg": float32 (49, H, W)}``, logits.
+            ``{"sem_seg": float32 (C, H, W)}``, logits.
 
         Raises:
             UserError: if the frames are not of one size.
