@@ -6,6 +6,13 @@ import pytest
 import torch
 
 from vps_d2.config.defaults import get_vps_cfg
+from vps_d2.d2 import ENGINE
+from vps_d2.d2.embedded import structures as embedded_structures
+from vps_d2.d2.embedded.modeling import box_regression as embedded_box_regression
+from vps_d2.d2.embedded.modeling import mask_head as embedded_mask_head
+from vps_d2.d2.embedded.modeling import matcher as embedded_matcher
+from vps_d2.d2.embedded.modeling import poolers as embedded_poolers
+from vps_d2.d2.embedded.modeling import postprocessing as embedded_postprocessing
 from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_model
 from vps_d2.d2.utils.events import EventStorage
 
@@ -109,6 +116,104 @@ def test_nothing_found(structures):
         (output,) = model(inputs(structures, [1]))
     found = output["instances"]
     assert len(found) == 0 and found.pred_masks.shape == (0, *SIZE)
+
+
+# Boxes of this side do not fit into the images, so none is proposed.
+NO_PROPOSAL = ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 1000)
+AGNOSTIC = (
+    *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True),
+    *("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", True),
+)
+HEADS = {
+    "per class": (),
+    "agnostic": AGNOSTIC,
+    "normalized": (
+        *("MODEL.ROI_BOX_HEAD.NUM_CONV", 1, "MODEL.ROI_BOX_HEAD.CONV_DIM", 32),
+        *("MODEL.ROI_BOX_HEAD.NORM", "GN", "MODEL.ROI_MASK_HEAD.NORM", "GN"),
+        *("MODEL.ROI_MASK_HEAD.CONV_DIM", 32),
+    ),
+    "no mask": ("MODEL.MASK_ON", False),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("opts", HEADS.values(), ids=HEADS.keys())
+def test_nothing_proposed(structures, opts, count):
+    model = build(*NO_PROPOSAL, *opts).eval()
+    with torch.no_grad():
+        outputs = model(inputs(structures, [1] * count))
+    assert len(outputs) == count
+    for output in outputs:
+        found = output["instances"]
+        assert len(found) == 0 and found.pred_boxes.tensor.shape == (0, 4)
+        assert found.has("pred_masks") == model.roi_heads.mask_on
+        if model.roi_heads.mask_on:
+            assert found.pred_masks.shape == (0, *SIZE)
+
+
+@pytest.mark.parametrize("counts", [(1,), (0, 2), (0, 0)], ids=str)
+@pytest.mark.parametrize("loss", ["smooth_l1", "giou"])
+@pytest.mark.parametrize("opts", HEADS.values(), ids=HEADS.keys())
+def test_trains_where_nothing_is_proposed(structures, opts, loss, counts):
+    model = build(
+        *(*NO_PROPOSAL, "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT", False, *opts),
+        *("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", loss, "MODEL.RPN.BBOX_REG_LOSS_TYPE", loss),
+    )
+    losses = losses_of(model, inputs(structures, counts))
+    for name in ("loss_cls", "loss_box_reg", "loss_mask"):
+        assert losses.get(name, 0) == 0, name
+    total = sum(losses.values())
+    assert torch.isfinite(total) and total > 0
+    total.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert all(torch.isfinite(buffer).all() for buffer in model.buffers())
+
+
+def test_no_image_at_all(structures):
+    with pytest.raises(AssertionError):
+        losses_of(build(), [])
+
+
+@pytest.mark.skipif(ENGINE != "embedded", reason="Detectron2 refuses an empty batch")
+def test_no_image_gives_no_detections():
+    assert build().eval()([]) == []
+
+
+def test_boxes_of_nothing():
+    coder = embedded_box_regression.BoxCoder((10.0, 10.0, 5.0, 5.0))
+    none = torch.empty(0, 4)
+    assert coder.decode(torch.empty(0, 4), none).shape == (0, 4)
+    assert coder.decode(torch.empty(0, 20), none).shape == (0, 20)
+    assert coder.encode(none, none).shape == (0, 4)
+    assert coder.loss(none, none, none) == 0
+
+
+def test_masks_of_nothing():
+    head = embedded_mask_head.MaskRCNNConvUpsampleHead(config(get_vps_cfg), 16)
+    assert head(torch.empty(0, 16, 14, 14)).shape == (0, 5, 28, 28)
+    boxes = embedded_structures.Boxes(torch.empty(0, 4))
+    pasted = embedded_postprocessing.paste_masks(torch.empty(0, 28, 28), boxes, 5, 7)
+    assert pasted.shape == (0, 5, 7) and pasted.dtype == torch.bool
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)], ids=str)
+def test_matches_of_nothing(shape):
+    index, labels = embedded_matcher.match(
+        torch.zeros(shape), thresholds=[0.3, 0.7], labels=[0, -1, 1], allow_low_quality=True
+    )
+    assert index.tolist() == labels.tolist() == [0] * shape[1]
+    positive, negative = embedded_matcher.subsample(labels, 2, 0.5, background=0)
+    assert len(positive) == 0 and len(negative) == min(shape[1], 2)
+
+
+@pytest.mark.parametrize("counts", [(0,), (0, 0), (2, 0)], ids=str)
+def test_features_of_nothing(counts):
+    pooler = embedded_poolers.ROIPooler(
+        output_size=7, strides=[4, 8], sampling_ratio=0, pooler_type="ROIAlignV2", key="KEY"
+    )
+    maps = [torch.zeros(len(counts), 3, side, side) for side in (16, 8)]
+    boxes = [embedded_structures.Boxes(torch.rand(count, 4).sort().values) for count in counts]
+    assert pooler(maps, boxes).shape == (sum(counts), 3, 7, 7)
 
 
 def test_images_of_different_sizes_in_one_batch(structures):

@@ -143,7 +143,7 @@ class FastRCNNOutputLayers(nn.Module):
         per_class = boxes.shape[1] // 4
         clipped = Boxes(boxes.reshape(-1, 4))
         clipped.clip(image_size)
-        boxes = clipped.tensor.view(-1, per_class, 4)
+        boxes = clipped.tensor.unflatten(0, (len(scores), per_class))
         proposal, number = torch.nonzero(scores > self.score_thresh, as_tuple=True)
         boxes = boxes[proposal, 0 if per_class == 1 else number]
         scores = scores[proposal, number]

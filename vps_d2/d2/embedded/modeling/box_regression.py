@@ -50,11 +50,12 @@ class BoxCoder:
         """Return boxes float32 (N, 4 * K) from offsets (N, 4 * K) and source boxes (N, 4)."""
         offsets = offsets.float()
         center, size = _center_and_size(source.to(offsets.dtype))
-        offsets = offsets.view(len(offsets), -1, 4) / offsets.new_tensor(self.weights)
+        # Not view(len(offsets), -1, 4): of no box at all, -1 might be any number.
+        offsets = offsets.unflatten(1, (-1, 4)) / offsets.new_tensor(self.weights)
         new_center = offsets[..., :2] * size[:, None] + center[:, None]
         new_size = offsets[..., 2:].clamp(max=_MAX_LOG_SCALE).exp() * size[:, None]
         corners = torch.cat([new_center - 0.5 * new_size, new_center + 0.5 * new_size], dim=-1)
-        return corners.view(len(offsets), -1)
+        return corners.flatten(1)
 
     def loss(
         self, source: torch.Tensor, offsets: torch.Tensor, target: torch.Tensor

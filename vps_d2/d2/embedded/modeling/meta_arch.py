@@ -74,8 +74,11 @@ class GeneralizedRCNN(nn.Module):
             do_postprocess: scale the detections to the size asked for, and paste the masks.
 
         Returns:
-            for each image ``{"instances": Instances}``, or bare Instances before postprocessing.
+            for each image ``{"instances": Instances}``, or bare Instances before postprocessing;
+            nothing for an empty batch.
         """
+        if not batched_inputs:
+            return []
         images = self.preprocess_image(batched_inputs)
         features = self.backbone(images.tensor)
         proposals, _ = self.proposal_generator(images, features)

@@ -119,8 +119,8 @@ class _Head(nn.Module):
             score = self.objectness_logits(hidden)
             logits.append(score.permute(0, 2, 3, 1).flatten(1))
             delta = self.anchor_deltas(hidden)
-            delta = delta.view(len(delta), -1, 4, *delta.shape[-2:])
-            offsets.append(delta.permute(0, 3, 4, 1, 2).flatten(1, -2))
+            delta = delta.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)
+            offsets.append(delta.flatten(1, -2))
         return logits, offsets
 
 
