@@ -10,42 +10,31 @@ import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.d2.engine import engine_module
 from vps_d2.d2 import ENGINE
-from vps_d2.d2.data.samplers import InferenceSampler, TrainingSampler
+from vps_d2.d2.data.samplers import InferenceSampler
 from vps_d2.d2.engine import launch
 from vps_d2.d2.utils import comm
-from vps_d2.d2.utils.env import seed_all_rng
-from vps_d2.d2.utils.file_io import PathManager
-from vps_d2.d2.utils.logger import log_first_n, setup_logger
+from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.d2.utils.registry import Registry
+
+PathManager = engine_module("utils.file_io").PathManager
 
 
 def test_a_single_process_speaks_to_itself() -> None:
     assert (comm.get_rank(), comm.get_world_size(), comm.is_main_process()) == (0, 1, True)
     comm.synchronize()
     assert comm.gather("a") == comm.all_gather("a") == ["a"]
-    losses = {"loss": torch.tensor(2.0)}
-    assert comm.reduce_dict(losses) == losses
 
 
 def _report(folder: str, other: str) -> None:
     """Use every function of ``comm`` in one of two processes, and write down what came of it."""
     rank = comm.get_rank()
-    sampler = TrainingSampler(6)  # a seed that the processes have to agree on
-    stream = iter(sampler)
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # as the processes communicate
-    losses = {
-        "b": torch.tensor(1.0 + rank, device=device),
-        "a": torch.tensor(10.0 * rank, device=device),
-    }
-    reduced = comm.reduce_dict(losses)
     report = {
         "world": comm.get_world_size(),
         "main": comm.is_main_process(),
         "gathered": comm.gather({"rank": rank}),
         "all_gathered": comm.all_gather(f"{other}{rank}"),
-        "reduced": {name: float(value) for name, value in reduced.items()},
-        "indices": [next(stream) for _ in range(6)],
         "inference": list(InferenceSampler(5)),
     }
     comm.synchronize()
@@ -61,11 +50,6 @@ def test_launch_of_two_processes(tmp_path: Path) -> None:
     assert (first["main"], second["main"]) == (True, False)
     assert first["gathered"] == [{"rank": 0}, {"rank": 1}] and second["gathered"] == []
     assert first["all_gathered"] == second["all_gathered"] == ["x0", "x1"]
-    assert first["reduced"] == {"a": 5.0, "b": 1.5}
-    merged = [
-        index for pair in zip(first["indices"], second["indices"], strict=True) for index in pair
-    ]
-    assert sorted(merged[:6]) == sorted(merged[6:]) == [0, 1, 2, 3, 4, 5]
     assert (first["inference"], second["inference"]) == ([0, 1, 2], [3, 4])
 
 
@@ -106,6 +90,7 @@ def test_seed() -> None:
     def draw() -> tuple[float, float]:
         return float(np.random.rand()), float(torch.rand(()))
 
+    seed_all_rng = engine_module("utils.env").seed_all_rng
     seed_all_rng(3)
     first = draw()
     seed_all_rng(3)
@@ -127,7 +112,7 @@ def test_logger_writes_once_to_terminal_and_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        logger = setup_logger(str(tmp_path), name="d2_test_logger", abbrev_name="t", color=False)
+        logger = setup_logger(str(tmp_path), name="d2_test_logger")
     logger.info("first message")
     logging.getLogger("d2_test_logger.child").warning("second message")
     shown = capsys.readouterr().out
@@ -138,18 +123,9 @@ def test_logger_writes_once_to_terminal_and_file(
 
 
 def test_log_file_of_another_rank(tmp_path: Path) -> None:
-    logger = setup_logger(str(tmp_path / "run.txt"), 2, name="d2_test_rank", color=False)
+    logger = setup_logger(str(tmp_path / "run.txt"), 2, name="d2_test_rank")
     logger.info("message")
     assert "message" in (tmp_path / "run.txt.rank2").read_text()
-
-
-def test_log_first_n(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        for number in range(4):
-            log_first_n(logging.INFO, f"line {number}", n=2, name="d2_test_first")
-        for _ in range(3):
-            log_first_n(logging.INFO, "same", key="message", name="d2_test_first")
-    assert caplog.messages == ["line 0", "line 1", "same"]
 
 
 def test_registry() -> None:

@@ -151,18 +151,6 @@ def test_configurable_class() -> None:
     assert _WideNet(cfg, name="mine").arguments == (16, 3, "mine")
 
 
-def test_configurable_function() -> None:
-    @configurable(from_config=lambda cfg, factor=1: {"a": cfg.A * factor})
-    def add(a: int, b: int = 1) -> int:
-        return a + b
-
-    cfg = CfgNode({"A": 10})
-    assert add(1) == 2
-    assert add(cfg) == 11
-    assert add(cfg, b=5) == 15
-    assert add(cfg, 3, b=5) == 35
-
-
 def test_configurable_misuse() -> None:
     class NoFromConfig:
         @configurable

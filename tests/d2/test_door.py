@@ -21,6 +21,7 @@ DOOR = [
     for module in pkgutil.walk_packages(vps_d2.d2.__path__, "vps_d2.d2.")
     if not module.name.startswith("vps_d2.d2.embedded")
 ]
+EMBEDDED = sorted((ROOT / "vps_d2" / "d2" / "embedded").rglob("*.py"))
 
 
 def _imports(path: Path) -> set[str]:
@@ -54,7 +55,7 @@ def test_only_the_door_imports_detectron2() -> None:
     # The conformance suite compares the engines, so it may.
     allowed = (ROOT / "vps_d2" / "d2", ROOT / "tests" / "d2")
     sources = _sources()
-    assert ROOT / "vps_d2" / "config" / "defaults.py" in sources
+    assert ROOT / "vps_d2" / "__init__.py" in sources
     guilty = [
         str(source.relative_to(ROOT))
         for source in sources
@@ -65,9 +66,8 @@ def test_only_the_door_imports_detectron2() -> None:
 
 
 def test_embedded_engine_never_imports_detectron2() -> None:
-    sources = sorted((ROOT / "vps_d2" / "d2" / "embedded").rglob("*.py"))
-    assert sources
-    assert not [s for s in sources if "detectron2" in _top_names(_imports(s))]
+    assert EMBEDDED
+    assert not [s for s in EMBEDDED if "detectron2" in _top_names(_imports(s))]
 
 
 def test_nothing_outside_the_door_imports_the_embedded_engine() -> None:
@@ -89,12 +89,114 @@ def test_scan_sees_every_form_of_import(tmp_path: Path) -> None:
     assert _top_names(_imports(source)) == {"a", "d", "h"}
 
 
-def test_door_has_the_modules_that_users_know() -> None:
-    expected = (
-        "config data data.detection_utils data.samplers data.transforms structures utils "
-        "utils.comm utils.env utils.file_io utils.logger utils.registry"
-    )
-    assert {f"vps_d2.d2.{name}" for name in expected.split()} <= set(DOOR)
+def _offered() -> set[str]:
+    """Return the names of the door with their modules, such as "vps_d2.d2.config.CfgNode"."""
+    return {
+        f"{module}.{name}"
+        for module in DOOR
+        for name in getattr(importlib.import_module(module), "__all__", ())
+    }
+
+
+def _used_of_the_door(source: str) -> set[str]:
+    """Return the names that a module's source takes from the door, by whichever form of import."""
+    tree = ast.parse(source)
+    known_as: dict[str, str] = {}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known_as |= {each.asname or each.name: each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+            known_as |= names
+            found |= set(names.values())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            # Of a module, as in T.RandomFlip: put the module in the place of what it is called.
+            owner, _, name = ast.unparse(node).rpartition(".")
+            if owner in known_as:
+                found.add(f"{known_as[owner]}.{name}")
+    return {name for name in found if name.startswith("vps_d2.d2")}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from vps_d2.d2.data.transforms import RandomFlip",
+        "from vps_d2.d2.data.transforms import RandomFlip as Flip",
+        "from vps_d2.d2.data import transforms as T\n\ndef f():\n    return T.RandomFlip()",
+        "import vps_d2.d2.data.transforms as T\nflip: T.RandomFlip",
+        "import vps_d2.d2.data.transforms\nvps_d2.d2.data.transforms.RandomFlip()",
+    ],
+)
+def test_scan_sees_every_form_of_use(source: str) -> None:
+    assert "vps_d2.d2.data.transforms.RandomFlip" in _used_of_the_door(source)
+    assert "vps_d2.d2.data.transforms.NoOpTransform" not in _used_of_the_door(source)
+
+
+def test_every_name_of_the_door_is_used_by_the_project() -> None:
+    package, door = ROOT / "vps_d2", ROOT / "vps_d2" / "d2"
+    sources = [
+        *(path for path in sorted(package.rglob("*.py")) if not path.is_relative_to(door)),
+        *sorted((ROOT / "tools").glob("*.py")),
+    ]
+    used = set().union(*(_used_of_the_door(path.read_text()) for path in sources))
+    offered = _offered()
+    assert len(offered) > 40 and "vps_d2.d2.config.get_cfg" in offered
+    assert not offered - used, "take them out of the door"
+
+
+def test_embedded_engine_imports_nothing_of_the_project_around_it() -> None:
+    guilty = {
+        f"{source.name}: {name}"
+        for source in EMBEDDED
+        for name in _imports(source)
+        if name.startswith(("vps_d2", ".")) and not name.startswith("vps_d2.d2.embedded")
+    }
+    relative = [
+        source.name
+        for source in EMBEDDED
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert EMBEDDED and not guilty and not relative
+
+
+# What the libraries below call, by names of their own.
+CALLED_BY_LIBRARIES = {
+    *("_open_cfg", "path_manager"),  # fvcore
+    *("_get_local_path", "_get_supported_prefixes", "_open"),  # iopath
+    *("formatMessage", "stream"),  # logging
+    "get_lr",  # torch.optim
+}
+
+
+def _definitions(tree: ast.Module) -> set[str]:
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+    return {name for name in names if not name.startswith("__")}
+
+
+def _mentions(tree: ast.Module) -> set[str]:
+    """Return the names that a module reads; the lists of what it offers do not count."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+    return found
+
+
+def test_the_embedded_engine_defines_nothing_that_nobody_mentions() -> None:
+    package = [ast.parse(path.read_text()) for path in sorted((ROOT / "vps_d2").rglob("*.py"))]
+    tools = [ast.parse(path.read_text()) for path in sorted((ROOT / "tools").glob("*.py"))]
+    mentioned = set().union(*map(_mentions, [*package, *tools]))
+    defined = set().union(*(_definitions(ast.parse(path.read_text())) for path in EMBEDDED))
+    offered = {name.rpartition(".")[2] for name in _offered()}
+    registered = {"GeneralizedRCNN"}  # configurations name it
+    assert len(defined) > 150
+    assert not defined - mentioned - offered - registered - CALLED_BY_LIBRARIES
 
 
 @pytest.mark.parametrize("name", DOOR)

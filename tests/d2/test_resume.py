@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import nn
 
+from tests.d2.engine import engine_module
 from tests.helpers import ROOT
 from vps_d2.d2.config import get_cfg
-from vps_d2.d2.engine import TrainerBase, hooks
-from vps_d2.d2.solver import build_lr_scheduler
+from vps_d2.d2.engine import HookBase, TrainerBase
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 
+hooks = engine_module("engine.hooks")
 STEPS, PERIOD, SEED = 10, 3, 5
 
 
@@ -62,7 +63,7 @@ class Run(TrainerBase):
         net = Net()
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
         self.loop = AutocastTrainer(net, Stream(), self.optimizer, precision=precision, seed=SEED)
-        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.scheduler = engine_module("solver").build_lr_scheduler(cfg, self.optimizer)
         self.checkpointer = SafeCheckpointer(net, str(folder), run=self, loop=self.loop)
         self.log = folder / "losses.txt"
         self.register_hooks(
@@ -94,12 +95,13 @@ def test_run_that_failed_resumes(precision: torch.dtype | None, tmp_path: Path) 
     unbroken = Run(whole, precision)
     unbroken.go()
 
-    def fail(trainer: Any) -> None:
-        if trainer.iter == 5:
-            raise KeyboardInterrupt
+    class Failure(HookBase):
+        def before_step(self) -> None:
+            if self.trainer.iter == 5:
+                raise KeyboardInterrupt
 
     failing = Run(broken, precision)
-    failing.register_hooks([hooks.CallbackHook(before_step=fail)])
+    failing.register_hooks([Failure()])
     with pytest.raises(KeyboardInterrupt):
         failing.go()
     (broken / "losses.txt").unlink()

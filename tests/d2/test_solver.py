@@ -5,12 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from tests.d2.engine import engine_module
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.config import CfgNode, get_cfg
-from vps_d2.d2.solver import build_lr_scheduler, build_optimizer, get_default_optimizer_params
+from vps_d2.d2.solver import build_optimizer
 from vps_d2.engine import optimizer as project
 from vps_d2.io.errors import UserError
 
+build_lr_scheduler = engine_module("solver").build_lr_scheduler
 Twins = Callable[[str], tuple[ModuleType, ModuleType]]
 
 
@@ -72,22 +74,6 @@ def test_norms_and_biases_have_their_own_settings(build: Callable, name: str) ->
 def test_unknown_optimizer_is_named() -> None:
     with pytest.raises(UserError, match=r'SOLVER.OPTIMIZER "Adam" .* SGD, AdamW'):
         project.build_optimizer(make_config("SOLVER.OPTIMIZER", "Adam"), Net())
-
-
-def test_overrides_by_name() -> None:
-    net = Net()
-    groups = get_default_optimizer_params(
-        net,
-        base_lr=1.0,
-        lr_factor_func=lambda name: 0.5 if name.startswith("head") else 1.0,
-        overrides={"bias": {"weight_decay": 0.125}},
-    )
-    found = settings(torch.optim.SGD(groups, lr=1.0), net)
-    assert found["head.weight"] == (0.5, 0) and found["head.bias"] == (0.5, 0.125)
-    assert found["conv.weight"] == (1.0, 0)
-    for wrong in ({"bias_lr_factor": 2.0}, {"lr_factor_func": len}):
-        with pytest.raises(ValueError):
-            get_default_optimizer_params(net, **wrong)
 
 
 @pytest.mark.parametrize(

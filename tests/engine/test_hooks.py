@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.d2.engine import engine_module
 from tests.helpers import Loop, Scores
 from vps_d2.config.defaults import get_vps_cfg
-from vps_d2.d2.engine import hooks
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.vps import TAXONOMY
@@ -82,7 +82,7 @@ def run(
             saved.append(kwargs["iteration"])
 
     best = BestCheckpointer(2, Checkpointer(nn.Linear(1, 1), str(folder)), "masks/jaccard", mode)
-    loop.register_hooks([hooks.EvalHook(2, Scores(loop, scores)), best])
+    loop.register_hooks([engine_module("engine.hooks").EvalHook(2, Scores(loop, scores)), best])
     loop.train(start, end)
     return saved
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.d2.engine import engine_module
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase, launch
 from vps_d2.d2.utils import comm
-from vps_d2.d2.utils.env import seed_all_rng
 from vps_d2.data.datasets import register_videos
 from vps_d2.engine.trainer import Trainer, share_buffers
 from vps_d2.io.errors import UserError
@@ -65,7 +65,7 @@ class Recorder(HookBase):
 
 def train(cfg: CfgNode, resume: bool = False, die_before: int | None = None) -> dict[int, float]:
     Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
-    seed_all_rng(cfg.SEED)  # as default_setup does
+    engine_module("utils.env").seed_all_rng(cfg.SEED)  # as default_setup does
     trainer = Trainer(cfg)
     recorder = Recorder(die_before)
     trainer.register_hooks([recorder])

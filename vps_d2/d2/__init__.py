@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 
+from vps_d2.d2.embedded.errors import set_error_class
 from vps_d2.io.errors import UserError
 
 __all__ = ["ENGINE"]
@@ -62,3 +63,6 @@ try:
 except UserError as error:
     # Nothing can go on without an engine, and no tool has started yet that could show the sentence.
     raise SystemExit(f"error: {error}") from None
+
+# The embedded engine imports nothing of the project, so it is told how to report to the user.
+set_error_class(UserError)

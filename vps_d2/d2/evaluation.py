@@ -7,28 +7,14 @@ if ENGINE == "detectron2":
         COCOEvaluator,
         DatasetEvaluator,
         DatasetEvaluators,
-        SemSegEvaluator,
         inference_context,
-        inference_on_dataset,
-        print_csv_format,
     )
 else:
     from vps_d2.d2.embedded.evaluation import (
         COCOEvaluator,
         DatasetEvaluator,
         DatasetEvaluators,
-        SemSegEvaluator,
         inference_context,
-        inference_on_dataset,
-        print_csv_format,
     )
 
-__all__ = [
-    "COCOEvaluator",
-    "DatasetEvaluator",
-    "DatasetEvaluators",
-    "SemSegEvaluator",
-    "inference_context",
-    "inference_on_dataset",
-    "print_csv_format",
-]
+__all__ = ["COCOEvaluator", "DatasetEvaluator", "DatasetEvaluators", "inference_context"]

@@ -3,22 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.structures import (
-        BitMasks,
-        Boxes,
-        BoxMode,
-        ImageList,
-        Instances,
-        pairwise_iou,
-    )
+    from detectron2.structures import BitMasks, Boxes, BoxMode, Instances
 else:
-    from vps_d2.d2.embedded.structures import (
-        BitMasks,
-        Boxes,
-        BoxMode,
-        ImageList,
-        Instances,
-        pairwise_iou,
-    )
+    from vps_d2.d2.embedded.structures import BitMasks, Boxes, BoxMode, Instances
 
-__all__ = ["BitMasks", "BoxMode", "Boxes", "ImageList", "Instances", "pairwise_iou"]
+__all__ = ["BitMasks", "BoxMode", "Boxes", "Instances"]

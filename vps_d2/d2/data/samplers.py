@@ -3,8 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.data.samplers import InferenceSampler, TrainingSampler
+    from detectron2.data.samplers import InferenceSampler
 else:
-    from vps_d2.d2.embedded.data.samplers import InferenceSampler, TrainingSampler
+    from vps_d2.d2.embedded.data.samplers import InferenceSampler
 
-__all__ = ["InferenceSampler", "TrainingSampler"]
+__all__ = ["InferenceSampler"]

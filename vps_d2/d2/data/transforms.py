@@ -7,40 +7,25 @@ if ENGINE == "detectron2":
         AugInput,
         Augmentation,
         AugmentationList,
-        HFlipTransform,
         NoOpTransform,
         RandomFlip,
-        Resize,
-        ResizeShortestEdge,
-        ResizeTransform,
         Transform,
-        TransformList,
     )
 else:
     from vps_d2.d2.embedded.data.transforms import (
         AugInput,
         Augmentation,
         AugmentationList,
-        HFlipTransform,
         NoOpTransform,
         RandomFlip,
-        Resize,
-        ResizeShortestEdge,
-        ResizeTransform,
         Transform,
-        TransformList,
     )
 
 __all__ = [
     "AugInput",
     "Augmentation",
     "AugmentationList",
-    "HFlipTransform",
     "NoOpTransform",
     "RandomFlip",
-    "Resize",
-    "ResizeShortestEdge",
-    "ResizeTransform",
     "Transform",
-    "TransformList",
 ]

@@ -7,8 +7,8 @@ from typing import IO, Any
 
 from fvcore.common.config import CfgNode as _CfgNode
 
+from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.utils.file_io import PathManager
-from vps_d2.io.errors import UserError
 
 __all__ = ["CfgNode", "configurable", "get_cfg"]
 
@@ -28,15 +28,15 @@ class CfgNode(_CfgNode):
             allow_unsafe: let YAML tags run code. Unlike in Detectron2 this is off by default.
 
         Raises:
-            UserError: if the file is missing, or written for another version of the keys.
+            ValueError: if the file is missing, or written for another version of the keys.
             KeyError: if the file has a key that this tree lacks.
         """
         if not PathManager.isfile(cfg_filename):
-            raise UserError(f"config file {cfg_filename} does not exist; check the path.")
+            raise user_error(f"config file {cfg_filename} does not exist; check the path.")
         loaded = type(self)(self.load_yaml_with_base(cfg_filename, allow_unsafe=allow_unsafe))
         version = loaded.get("VERSION", self.VERSION)
         if version != self.VERSION:
-            raise UserError(
+            raise user_error(
                 f"config file {cfg_filename} has VERSION {version} but this engine reads only "
                 f"{self.VERSION}; bring its keys up to date."
             )
@@ -50,14 +50,11 @@ def get_cfg() -> CfgNode:
     return DEFAULTS.clone()
 
 
-def configurable(
-    init_func: Callable | None = None, *, from_config: Callable[..., dict[str, Any]] | None = None
-) -> Callable:
-    """Let a class or a function be called with a configuration instead of its arguments.
+def configurable(init: Callable[..., None]) -> Callable[..., None]:
+    """Let a class be called with a configuration instead of the arguments of its ``__init__``.
 
-    Used bare on ``__init__``, it takes the class's ``from_config(cls, cfg, ...)`` to turn a
-    configuration into arguments. Used as ``@configurable(from_config=function)`` it decorates a
-    function. In both, a call whose first positional argument or ``cfg=`` argument is a
+    Used on ``__init__``, it takes the class's ``from_config(cls, cfg, ...)`` to turn a
+    configuration into arguments. A call whose first positional argument or ``cfg=`` argument is a
     configuration goes through ``from_config``; any other call is left as it is. Arguments that
     ``from_config`` does not take itself overwrite what it returns.
 
@@ -65,16 +62,9 @@ def configurable(
         TypeError: on misuse, at decoration or at the first call.
         AttributeError: if the class has no ``from_config``.
     """
-    if init_func is not None:
-        if not inspect.isfunction(init_func) or from_config is not None:
-            raise TypeError("@configurable without arguments decorates an __init__ method only")
-        return _configurable_init(init_func)
-    if from_config is None:
-        return configurable
-    return functools.partial(_configurable_function, from_config=from_config)
+    if not inspect.isfunction(init):
+        raise TypeError("@configurable decorates an __init__ method")
 
-
-def _configurable_init(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def construct(self: object, *args: Any, **kwargs: Any) -> None:
         # The class is asked at call time, so that a subclass can bring its own from_config.
@@ -91,19 +81,6 @@ def _configurable_init(init: Callable[..., None]) -> Callable[..., None]:
     return construct
 
 
-def _configurable_function(
-    function: Callable, *, from_config: Callable[..., dict[str, Any]]
-) -> Callable:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if _is_called_with_cfg(args, kwargs):
-            return function(**_arguments_from(from_config, args, kwargs))
-        return function(*args, **kwargs)
-
-    call.from_config = from_config  # type: ignore[attr-defined]
-    return call
-
-
 def _is_called_with_cfg(args: tuple, kwargs: dict[str, Any]) -> bool:
     first = args[0] if args else kwargs.get("cfg")
     return isinstance(first, _CfgNode)
@@ -115,9 +92,6 @@ def _arguments_from(
     parameters = inspect.signature(from_config).parameters
     if next(iter(parameters), None) != "cfg":
         raise TypeError(f"the first parameter of {from_config.__qualname__} must be 'cfg'")
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    if any(parameter.kind in variadic for parameter in parameters.values()):
-        return from_config(*args, **kwargs)
     taken = {name: value for name, value in kwargs.items() if name in parameters}
     overwriting = {name: value for name, value in kwargs.items() if name not in parameters}
     return {**from_config(*args, **taken), **overwriting}

@@ -1,6 +1,8 @@
-"""Default values of the keys that the embedded engine honors: Detectron2's names and values.
+"""Default values of the keys that the embedded engine knows: Detectron2's names and values.
 
-A key that is missing here is not honored, and a YAML file that sets it is refused.
+A YAML file that sets a key that is missing here is refused. The engine heeds all that are here, but
+for those of Detectron2's own mappers and samplers, which are up to the project's; ``default_setup``
+warns of them.
 """
 
 from vps_d2.d2.embedded.config import CfgNode

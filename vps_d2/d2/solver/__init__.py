@@ -3,16 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.solver import (
-        build_lr_scheduler,
-        build_optimizer,
-        get_default_optimizer_params,
-    )
+    from detectron2.solver import build_optimizer, get_default_optimizer_params
 else:
-    from vps_d2.d2.embedded.solver import (
-        build_lr_scheduler,
-        build_optimizer,
-        get_default_optimizer_params,
-    )
+    from vps_d2.d2.embedded.solver import build_optimizer, get_default_optimizer_params
 
-__all__ = ["build_lr_scheduler", "build_optimizer", "get_default_optimizer_params"]
+__all__ = ["build_optimizer", "get_default_optimizer_params"]

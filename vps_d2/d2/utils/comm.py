@@ -9,7 +9,6 @@ if ENGINE == "detectron2":
         get_rank,
         get_world_size,
         is_main_process,
-        reduce_dict,
         synchronize,
     )
 else:
@@ -19,16 +18,7 @@ else:
         get_rank,
         get_world_size,
         is_main_process,
-        reduce_dict,
         synchronize,
     )
 
-__all__ = [
-    "all_gather",
-    "gather",
-    "get_rank",
-    "get_world_size",
-    "is_main_process",
-    "reduce_dict",
-    "synchronize",
-]
+__all__ = ["all_gather", "gather", "get_rank", "get_world_size", "is_main_process", "synchronize"]

@@ -3,29 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.utils.events import (
-        CommonMetricPrinter,
-        EventStorage,
-        EventWriter,
-        JSONWriter,
-        TensorboardXWriter,
-        get_event_storage,
-    )
+    from detectron2.utils.events import EventStorage, get_event_storage
 else:
-    from vps_d2.d2.embedded.utils.events import (
-        CommonMetricPrinter,
-        EventStorage,
-        EventWriter,
-        JSONWriter,
-        TensorboardXWriter,
-        get_event_storage,
-    )
+    from vps_d2.d2.embedded.utils.events import EventStorage, get_event_storage
 
-__all__ = [
-    "CommonMetricPrinter",
-    "EventStorage",
-    "EventWriter",
-    "JSONWriter",
-    "TensorboardXWriter",
-    "get_event_storage",
-]
+__all__ = ["EventStorage", "get_event_storage"]

@@ -3,8 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.utils.logger import log_first_n, setup_logger
+    from detectron2.utils.logger import setup_logger
 else:
-    from vps_d2.d2.embedded.utils.logger import log_first_n, setup_logger
+    from vps_d2.d2.embedded.utils.logger import setup_logger
 
-__all__ = ["log_first_n", "setup_logger"]
+__all__ = ["setup_logger"]

@@ -3,7 +3,6 @@
 from vps_d2.d2.embedded.data.build import (
     build_detection_test_loader,
     build_detection_train_loader,
-    get_detection_dataset_dicts,
 )
 from vps_d2.d2.embedded.data.catalog import DatasetCatalog, MetadataCatalog
 from vps_d2.d2.embedded.data.common import DatasetFromList, MapDataset
@@ -15,5 +14,4 @@ __all__ = [
     "MetadataCatalog",
     "build_detection_test_loader",
     "build_detection_train_loader",
-    "get_detection_dataset_dicts",
 ]

@@ -59,10 +59,6 @@ class Metadata(SimpleNamespace):
             f"the metadata of {self.name} has no {key}, only {', '.join(self.__dict__)}"
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return a copy as a dict."""
-        return dict(self.__dict__)
-
     def set(self, **kwargs: Any) -> "Metadata":
         """Set several attributes, and return this object."""
         for key, value in kwargs.items():
@@ -82,10 +78,6 @@ class _MetadataCatalog(UserDict):
         if name not in self:
             self[name] = Metadata(name=name)
         return self[name]
-
-    def list(self) -> list[str]:
-        """Return the names."""
-        return list(self)
 
     def remove(self, name: str) -> None:
         """Forget the metadata of a data set."""

@@ -1,16 +1,16 @@
-"""Data sets made of other things: of a list, of a mapped data set, of grouped samples."""
+"""Data sets made of other things: of a list, and of a mapped data set."""
 
 import copy
 import logging
 import pickle
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.utils.data as torchdata
 
-__all__ = ["AspectRatioGroupedDataset", "DatasetFromList", "MapDataset"]
+__all__ = ["DatasetFromList", "MapDataset"]
 
 _logger = logging.getLogger(__name__)
 
@@ -58,36 +58,16 @@ class DatasetFromList(torchdata.Dataset):
         return copy.deepcopy(item) if self._copy else item
 
 
-class _MapIterableDataset(torchdata.IterableDataset):
-    def __init__(self, dataset: torchdata.IterableDataset, map_func: Callable[[Any], Any]):
-        self._dataset = dataset
-        self._map_func = map_func
-
-    def __iter__(self) -> Iterator[Any]:
-        mapped = map(self._map_func, self._dataset)
-        return (sample for sample in mapped if sample is not None)
-
-
 class MapDataset(torchdata.Dataset):
     """A data set with a function applied to each sample.
 
-    The function may return None for a sample that cannot be used: a map-style data set then gives
-    another one, drawn at random, and an iterable one goes on to the next.
+    The function may return None for a sample that cannot be used; another one, drawn at random, is
+    then given.
 
     Args:
-        dataset: map-style or iterable; the result is of the same kind.
+        dataset: map-style.
         map_func: the function.
     """
-
-    def __new__(cls, dataset: torchdata.Dataset, map_func: Callable[[Any], Any]) -> Any:
-        """Return an iterable data set for an iterable one."""
-        if isinstance(dataset, torchdata.IterableDataset):
-            return _MapIterableDataset(dataset, map_func)
-        return super().__new__(cls)
-
-    def __getnewargs__(self) -> tuple[torchdata.Dataset, Callable[[Any], Any]]:
-        """Make unpickling, as in a spawned worker of a loader, go through ``__new__``."""
-        return self._dataset, self._map_func
 
     def __init__(self, dataset: torchdata.Dataset, map_func: Callable[[Any], Any]):
         self._dataset = dataset
@@ -110,25 +90,3 @@ class MapDataset(torchdata.Dataset):
                 raise RuntimeError("the mapper returned None for every sample of the data set")
             _logger.warning("The mapper returned None for sample %d; taking another", index)
             index = self._random.choice(candidates)
-
-
-class AspectRatioGroupedDataset(torchdata.IterableDataset):
-    """Batches of samples that are all wider than high, or all not, to pad less.
-
-    Args:
-        dataset: gives dicts with "width" and "height".
-        batch_size: samples in a batch; incomplete ones are never given.
-    """
-
-    def __init__(self, dataset: Iterable[dict[str, Any]], batch_size: int):
-        self.dataset = dataset
-        self.batch_size = batch_size
-
-    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
-        for sample in self.dataset:
-            is_wide = sample["width"] > sample["height"]
-            groups[is_wide].append(sample)
-            if len(groups[is_wide]) == self.batch_size:
-                batch, groups[is_wide] = groups[is_wide], []
-                yield batch

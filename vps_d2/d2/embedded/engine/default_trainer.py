@@ -1,7 +1,7 @@
 """The trainer that a configuration describes."""
 
 import logging
-import weakref
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -9,15 +9,18 @@ from torch import nn
 
 from vps_d2.d2.embedded.checkpoint import DetectionCheckpointer
 from vps_d2.d2.embedded.config import CfgNode
-from vps_d2.d2.embedded.data import build_detection_test_loader, build_detection_train_loader
 from vps_d2.d2.embedded.engine import hooks
-from vps_d2.d2.embedded.engine.defaults import create_ddp_model, default_writers
-from vps_d2.d2.embedded.engine.train_loop import AMPTrainer, HookBase, SimpleTrainer, TrainerBase
-from vps_d2.d2.embedded.solver import build_lr_scheduler, build_optimizer
+from vps_d2.d2.embedded.engine.defaults import default_writers
+from vps_d2.d2.embedded.engine.train_loop import HookBase, SimpleTrainer, TrainerBase
+from vps_d2.d2.embedded.errors import user_error
+from vps_d2.d2.embedded.evaluation import (
+    DatasetEvaluator,
+    inference_on_dataset,
+    print_csv_format,
+)
+from vps_d2.d2.embedded.solver import LRMultiplier, build_lr_scheduler
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.events import EventWriter
-from vps_d2.d2.embedded.utils.logger import setup_logger
-from vps_d2.io.errors import UserError
 
 __all__ = ["DefaultTrainer"]
 
@@ -25,35 +28,23 @@ _logger = logging.getLogger(__name__)
 
 
 class DefaultTrainer(TrainerBase):
-    """The run that a configuration describes.
+    """The run that a configuration describes, as far as Detectron2's trainer is inherited here.
 
-    Args:
-        cfg: configuration.
+    A subclass builds the model, the loop, the loaders and the evaluators, and sets the attributes
+    in its constructor.
 
     Attributes:
         cfg: the configuration, scaled to the number of processes.
         scheduler: of the learning rate.
         checkpointer: saves to OUTPUT_DIR.
+        max_iter: iterations of the run.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        super().__init__()
-        setup_logger()
-        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
-        model = self.build_model(cfg)
-        optimizer = self.build_optimizer(cfg, model)
-        loader = self.build_train_loader(cfg)
-        loop = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
-        ddp_model = create_ddp_model(model, broadcast_buffers=False)
-        self._trainer = loop(ddp_model, loader, optimizer)
-        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        self.checkpointer = DetectionCheckpointer(
-            model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
-        )
-        self.max_iter = cfg.SOLVER.MAX_ITER
-        self.cfg = cfg
-        self._last_eval_results: Any = None
-        self.register_hooks(self.build_hooks())
+    cfg: CfgNode
+    scheduler: LRMultiplier
+    checkpointer: DetectionCheckpointer
+    _trainer: SimpleTrainer
+    _last_eval_results: Any = None
 
     @property
     def model(self) -> nn.Module:
@@ -65,22 +56,9 @@ class DefaultTrainer(TrainerBase):
         self._trainer.model = value
 
     @property
-    def data_loader(self) -> Any:
-        """The loader of training batches."""
-        return self._trainer.data_loader
-
-    @data_loader.setter
-    def data_loader(self, value: Any) -> None:
-        self._trainer.data_loader = value
-
-    @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer."""
         return self._trainer.optimizer
-
-    @optimizer.setter
-    def optimizer(self, value: torch.optim.Optimizer) -> None:
-        self._trainer.optimizer = value
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Load the last checkpoint of OUTPUT_DIR with all its states, or else MODEL.WEIGHTS.
@@ -141,39 +119,19 @@ class DefaultTrainer(TrainerBase):
         self._trainer.load_state_dict(state_dict["_trainer"])
 
     @classmethod
-    def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Build the architecture that MODEL describes, and log it."""
-        # Late: who brings another model needs none of these.
-        from vps_d2.d2.embedded.modeling import build_model
-
-        model = build_model(cfg)
-        _logger.info("Model:\n%s", model)
-        return model
-
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """Build the optimizer that SOLVER describes."""
-        return build_optimizer(cfg, model)
-
-    @classmethod
     def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
         """Build the schedule of the learning rate that SOLVER describes."""
         return build_lr_scheduler(cfg, optimizer)
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> Any:
-        """Build the loader of DATASETS.TRAIN."""
-        return build_detection_train_loader(cfg)
-
-    @classmethod
+    @abstractmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
         """Build the loader of one data set of DATASETS.TEST."""
-        return build_detection_test_loader(cfg, dataset_name)
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> Any:
-        """Build the evaluator of one data set of DATASETS.TEST; None, the default, for none."""
-        return None
+    @abstractmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """Build the evaluator of one data set of DATASETS.TEST."""
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
@@ -188,12 +146,6 @@ class DefaultTrainer(TrainerBase):
         Returns:
             the scores by task and metric; with several data sets, by data set first.
         """
-        from vps_d2.d2.embedded.evaluation import (
-            DatasetEvaluator,
-            inference_on_dataset,
-            print_csv_format,
-        )
-
         names = cfg.DATASETS.TEST
         if isinstance(evaluators, DatasetEvaluator):
             evaluators = [evaluators]
@@ -202,13 +154,8 @@ class DefaultTrainer(TrainerBase):
         results: dict[str, Any] = {}
         for index, name in enumerate(names):
             evaluator = cls.build_evaluator(cfg, name) if evaluators is None else evaluators[index]
-            if evaluator is None:
-                _logger.warning("No evaluator for %s: give one, or override build_evaluator.", name)
-                results[name] = {}
-                continue
             results[name] = inference_on_dataset(model, cls.build_test_loader(cfg, name), evaluator)
             if comm.is_main_process():
-                assert isinstance(results[name], dict), "an evaluator must return a dict"
                 _logger.info("Evaluation results for %s in csv format:", name)
                 print_csv_format(results[name])
         return next(iter(results.values())) if len(results) == 1 else results
@@ -254,12 +201,12 @@ def _verify_results(expected: list, results: dict[str, Any] | None) -> None:
     """Compare scores with entries ``[task, metric, score, tolerance]``.
 
     Raises:
-        UserError: if one is missing or too far off.
+        ValueError: if one is missing or too far off.
     """
     for task, metric, score, tolerance in expected:
         found = (results or {}).get(task, {}).get(metric, float("nan"))
         if not abs(found - score) <= tolerance:
-            raise UserError(
+            raise user_error(
                 f"{task}/{metric} is {found}, but TEST.EXPECTED_RESULTS wants {score} within "
                 f"{tolerance}; look for what changed in the run."
             )

@@ -1,20 +1,14 @@
-"""The defaults of a run: command line, set-up, writers and predictor."""
+"""The defaults of a run: command line, set-up and writers."""
 
 import argparse
+import logging
 import os
 import platform
-import sys
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from vps_d2.d2.embedded.checkpoint import DetectionCheckpointer
-from vps_d2.d2.embedded.config import CfgNode
-from vps_d2.d2.embedded.data import MetadataCatalog
-from vps_d2.d2.embedded.data import transforms as T
+from vps_d2.d2.embedded.config import CfgNode, get_cfg
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.env import seed_all_rng
 from vps_d2.d2.embedded.utils.events import (
@@ -26,45 +20,31 @@ from vps_d2.d2.embedded.utils.events import (
 from vps_d2.d2.embedded.utils.file_io import PathManager
 from vps_d2.d2.embedded.utils.logger import setup_logger
 
-__all__ = [
-    "DefaultPredictor",
-    "create_ddp_model",
-    "default_argument_parser",
-    "default_setup",
-    "default_writers",
-]
+__all__ = ["default_argument_parser", "default_setup", "default_writers"]
 
-_EXAMPLES = """examples:
-  train on 8 GPUs:  {program} --config-file FILE --num-gpus 8
-  change keys:      {program} --config-file FILE MODEL.WEIGHTS model.pth SOLVER.BASE_LR 0.001
-  on 2 machines:    {program} --config-file FILE --num-machines 2 --machine-rank 0 --dist-url URL
-                    {program} --config-file FILE --num-machines 2 --machine-rank 1 --dist-url URL
-"""
-
-
-def create_ddp_model(model: nn.Module, **kwargs: Any) -> nn.Module:
-    """Wrap a model for training in several processes; a single process keeps it as it is.
-
-    Args:
-        model: on its device.
-        kwargs: further arguments of ``DistributedDataParallel``.
-    """
-    if comm.get_world_size() == 1:
-        return model
-    if next(model.parameters()).is_cuda:
-        kwargs.setdefault("device_ids", [comm.get_local_rank()])
-    return DistributedDataParallel(model, **kwargs)
+# Keys of Detectron2's own mappers and samplers. They may stand in a file that serves both engines;
+# beside each the value, other than the default, that asks for what happens anyway.
+_IDLE_KEYS = {
+    "INPUT.MASK_FORMAT": "bitmask",
+    "INPUT.MIN_SIZE_TRAIN": (0,),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": "choice",
+    "INPUT.MAX_SIZE_TRAIN": 1333,
+    "INPUT.MIN_SIZE_TEST": 0,
+    "INPUT.MAX_SIZE_TEST": 1333,
+    "DATALOADER.ASPECT_RATIO_GROUPING": False,
+    "DATALOADER.SAMPLER_TRAIN": "TrainingSampler",
+    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": False,
+}
 
 
 def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of a training tool.
 
     Args:
-        epilog: examples at the end of the help; None for general ones.
+        epilog: examples at the end of the help.
     """
     parser = argparse.ArgumentParser(
-        epilog=epilog or _EXAMPLES.format(program=sys.argv[0]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--config-file", default="", metavar="FILE", help="YAML file of the configuration")
@@ -105,6 +85,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
         with PathManager.open(path, "w") as file:
             file.write(cfg.dump())
         logger.info("Full config saved to %s", path)
+    _warn_of_idle_keys(cfg, logger)
     seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + rank)
     # Evaluation sees many sizes of images, each of which cuDNN would try its algorithms on.
     if not getattr(args, "eval_only", False):
@@ -112,6 +93,19 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     if cfg.FLOAT32_PRECISION and torch.cuda.is_available():
         torch.set_float32_matmul_precision(cfg.FLOAT32_PRECISION)
         torch.backends.cudnn.allow_tf32 = cfg.FLOAT32_PRECISION != "highest"
+
+
+def _warn_of_idle_keys(cfg: CfgNode, logger: logging.Logger) -> None:
+    defaults = get_cfg()
+    for key, harmless in _IDLE_KEYS.items():
+        section, name = key.split(".")
+        value = cfg[section][name]
+        if value not in (defaults[section][name], harmless):
+            logger.warning(
+                "%s is %r, which has no effect unless a mapper reads it: the embedded engine has "
+                "none of Detectron2's own mappers and samplers.",
+                *(key, value),
+            )
 
 
 def _describe_environment() -> str:
@@ -135,44 +129,3 @@ def default_writers(output_dir: str, max_iter: int | None = None) -> list[EventW
         JSONWriter(os.path.join(output_dir, "metrics.json")),
         TensorboardXWriter(output_dir),
     ]
-
-
-class DefaultPredictor:
-    """A model with its weights that takes one image at a time.
-
-    Args:
-        cfg: configuration; MODEL.WEIGHTS names the weights.
-
-    Attributes:
-        metadata: of the first data set of DATASETS.TEST, if there is one.
-    """
-
-    def __init__(self, cfg: CfgNode) -> None:
-        # Late: the set-up of a run needs no architecture.
-        from vps_d2.d2.embedded.modeling import build_model
-
-        self.cfg = cfg.clone()
-        self.model = build_model(self.cfg).eval()
-        if len(cfg.DATASETS.TEST):
-            self.metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-        DetectionCheckpointer(self.model).load(cfg.MODEL.WEIGHTS)
-        shortest = cfg.INPUT.MIN_SIZE_TEST
-        self.aug = T.ResizeShortestEdge([shortest, shortest], cfg.INPUT.MAX_SIZE_TEST)
-        self.input_format = cfg.INPUT.FORMAT
-        assert self.input_format in ("RGB", "BGR"), f"INPUT.FORMAT {self.input_format} is unknown"
-
-    def __call__(self, original_image: np.ndarray) -> dict[str, Any]:
-        """Predict.
-
-        Args:
-            original_image: uint8 ``(H, W, 3)``, BGR whatever INPUT.FORMAT is.
-
-        Returns:
-            the model's output for it, in its own size.
-        """
-        image = original_image[:, :, ::-1] if self.input_format == "RGB" else original_image
-        height, width = image.shape[:2]
-        resized = self.aug.get_transform(image).apply_image(image)
-        tensor = torch.from_numpy(resized.astype(np.float32).transpose(2, 0, 1).copy())
-        with torch.no_grad():
-            return self.model([{"image": tensor, "height": height, "width": width}])[0]

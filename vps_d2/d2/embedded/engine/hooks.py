@@ -9,16 +9,13 @@ from typing import Any
 
 import torch
 from fvcore.common.checkpoint import PeriodicCheckpointer as _PeriodicCheckpointer
-from fvcore.common.param_scheduler import ParamScheduler
 from fvcore.common.timer import Timer
 
 from vps_d2.d2.embedded.engine.train_loop import HookBase
-from vps_d2.d2.embedded.solver import LRMultiplier
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.events import EventWriter
 
 __all__ = [
-    "CallbackHook",
     "EvalHook",
     "IterationTimer",
     "LRScheduler",
@@ -27,54 +24,6 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
-
-
-class CallbackHook(HookBase):
-    """A hook made of functions; each takes the trainer.
-
-    Args:
-        before_train: called before the first iteration.
-        after_train: called after the last iteration.
-        before_step: called before each iteration.
-        after_step: called after each iteration.
-    """
-
-    def __init__(
-        self,
-        *,
-        before_train: Callable[[Any], Any] | None = None,
-        after_train: Callable[[Any], Any] | None = None,
-        before_step: Callable[[Any], Any] | None = None,
-        after_step: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self._functions = {
-            "before_train": before_train,
-            "after_train": after_train,
-            "before_step": before_step,
-            "after_step": after_step,
-        }
-
-    def _call(self, moment: str) -> None:
-        function = self._functions.get(moment)
-        if function is not None:
-            function(self.trainer)
-
-    def before_train(self) -> None:
-        """Call the function of this moment."""
-        self._call("before_train")
-
-    def after_train(self) -> None:
-        """Call the function of this moment, and let go of all: they may hold the trainer."""
-        self._call("after_train")
-        self._functions.clear()
-
-    def before_step(self) -> None:
-        """Call the function of this moment."""
-        self._call("before_step")
-
-    def after_step(self) -> None:
-        """Call the function of this moment."""
-        self._call("after_step")
 
 
 class IterationTimer(HookBase):
@@ -175,34 +124,14 @@ class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
 
 
 class LRScheduler(HookBase):
-    """Steps the learning rate after each iteration, and puts it as ``lr``.
+    """Steps the trainer's learning rate after each iteration, and puts it as ``lr``."""
 
-    Args:
-        optimizer: None for the trainer's.
-        scheduler: of PyTorch or of fvcore; None for the trainer's.
-    """
-
-    def __init__(self, optimizer: Any = None, scheduler: Any = None) -> None:
-        self._optimizer = optimizer
-        self._scheduler = scheduler
+    def __init__(self) -> None:
         self._shown_group = 0
-
-    @property
-    def scheduler(self) -> Any:
-        """The scheduler in use."""
-        return self._scheduler or self.trainer.scheduler
 
     def before_train(self) -> None:
         """Choose the parameter group whose rate is shown."""
-        self._optimizer = self._optimizer or self.trainer.optimizer
-        if isinstance(self.scheduler, ParamScheduler):
-            self._scheduler = LRMultiplier(
-                self._optimizer,
-                self.scheduler,
-                self.trainer.max_iter,
-                last_iter=self.trainer.iter - 1,
-            )
-        self._shown_group = LRScheduler.get_best_param_group_id(self._optimizer)
+        self._shown_group = LRScheduler.get_best_param_group_id(self.trainer.optimizer)
 
     @staticmethod
     def get_best_param_group_id(optimizer: torch.optim.Optimizer) -> int:
@@ -215,20 +144,17 @@ class LRScheduler(HookBase):
 
     def after_step(self) -> None:
         """Put the rate of this iteration, and set that of the next."""
-        rate = self._optimizer.param_groups[self._shown_group]["lr"]
+        rate = self.trainer.optimizer.param_groups[self._shown_group]["lr"]
         self.trainer.storage.put_scalar("lr", rate, smoothing_hint=False)
-        self.scheduler.step()
+        self.trainer.scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of a PyTorch scheduler; fvcore's have none."""
-        if isinstance(self.scheduler, torch.optim.lr_scheduler.LRScheduler):
-            return self.scheduler.state_dict()
-        return {}
+        """Return the state of the scheduler."""
+        return self.trainer.scheduler.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state."""
-        if isinstance(self.scheduler, torch.optim.lr_scheduler.LRScheduler):
-            self.scheduler.load_state_dict(state_dict)
+        self.trainer.scheduler.load_state_dict(state_dict)
 
 
 class EvalHook(HookBase):

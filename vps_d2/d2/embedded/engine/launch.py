@@ -82,7 +82,6 @@ def _run_process(
         rank=first_rank + local_rank,
         timeout=timeout,
     )
-    comm.set_local_size(processes_per_machine)
     if has_gpu:
         torch.cuda.set_device(local_rank)
     # Without this, a process that is slow to start can make the first collective call time out.

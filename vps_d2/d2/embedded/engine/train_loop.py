@@ -6,7 +6,6 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import nn
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.events import EventStorage, get_event_storage
 
-__all__ = ["AMPTrainer", "HookBase", "SimpleTrainer", "TrainerBase"]
+__all__ = ["HookBase", "SimpleTrainer", "TrainerBase"]
 
 _logger = logging.getLogger(__name__)
 
@@ -190,12 +189,6 @@ class SimpleTrainer(TrainerBase):
             self._data_loader_iter_obj = iter(self.data_loader)
         return self._data_loader_iter_obj
 
-    def reset_data_loader(self, data_loader_builder: Any) -> None:
-        """Replace the loader by what the function returns, and begin with its first batch."""
-        del self.data_loader
-        self.data_loader = data_loader_builder()
-        self._data_loader_iter_obj = None
-
     def run_step(self) -> None:
         """Run one iteration.
 
@@ -210,29 +203,18 @@ class SimpleTrainer(TrainerBase):
 
         if self.zero_grad_before_forward:
             self.optimizer.zero_grad()
-        with self._forward_context():
-            losses = self.model(data)
-            if isinstance(losses, torch.Tensor):
-                losses = {"total_loss": losses}
-            total = sum(losses.values())
+        losses = self.model(data)
+        if isinstance(losses, torch.Tensor):
+            losses = {"total_loss": losses}
         if not self.zero_grad_before_forward:
             self.optimizer.zero_grad()
-        self._backward(total)
+        torch.stack(list(losses.values())).sum().backward()
         self.after_backward()
 
         if self.async_write_metrics:
             self.concurrent_executor.submit(self._write_metrics, losses, data_time, iter=self.iter)
         else:
             self._write_metrics(losses, data_time)
-        self._update()
-
-    def _forward_context(self) -> AbstractContextManager:
-        return nullcontext()
-
-    def _backward(self, loss: Any) -> None:
-        loss.backward()
-
-    def _update(self) -> None:
         self.optimizer.step()
 
     def _write_metrics(
@@ -298,55 +280,3 @@ class SimpleTrainer(TrainerBase):
         """Call the hooks, and wait for losses that are still being written."""
         super().after_train()
         self.concurrent_executor.shutdown(wait=True)
-
-
-class AMPTrainer(SimpleTrainer):
-    """A :class:`SimpleTrainer` whose forward runs in a shorter number format.
-
-    Args:
-        model: see :class:`SimpleTrainer`, as for the arguments that are not named here.
-        data_loader: see there.
-        optimizer: see there.
-        grad_scaler: keeps small gradients from vanishing in float16; made if None.
-        precision: number format; by default float16 on a GPU, bfloat16 on a CPU.
-        kwargs: further arguments of :class:`SimpleTrainer`.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        data_loader: Iterable,
-        optimizer: torch.optim.Optimizer,
-        *,
-        grad_scaler: Any = None,
-        precision: torch.dtype | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(model, data_loader, optimizer, **kwargs)
-        self._device = next(model.parameters()).device.type
-        if precision is None:
-            precision = torch.bfloat16 if self._device == "cpu" else torch.float16
-        if grad_scaler is None:
-            # Only float16 has too short a range for gradients.
-            grad_scaler = torch.amp.GradScaler(self._device, enabled=precision == torch.float16)
-        self.precision = precision
-        self.grad_scaler = grad_scaler
-
-    def _forward_context(self) -> AbstractContextManager:
-        return torch.autocast(self._device, dtype=self.precision)
-
-    def _backward(self, loss: Any) -> None:
-        self.grad_scaler.scale(loss).backward()
-
-    def _update(self) -> None:
-        self.grad_scaler.step(self.optimizer)
-        self.grad_scaler.update()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the loop and of the gradients' scale."""
-        return {**super().state_dict(), "grad_scaler": self.grad_scaler.state_dict()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state."""
-        super().load_state_dict(state_dict)
-        self.grad_scaler.load_state_dict(state_dict["grad_scaler"])

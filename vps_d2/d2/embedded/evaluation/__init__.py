@@ -7,14 +7,12 @@ from vps_d2.d2.embedded.evaluation.evaluator import (
     inference_context,
     inference_on_dataset,
 )
-from vps_d2.d2.embedded.evaluation.sem_seg_evaluation import SemSegEvaluator
 from vps_d2.d2.embedded.evaluation.testing import print_csv_format
 
 __all__ = [
     "COCOEvaluator",
     "DatasetEvaluator",
     "DatasetEvaluators",
-    "SemSegEvaluator",
     "inference_context",
     "inference_on_dataset",
     "print_csv_format",

@@ -5,7 +5,6 @@ import copy
 import io
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from vps_d2.d2.embedded.data.catalog import DatasetCatalog, MetadataCatalog
+from vps_d2.d2.embedded.data.catalog import MetadataCatalog
+from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.evaluation.evaluator import DatasetEvaluator
 from vps_d2.d2.embedded.structures import BoxMode, Instances
 from vps_d2.d2.embedded.utils import comm
@@ -39,24 +39,22 @@ class COCOEvaluator(DatasetEvaluator):
     """Average precision, in per cent, of boxes ("bbox") and masks ("segm").
 
     Args:
-        dataset_name: whose metadata name a COCO file as ``json_file``; where there is none, one is
-            written to ``output_dir`` from the records, which then need ``annotations``.
+        dataset_name: whose metadata name a COCO file as ``json_file``.
         tasks: some of "bbox" and "segm"; None for what the predictions have.
-        distributed: join the predictions of all processes.
         output_dir: where the predictions are written; None for nowhere.
-        max_dets_per_image: detections that count; None for 100.
         use_fast_impl: there is one implementation here; accepted as Detectron2 does.
-        allow_cached_coco: use a COCO file that an earlier run has written.
+        allow_cached_coco: no COCO file is written here; accepted as Detectron2 does.
+
+    Raises:
+        ValueError: if the metadata name no COCO file.
     """
 
     def __init__(
         self,
         dataset_name: str,
         tasks: Sequence[str] | None = None,
-        distributed: bool = True,
         output_dir: str | None = None,
         *,
-        max_dets_per_image: int | None = None,
         use_fast_impl: bool = False,
         allow_cached_coco: bool = True,
     ) -> None:
@@ -64,19 +62,13 @@ class COCOEvaluator(DatasetEvaluator):
         assert not unknown, f"tasks {sorted(unknown)} are none of {', '.join(_TASKS)}"
         self._logger = logging.getLogger(__name__)
         self._tasks = tasks
-        self._distributed = distributed
         self._output_dir = Path(output_dir) if output_dir else None
-        self._max_dets = [1, 10, 100 if max_dets_per_image is None else max_dets_per_image]
         self._metadata = MetadataCatalog.get(dataset_name)
         if self._metadata.get("json_file", None) is None:
-            if self._output_dir is None:
-                raise ValueError(f"{dataset_name} has no COCO file; give output_dir to write one")
-            path = self._output_dir / f"{dataset_name}_coco_format.json"
-            if allow_cached_coco and path.exists():
-                self._logger.warning("Using %s as it is; delete it if the data changed.", path)
-            else:
-                _write_coco_json(dataset_name, path)
-            self._metadata.json_file = str(path)
+            raise user_error(
+                f"the metadata of data set {dataset_name} name no COCO file; write one, and set "
+                "its path as json_file."
+            )
         with contextlib.redirect_stdout(io.StringIO()):
             self._coco = COCO(self._metadata.json_file)
         self.reset()
@@ -102,12 +94,10 @@ class COCOEvaluator(DatasetEvaluator):
 
         A metric that cannot be computed, such as that of a class that does not occur, is NaN.
         """
-        predictions = self._predictions
-        if self._distributed:
-            comm.synchronize()
-            predictions = [entry for part in comm.gather(predictions) for entry in part]
-            if not comm.is_main_process():
-                return {}
+        comm.synchronize()
+        predictions = [entry for part in comm.gather(self._predictions) for entry in part]
+        if not comm.is_main_process():
+            return {}
         if not predictions:
             self._logger.warning("[COCOEvaluator] Did not receive valid predictions.")
             return {}
@@ -143,11 +133,10 @@ class COCOEvaluator(DatasetEvaluator):
                 found.pop("bbox", None)  # else areas are those of boxes
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(self._coco, self._coco.loadRes(detections), task)
-            evaluation.params.maxDets = self._max_dets
             evaluation.evaluate()
             evaluation.accumulate()
-        # (IoU threshold, recall, class, area range) at the largest number of detections. The means
-        # are taken here, because COCOeval.summarize knows AP at 100 detections alone.
+        # (IoU threshold, recall, class, area range) at 100 detections an image. The means are taken
+        # here, because COCOeval.summarize knows none of single classes.
         precision, params = evaluation.eval["precision"][..., -1], evaluation.params
         scores = {}
         for metric, (threshold, area) in _METRICS.items():
@@ -186,69 +175,3 @@ def _to_coco(instances: Instances, image_id: int) -> list[dict[str, Any]]:
             encoded = mask_utils.encode(np.asfortranarray(mask.numpy(), dtype=np.uint8))
             entry["segmentation"] = {**encoded, "counts": encoded["counts"].decode()}
     return entries
-
-
-def _write_coco_json(dataset_name: str, path: Path) -> None:
-    """Write the annotations of a data set of records as a COCO file."""
-    metadata = MetadataCatalog.get(dataset_name)
-    numbers = metadata.get("thing_dataset_id_to_contiguous_id", None)
-    back = {value: key for key, value in numbers.items()} if numbers is not None else {}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for index, record in enumerate(DatasetCatalog.get(dataset_name)):
-        image_id = record.get("image_id", index)
-        size = {"height": int(record["height"]), "width": int(record["width"])}
-        images.append({"id": image_id, "file_name": str(record["file_name"]), **size})
-        for annotation in record.get("annotations", []):
-            annotations.append(_coco_annotation(annotation, image_id, len(annotations) + 1, back))
-    categories = [
-        {"id": back.get(index, index), "name": name}
-        for index, name in enumerate(metadata.thing_classes)
-    ]
-    content: dict[str, Any] = {
-        "info": {},
-        "licenses": [],
-        "images": images,
-        "categories": categories,
-    }
-    if annotations:  # a file without the key is one of a test set
-        content["annotations"] = annotations
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Every process of a run writes the same file, so each needs a partial one of its own.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content))
-    partial.replace(path)
-
-
-def _coco_annotation(
-    annotation: dict[str, Any], image_id: int, number: int, back: dict[int, int]
-) -> dict[str, Any]:
-    """Return one object as COCO has it."""
-    box = BoxMode.convert(annotation["bbox"], annotation["bbox_mode"], BoxMode.XYWH_ABS)
-    category = annotation["category_id"]
-    entry = {
-        "id": number,
-        "image_id": image_id,
-        "bbox": [round(float(value), 3) for value in box],
-        "area": float(box[2] * box[3]),
-        "iscrowd": int(annotation.get("iscrowd", 0)),
-        "category_id": int(back.get(category, category)),
-    }
-    outline = annotation.get("segmentation")
-    if isinstance(outline, dict):
-        entry["area"] = float(mask_utils.area(outline))
-        counts = outline["counts"]
-        counts = counts.decode() if isinstance(counts, bytes) else counts
-        outline = {"size": list(outline["size"]), "counts": counts}
-    elif outline is not None:
-        outline = [[float(value) for value in polygon] for polygon in outline]
-        entry["area"] = sum(_polygon_area(polygon) for polygon in outline)
-    if outline is not None:
-        entry["segmentation"] = outline
-    return entry
-
-
-def _polygon_area(polygon: list[float]) -> float:
-    """Return the area of x, y, x, y, ... by the shoelace formula."""
-    x, y = polygon[0::2], polygon[1::2]
-    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)

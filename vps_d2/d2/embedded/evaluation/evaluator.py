@@ -3,8 +3,8 @@
 import datetime
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -109,18 +109,14 @@ class _Stopwatch:
 
 
 def inference_on_dataset(
-    model: nn.Module | Callable[[Any], Any],
-    data_loader: Any,
-    evaluator: DatasetEvaluator | list[DatasetEvaluator] | None,
-    callbacks: dict[str, Callable[[], None]] | None = None,
+    model: nn.Module, data_loader: Any, evaluator: DatasetEvaluator
 ) -> dict[str, Any]:
     """Run a model over a data set, without gradients and in inference mode.
 
     Args:
         model: from a batch to outputs.
         data_loader: of batches, with a length.
-        evaluator: one or several; None to measure the speed alone.
-        callbacks: called "on_start", "before_inference", "after_inference" and "on_end".
+        evaluator: is given every batch and its outputs.
 
     Returns:
         what the evaluator returns, or an empty dict.
@@ -128,29 +124,16 @@ def inference_on_dataset(
     logger = logging.getLogger(__name__)
     total = len(data_loader)
     logger.info("Start inference on %d batches", total)
-    if evaluator is None or isinstance(evaluator, list):
-        evaluator = DatasetEvaluators(evaluator or [])
     evaluator.reset()
-
-    def call(name: str) -> None:
-        if callbacks and name in callbacks:
-            callbacks[name]()
-
     watch = _Stopwatch(total)
-    with ExitStack() as stack:
-        if isinstance(model, nn.Module):
-            stack.enter_context(inference_context(model))
-        stack.enter_context(torch.no_grad())
-        call("on_start")
+    with inference_context(model), torch.no_grad():
         moment = time.perf_counter()
         for index, inputs in enumerate(data_loader):
             moment = watch.add("Dataloading", moment)
             if index == watch.warmup:
                 watch.restart()
                 moment = watch.start
-            call("before_inference")
             outputs = model(inputs)
-            call("after_inference")
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             moment = watch.add("Inference", moment)
@@ -159,7 +142,6 @@ def inference_on_dataset(
             if moment - watch.last_log > _SECONDS_BETWEEN_LOGS:
                 watch.last_log = moment
                 logger.info(watch.report(index + 1))
-        call("on_end")
     _log_total(logger, watch)
     return evaluator.evaluate() or {}
 

@@ -13,8 +13,8 @@ from fvcore.nn import weight_init
 from torch import nn
 
 from vps_d2.d2.embedded.config import CfgNode
+from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, FrozenBatchNorm2d, choose
-from vps_d2.io.errors import UserError
 
 __all__ = ["FPN", "ResNet", "build_backbone"]
 
@@ -147,7 +147,7 @@ class ResNet(nn.Module):
         shapes: of the maps that it returns.
 
     Raises:
-        UserError: if the depth or a map is unknown, or a basic block is to have other than 64
+        ValueError: if the depth or a map is unknown, or a basic block is to have other than 64
             channels in stage 2.
     """
 
@@ -169,7 +169,7 @@ class ResNet(nn.Module):
         blocks = choose("MODEL.RESNETS.DEPTH", depth, _BLOCKS)
         basic = depth in (18, 34)
         if basic and (res2_channels, res5_dilation, groups) != (64, 1, 1):
-            raise UserError(
+            raise user_error(
                 f"ResNet-{depth} needs MODEL.RESNETS.RES2_OUT_CHANNELS 64, RES5_DILATION 1 and "
                 f"NUM_GROUPS 1, not {res2_channels}, {res5_dilation} and {groups}; set these keys."
             )
@@ -236,7 +236,7 @@ class FPN(nn.Module):
         size_divisibility: images must be padded to a multiple of it.
 
     Raises:
-        UserError: if the fuse type is unknown, or the last map is not of stride 32.
+        ValueError: if the fuse type is unknown, or the last map is not of stride 32.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ class FPN(nn.Module):
             self.levels.append(level)
             self.shapes[f"p{level}"] = FeatureShape(out_channels, stride)
         if self.levels[-1] != 5:
-            raise UserError(
+            raise user_error(
                 f"MODEL.FPN.IN_FEATURES ends with {self.in_features[-1]}, of stride {stride}; p6 "
                 "is made from a map of stride 32, so let it end with res5."
             )
@@ -294,7 +294,7 @@ def build_backbone(cfg: CfgNode) -> FPN:
     """Build the backbone that MODEL.BACKBONE.NAME names.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
     return choose("MODEL.BACKBONE.NAME", cfg.MODEL.BACKBONE.NAME, _BACKBONES)(cfg)
 

@@ -69,7 +69,7 @@ class FastRCNNOutputLayers(nn.Module):
         channels: of the features.
 
     Raises:
-        UserError: if the loss is unknown.
+        ValueError: if the loss is unknown.
     """
 
     def __init__(self, cfg: CfgNode, channels: int) -> None:

@@ -23,7 +23,7 @@ class BoxCoder:
         key: the configuration key of ``loss``, for errors.
 
     Raises:
-        UserError: if the loss is unknown.
+        ValueError: if the loss is unknown.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import misc
 
-from vps_d2.io.errors import UserError
+from vps_d2.d2.embedded.errors import user_error
 
 __all__ = ["Conv2d", "FeatureShape", "FrozenBatchNorm2d", "choose", "get_norm"]
 
@@ -26,11 +26,11 @@ def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
     """Return the choice that a configuration key names.
 
     Raises:
-        UserError: if it names none of them.
+        ValueError: if it names none of them.
     """
     if name not in choices:
         known = ", ".join(repr(choice) for choice in choices)
-        raise UserError(
+        raise user_error(
             f"{key} is {name!r}, which the embedded engine does not have; use one of {known}, or "
             "install Detectron2."
         )
@@ -76,7 +76,7 @@ def get_norm(norm: str, channels: int) -> nn.Module | None:
     """Return a normalization by the name that configurations use; "" is none.
 
     Raises:
-        UserError: if there is none of this name.
+        ValueError: if there is none of this name.
     """
     return choose("NORM", norm, _NORMS)(channels)
 

@@ -27,7 +27,7 @@ class GeneralizedRCNN(nn.Module):
         cfg: with the MODEL keys.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
 
     def __init__(self, cfg: CfgNode) -> None:
@@ -35,7 +35,6 @@ class GeneralizedRCNN(nn.Module):
         self.backbone = build_backbone(cfg)
         self.proposal_generator = build_proposal_generator(cfg, self.backbone.shapes)
         self.roi_heads = build_roi_heads(cfg, self.backbone.shapes)
-        self.input_format = cfg.INPUT.FORMAT
         for name, values in (("mean", cfg.MODEL.PIXEL_MEAN), ("std", cfg.MODEL.PIXEL_STD)):
             column = torch.tensor(values).view(-1, 1, 1)
             self.register_buffer(f"pixel_{name}", column, persistent=False)
@@ -66,16 +65,14 @@ class GeneralizedRCNN(nn.Module):
         _, head_losses = self.roi_heads(images, features, proposals, targets)
         return {**head_losses, **losses}
 
-    def inference(self, batched_inputs: Batch, do_postprocess: bool = True) -> list[Any]:
+    def inference(self, batched_inputs: Batch) -> list[dict[str, Instances]]:
         """Detect objects.
 
         Args:
             batched_inputs: as ``forward`` takes them.
-            do_postprocess: scale the detections to the size asked for, and paste the masks.
 
         Returns:
-            for each image ``{"instances": Instances}``, or bare Instances before postprocessing;
-            nothing for an empty batch.
+            for each image ``{"instances": Instances}``; nothing for an empty batch.
         """
         if not batched_inputs:
             return []
@@ -83,8 +80,6 @@ class GeneralizedRCNN(nn.Module):
         features = self.backbone(images.tensor)
         proposals, _ = self.proposal_generator(images, features)
         results: list[Instances] = self.roi_heads(images, features, proposals)[0]
-        if not do_postprocess:
-            return results
         outputs = []
         for entry, result, size in zip(batched_inputs, results, images.image_sizes, strict=True):
             height, width = entry.get("height", size[0]), entry.get("width", size[1])

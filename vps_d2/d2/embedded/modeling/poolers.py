@@ -28,7 +28,7 @@ class ROIPooler(nn.Module):
         key: of the configuration that holds the type, for errors.
 
     Raises:
-        UserError: if the type is another.
+        ValueError: if the type is another.
     """
 
     def __init__(

@@ -12,12 +12,12 @@ from torch import nn
 from torchvision.ops import batched_nms
 
 from vps_d2.d2.embedded.config import CfgNode
+from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.modeling.box_regression import BoxCoder
 from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, choose
 from vps_d2.d2.embedded.modeling.matcher import match, subsample
 from vps_d2.d2.embedded.structures import Boxes, ImageList, Instances, pairwise_iou
 from vps_d2.d2.embedded.utils.events import get_event_storage
-from vps_d2.io.errors import UserError
 
 __all__ = ["RPN", "AnchorGenerator", "build_proposal_generator"]
 
@@ -32,7 +32,7 @@ class AnchorGenerator(nn.Module):
         offset: of the first anchor's center, in strides.
 
     Raises:
-        UserError: if the lists do not fit the levels.
+        ValueError: if the lists do not fit the levels.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AnchorGenerator(nn.Module):
     ) -> Sequence[Sequence[float]]:
         values = list(values) * len(self.strides) if len(values) == 1 else values
         if len(values) != len(self.strides) or len({len(value) for value in values}) != 1:
-            raise UserError(
+            raise user_error(
                 f"MODEL.ANCHOR_GENERATOR.{key} has {len(values)} lists for {len(self.strides)} "
                 "feature maps; give one, or one of equal length for each map."
             )
@@ -132,7 +132,7 @@ class RPN(nn.Module):
         shapes: of the maps that there are.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
 
     def __init__(self, cfg: CfgNode, shapes: dict[str, FeatureShape]) -> None:
@@ -304,7 +304,7 @@ def build_proposal_generator(cfg: CfgNode, shapes: dict[str, FeatureShape]) -> R
     """Build what MODEL.PROPOSAL_GENERATOR.NAME names.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
     name = cfg.MODEL.PROPOSAL_GENERATOR.NAME
     return choose("MODEL.PROPOSAL_GENERATOR.NAME", name, {"RPN": RPN})(cfg, shapes)

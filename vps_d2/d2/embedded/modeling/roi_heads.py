@@ -28,7 +28,7 @@ class StandardROIHeads(nn.Module):
         shapes: of the maps that there are.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
 
     def __init__(self, cfg: CfgNode, shapes: dict[str, FeatureShape]) -> None:
@@ -88,17 +88,10 @@ class StandardROIHeads(nn.Module):
                 losses.update(self._mask_losses(maps, proposals))
             return proposals, losses
         detections = self.box_predictor.inference(*self._predict_boxes(maps, proposals), proposals)
-        return self.forward_with_given_boxes(features, detections), {}
-
-    def forward_with_given_boxes(
-        self, features: dict[str, torch.Tensor], instances: list[Instances]
-    ) -> list[Instances]:
-        """Add ``pred_masks`` to detections with ``pred_boxes`` and ``pred_classes``."""
         if self.mask_on:
-            maps = [features[name] for name in self.in_features]
-            pooled = self.mask_pooler(maps, [image.pred_boxes for image in instances])
-            self.mask_head.inference(self.mask_head(pooled), instances)
-        return instances
+            pooled = self.mask_pooler(maps, [image.pred_boxes for image in detections])
+            self.mask_head.inference(self.mask_head(pooled), detections)
+        return detections, {}
 
     def _predict_boxes(
         self, maps: list[torch.Tensor], proposals: list[Instances]
@@ -182,7 +175,7 @@ def build_roi_heads(cfg: CfgNode, shapes: dict[str, FeatureShape]) -> StandardRO
     """Build what MODEL.ROI_HEADS.NAME names.
 
     Raises:
-        UserError: if a key asks for what is not there.
+        ValueError: if a key asks for what is not there.
     """
     name = cfg.MODEL.ROI_HEADS.NAME
     return choose("MODEL.ROI_HEADS.NAME", name, {"StandardROIHeads": StandardROIHeads})(cfg, shapes)

@@ -90,74 +90,46 @@ def maybe_add_gradient_clipping(
 
 def get_default_optimizer_params(
     model: nn.Module,
-    base_lr: float | None = None,
-    weight_decay: float | None = None,
+    base_lr: float,
     weight_decay_norm: float | None = None,
-    bias_lr_factor: float | None = 1.0,
+    bias_lr_factor: float = 1.0,
     weight_decay_bias: float | None = None,
-    lr_factor_func: Callable[[str], float] | None = None,
-    overrides: dict[str, dict[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
     """Sort a model's trainable parameters into groups of the same settings.
 
     Args:
         model: whose parameters are taken, each once.
-        base_lr: learning rate; None leaves it to the optimizer.
-        weight_decay: None leaves it to the optimizer.
+        base_lr: learning rate.
         weight_decay_norm: weight decay of normalization layers; None as the others.
         bias_lr_factor: multiple of ``base_lr`` that parameters called "bias" get.
-        weight_decay_bias: their weight decay; None as the others.
-        lr_factor_func: from a parameter's full name to a multiple of its learning rate.
-        overrides: settings of parameters by the last part of their name.
+        weight_decay_bias: their weight decay, also in normalization layers; None as the others.
 
     Returns:
         groups for the constructor of an optimizer.
-
-    Raises:
-        ValueError: if a factor is given without ``base_lr``, or ``overrides`` has a "bias" too.
     """
-    defaults = {"lr": base_lr, "weight_decay": weight_decay}
-    defaults = {name: value for name, value in defaults.items() if value is not None}
-    by_name = _override_bias(dict(overrides or {}), base_lr, bias_lr_factor, weight_decay_bias)
-    if lr_factor_func is not None and base_lr is None:
-        raise ValueError("lr_factor_func needs base_lr")
+    bias: dict[str, float] = {}
+    if bias_lr_factor != 1.0:
+        bias["lr"] = base_lr * bias_lr_factor
+    if weight_decay_bias is not None:
+        bias["weight_decay"] = weight_decay_bias
     groups: dict[tuple, list[nn.Parameter]] = {}
-    for layer_name, layer, name, parameter in _trainable(model):
-        settings: dict[str, Any] = dict(defaults)
+    for layer, name, parameter in _trainable(model):
+        settings = {"lr": base_lr}
         if isinstance(layer, _NORMS) and weight_decay_norm is not None:
             settings["weight_decay"] = weight_decay_norm
-        if lr_factor_func is not None:
-            settings["lr"] *= lr_factor_func(f"{layer_name}.{name}")
-        settings.update(by_name.get(name, {}))
+        if name == "bias":
+            settings.update(bias)
         groups.setdefault(tuple(settings.items()), []).append(parameter)
     return [{**dict(settings), "params": params} for settings, params in groups.items()]
 
 
-def _override_bias(
-    overrides: dict[str, dict[str, float]],
-    base_lr: float | None,
-    lr_factor: float | None,
-    weight_decay: float | None,
-) -> dict[str, dict[str, float]]:
-    bias: dict[str, float] = {}
-    if lr_factor is not None and lr_factor != 1.0:
-        if base_lr is None:
-            raise ValueError("bias_lr_factor needs base_lr")
-        bias["lr"] = base_lr * lr_factor
-    if weight_decay is not None:
-        bias["weight_decay"] = weight_decay
-    if bias and "bias" in overrides:
-        raise ValueError("overrides sets 'bias', and so does another argument")
-    return {**overrides, "bias": bias} if bias else overrides
-
-
-def _trainable(model: nn.Module) -> Iterable[tuple[str, nn.Module, str, nn.Parameter]]:
+def _trainable(model: nn.Module) -> Iterable[tuple[nn.Module, str, nn.Parameter]]:
     seen: set[nn.Parameter] = set()
-    for layer_name, layer in model.named_modules():
+    for layer in model.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             if parameter.requires_grad and parameter not in seen:
                 seen.add(parameter)
-                yield layer_name, layer, name, parameter
+                yield layer, name, parameter
 
 
 def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> LRMultiplier:

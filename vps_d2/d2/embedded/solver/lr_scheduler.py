@@ -60,7 +60,6 @@ class LRMultiplier(LRScheduler):
         optimizer: whose learning rates are set.
         multiplier: the schedule, from the place in the run (0-1) to a multiple.
         max_iter: iterations of the run.
-        last_iter: iteration that is done already; -1 at the beginning.
 
     Raises:
         ValueError: if the schedule is none of fvcore's.
@@ -71,13 +70,12 @@ class LRMultiplier(LRScheduler):
         optimizer: torch.optim.Optimizer,
         multiplier: ParamScheduler,
         max_iter: int,
-        last_iter: int = -1,
     ) -> None:
         if not isinstance(multiplier, ParamScheduler):
             raise ValueError(f"{multiplier!r} is no ParamScheduler of fvcore")
         self._multiplier = multiplier
         self._max_iter = max_iter
-        super().__init__(optimizer, last_epoch=last_iter)
+        super().__init__(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the run; the schedule itself comes from the configuration."""

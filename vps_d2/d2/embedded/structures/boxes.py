@@ -31,7 +31,7 @@ class BoxMode(IntEnum):
         """Write boxes another way.
 
         Args:
-            box: one box as a list or tuple, or an (N, 4) array or tensor; it is not changed.
+            box: an (N, 4) array or tensor; it is not changed.
             from_mode: how ``box`` is written.
             to_mode: how the result is written.
 
@@ -45,12 +45,6 @@ class BoxMode(IntEnum):
         if from_mode == to_mode:
             return box
         sign = 1 if to_mode == BoxMode.XYXY_ABS else -1
-        if isinstance(box, (list, tuple)):
-            if len(box) != 4:
-                raise ValueError(f"a box has four numbers, not {len(box)}: {box}")
-            x, y, a, b = box
-            numbers = [x, y, a + sign * x, b + sign * y]
-            return tuple(numbers) if isinstance(box, tuple) else numbers
         converted = box.copy() if isinstance(box, np.ndarray) else box.clone()
         converted[..., 2:4] += sign * box[..., :2]
         return converted
@@ -110,10 +104,6 @@ class Boxes:
         limit = self.tensor.new_tensor([width, height]) + boundary_threshold
         low, high = self.tensor[:, :2], self.tensor[:, 2:]
         return ((low >= -boundary_threshold) & (high < limit)).all(dim=1)
-
-    def get_centers(self) -> torch.Tensor:
-        """Return the centers, (N, 2), as x and y."""
-        return (self.tensor[:, :2] + self.tensor[:, 2:]) / 2
 
     def scale(self, scale_x: float, scale_y: float) -> None:
         """Multiply the coordinates, in place."""

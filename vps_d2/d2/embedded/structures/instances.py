@@ -1,9 +1,6 @@
 """What is known about the objects in one image."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import torch
 
 from vps_d2.d2.embedded.structures.boxes import Index
 
@@ -56,22 +53,6 @@ class Instances:
         """Return whether there is a field of this name."""
         return name in self._fields
 
-    def get(self, name: str) -> Any:
-        """Return a field.
-
-        Raises:
-            KeyError: if there is none of this name.
-        """
-        return self._fields[name]
-
-    def remove(self, name: str) -> None:
-        """Remove a field.
-
-        Raises:
-            KeyError: if there is none of this name.
-        """
-        del self._fields[name]
-
     def get_fields(self) -> dict[str, Any]:
         """Return the fields; a change of this dict is a change of the instances."""
         return self._fields
@@ -101,22 +82,6 @@ class Instances:
     def __iter__(self) -> Any:
         raise TypeError("Instances cannot be iterated over; index them instead")
 
-    @staticmethod
-    def cat(instance_lists: Sequence["Instances"]) -> "Instances":
-        """Join instances of one image that have the same fields.
-
-        Raises:
-            ValueError: if a field is of a type that cannot be joined.
-        """
-        first = instance_lists[0]
-        if len(instance_lists) == 1:
-            return first
-        assert all(other.image_size == first.image_size for other in instance_lists), "image sizes"
-        joined = Instances(first.image_size)
-        for name in first.get_fields():
-            joined.set(name, _cat_field([instances.get(name) for instances in instance_lists]))
-        return joined
-
     def __repr__(self) -> str:
         height, width = self._image_size
         count = len(self) if self._fields else 0
@@ -125,14 +90,3 @@ class Instances:
             f"Instances(num_instances={count}, image_height={height}, image_width={width}, "
             f"fields=[{fields}])"
         )
-
-
-def _cat_field(values: list[Any]) -> Any:
-    first = values[0]
-    if isinstance(first, torch.Tensor):
-        return torch.cat(values)
-    if isinstance(first, list):
-        return [entry for value in values for entry in value]
-    if hasattr(type(first), "cat"):
-        return type(first).cat(values)
-    raise ValueError(f"fields of type {type(first).__name__} cannot be joined")

@@ -3,14 +3,14 @@
 Shapes: N objects, H rows, W columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import masks_to_boxes, roi_align
+from torchvision.ops import roi_align
 
-from vps_d2.d2.embedded.structures.boxes import Boxes, Index
+from vps_d2.d2.embedded.structures.boxes import Index
 
 __all__ = ["BitMasks"]
 
@@ -38,20 +38,6 @@ class BitMasks:
         """Return the masks on another device."""
         return BitMasks(self.tensor.to(*args, **kwargs))
 
-    def nonempty(self) -> torch.Tensor:
-        """Return which masks have a pixel, bool (N,)."""
-        return self.tensor.flatten(1).any(dim=1)
-
-    def get_bounding_boxes(self) -> Boxes:
-        """Return the tight boxes, right and bottom exclusive; an empty mask's is all zero."""
-        boxes = torch.zeros(len(self), 4, device=self.device)
-        filled = self.nonempty()
-        if filled.any():
-            # torchvision names the last pixel, Detectron2 the edge behind it.
-            beyond = torch.tensor([0.0, 0.0, 1.0, 1.0], device=self.device)
-            boxes[filled] = masks_to_boxes(self.tensor[filled]) + beyond
-        return Boxes(boxes)
-
     def crop_and_resize(self, boxes: torch.Tensor, mask_size: int) -> torch.Tensor:
         """Cut each mask out by its box and resize it: the targets of Mask R-CNN's mask head.
 
@@ -69,11 +55,6 @@ class BitMasks:
         # sampling_ratio 0: as many samples in a bin as it has pixels.
         sampled = roi_align(masks, regions, mask_size, sampling_ratio=0, aligned=True)
         return sampled[:, 0] >= 0.5
-
-    @staticmethod
-    def cat(bitmasks_list: Sequence["BitMasks"]) -> "BitMasks":
-        """Join masks of one size, in order."""
-        return BitMasks(torch.cat([masks.tensor for masks in bitmasks_list]))
 
     def __getitem__(self, item: Index) -> "BitMasks":
         chosen = self.tensor[item]

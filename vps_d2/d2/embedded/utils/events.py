@@ -6,11 +6,8 @@ Scalars are kept with the iteration they belong to; a writer writes those that a
 import json
 import logging
 import os
-import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -28,7 +25,6 @@ __all__ = [
     "JSONWriter",
     "TensorboardXWriter",
     "get_event_storage",
-    "has_event_storage",
 ]
 
 _storages: list["EventStorage"] = []
@@ -40,13 +36,8 @@ def get_event_storage() -> "EventStorage":
     Raises:
         AssertionError: if there is none.
     """
-    assert has_event_storage(), "there is no storage outside of a `with EventStorage():` block"
+    assert _storages, "there is no storage outside of a `with EventStorage():` block"
     return _storages[-1]
-
-
-def has_event_storage() -> bool:
-    """Return whether the call is inside a ``with EventStorage():``."""
-    return bool(_storages)
 
 
 class EventStorage:
@@ -61,7 +52,6 @@ class EventStorage:
         self._histories: dict[str, HistoryBuffer] = {}
         self._latest: dict[str, tuple[float, int]] = {}
         self._hints: dict[str, bool] = {}
-        self._prefix = ""
         self._vis_data: list[tuple[str, torch.Tensor | np.ndarray, int]] = []
 
     @property
@@ -73,17 +63,13 @@ class EventStorage:
     def iter(self, value: int) -> None:
         self._iter = int(value)
 
-    def step(self) -> None:
-        """Go on to the next iteration; a trainer sets ``iter`` instead."""
-        self._iter += 1
-
     def put_scalar(
         self, name: str, value: Any, smoothing_hint: bool = True, cur_iter: int | None = None
     ) -> None:
         """Keep a scalar.
 
         Args:
-            name: of the scalar, put behind the current name scope.
+            name: of the scalar.
             value: a number, or a tensor of one element.
             smoothing_hint: whether it is noisy, so that writers show a median.
             cur_iter: iteration that it belongs to; the current one by default.
@@ -91,7 +77,6 @@ class EventStorage:
         Raises:
             AssertionError: if the scalar was put with another hint before.
         """
-        name = self._prefix + name
         hint = self._hints.setdefault(name, smoothing_hint)
         assert hint == smoothing_hint, f"scalar {name} was put with smoothing_hint={hint} before"
         iteration = self._iter if cur_iter is None else cur_iter
@@ -164,19 +149,6 @@ class EventStorage:
                 break
             count += 1
         return count
-
-    def smoothing_hints(self) -> dict[str, bool]:
-        """Return for each scalar whether it is noisy."""
-        return self._hints
-
-    @contextmanager
-    def name_scope(self, name: str) -> Iterator[None]:
-        """Put ``name/`` before the names of the scalars that are put inside the block."""
-        outer, self._prefix = self._prefix, name.rstrip("/") + "/"
-        try:
-            yield
-        finally:
-            self._prefix = outer
 
     def __enter__(self) -> "EventStorage":
         _storages.append(self)
@@ -283,7 +255,6 @@ class CommonMetricPrinter(EventWriter):
         self.logger = logging.getLogger(__name__)
         self._max_iter = max_iter
         self._window_size = window_size
-        self._last_write: tuple[int, float] | None = None
 
     def write(self) -> None:
         """Log the line of the current iteration, unless the run is over."""
@@ -313,17 +284,9 @@ class CommonMetricPrinter(EventWriter):
         self.logger.info(" " + "  ".join(parts))
 
     def _time_left(self, storage: EventStorage) -> list[str]:
-        if self._max_iter is None:
+        if self._max_iter is None or "time" not in storage.histories():
             return []
         left = self._max_iter - storage.iter - 1
-        if "time" in storage.histories():
-            seconds = storage.history("time").median(1000) * left
-            storage.put_scalar("eta_seconds", seconds, smoothing_hint=False)
-            return [f"eta: {timedelta(seconds=int(seconds))}"]
-        # Nobody times the iterations: take the time since the last line.
-        last, now = self._last_write, time.perf_counter()
-        self._last_write = (storage.iter, now)
-        if last is None or last[0] == storage.iter:
-            return []
-        seconds = (now - last[1]) / (storage.iter - last[0]) * left
+        seconds = storage.history("time").median(1000) * left
+        storage.put_scalar("eta_seconds", seconds, smoothing_hint=False)
         return [f"eta: {timedelta(seconds=int(seconds))}"]
