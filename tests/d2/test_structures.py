@@ -115,6 +115,7 @@ def test_instances() -> None:
         _ = instances.gt_boxes
     with pytest.raises(AssertionError):
         instances.pred_classes = torch.zeros(2)
+    del instances.get_fields()["names"]
     kept = instances[instances.scores > 0.5]
     assert kept.pred_boxes.area().tolist() == [1, 9]
     assert instances[1].scores.tolist() == pytest.approx([0.2])

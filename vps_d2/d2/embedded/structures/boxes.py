@@ -37,9 +37,6 @@ class BoxMode(IntEnum):
 
         Returns:
             The same type as ``box``.
-
-        Raises:
-            ValueError: if a single box has not four numbers.
         """
         from_mode, to_mode = BoxMode(from_mode), BoxMode(to_mode)
         if from_mode == to_mode:
