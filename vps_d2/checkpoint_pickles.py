@@ -178,11 +178,16 @@ def _make_stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
             raise _ForeignError(f"text as {encoding!r}")
         return text.encode("latin1")
 
+    def no_bytes() -> bytes:
+        return b""
+
     stand_ins: dict[tuple[str, str], Callable[..., Any]] = {
         ("numpy", "ndarray"): array,
         ("numpy", "dtype"): dtype,
         ("collections", "OrderedDict"): OrderedDict,
-        ("_codecs", "encode"): encode,  # bytes in the protocols of Python 2
+        # Bytes, and no bytes, in the protocols of Python 2.
+        ("_codecs", "encode"): encode,
+        ("__builtin__", "bytes"): no_bytes,
     }
     for core in ("numpy.core", "numpy._core"):  # before NumPy 2, and since
         stand_ins[f"{core}.multiarray", "_reconstruct"] = reconstruct
