@@ -258,3 +258,15 @@ def test_broken_detectron2_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(UserError, match=r"omegaconf.*VPS_D2_ENGINE=embedded"):
         _choose_engine("")
+
+
+def test_the_embedded_engine_imports_torchvision_when_boxes_are_cut_alone() -> None:
+    # It takes a second, which commands without Mask R-CNN need not wait for.
+    code = (
+        "import sys\n"
+        "from vps_d2.d2 import data, engine, evaluation, modeling, structures\n"
+        "from vps_d2.d2.modeling import poolers\n"
+        "raise SystemExit('torchvision' in sys.modules or 'torch._dynamo' in sys.modules)"
+    )
+    environment = {**os.environ, "VPS_D2_ENGINE": "embedded"}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, check=True)

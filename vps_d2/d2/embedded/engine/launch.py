@@ -1,5 +1,6 @@
 """Start of the processes of a distributed run."""
 
+import importlib
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -69,6 +70,9 @@ def _run_process(
     args: tuple[Any, ...],
     timeout: timedelta,
 ) -> None:
+    # Its functions take the group that there is when they are imported as the default of an argument.
+    # Imported later, by a distributed model, they would keep the group alive; see comm.destroy.
+    importlib.import_module("torch.distributed.nn")
     has_gpu = torch.cuda.is_available()
     if has_gpu and processes_per_machine > torch.cuda.device_count():
         raise ValueError(

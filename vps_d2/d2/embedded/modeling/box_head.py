@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from fvcore.nn import weight_init
 from torch import nn
-from torchvision.ops import batched_nms
 
 from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.modeling.box_regression import BoxCoder
 from vps_d2.d2.embedded.modeling.layers import Conv2d
+from vps_d2.d2.embedded.ops import batched_nms
 from vps_d2.d2.embedded.structures import Boxes, Instances
 from vps_d2.d2.embedded.utils.events import get_event_storage
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
-from torchvision.ops import misc
 
 from vps_d2.d2.embedded.errors import user_error
 
@@ -37,15 +36,35 @@ def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
     return choices[name]
 
 
-class FrozenBatchNorm2d(misc.FrozenBatchNorm2d):
+class FrozenBatchNorm2d(nn.Module):
     """Batch normalization whose statistics and weights are buffers, never trained.
 
-    torchvision's, but it keeps the input's dtype, and starts as the identity to the last bit.
+    It keeps the input's dtype, and starts as the identity to the last bit.
+
+    Args:
+        num_features: channels of the input.
     """
 
+    weight: torch.Tensor
+    bias: torch.Tensor
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    eps = 1e-5
+
     def __init__(self, num_features: int) -> None:
-        super().__init__(num_features)
-        self.running_var -= self.eps
+        super().__init__()
+        self.register_buffer("weight", torch.ones(num_features))
+        self.register_buffer("bias", torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features) - self.eps)
+        self.register_load_state_dict_pre_hook(self._forget_the_count)
+
+    @staticmethod
+    def _forget_the_count(
+        module: nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *_: object
+    ) -> None:
+        # Weights of a batch normalization that was trained count its batches.
+        state_dict.pop(f"{prefix}num_batches_tracked", None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize (N, C, H, W)."""

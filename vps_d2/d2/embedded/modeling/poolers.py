@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torchvision.ops import roi_align
 
 from vps_d2.d2.embedded.modeling.layers import choose
+from vps_d2.d2.embedded.ops import roi_align
 from vps_d2.d2.embedded.structures import Boxes
 
 __all__ = ["ROIPooler"]
@@ -73,7 +73,6 @@ class ROIPooler(nn.Module):
                 self.output_size,
                 spatial_scale=1 / stride,
                 sampling_ratio=self.sampling_ratio,
-                aligned=True,
             )
             pooled = pooled.index_put((chosen,), cut.to(pooled.dtype))
         return pooled

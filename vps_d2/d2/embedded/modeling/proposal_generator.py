@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.ops import batched_nms
 
 from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.modeling.box_regression import BoxCoder
 from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, choose
 from vps_d2.d2.embedded.modeling.matcher import match, subsample
+from vps_d2.d2.embedded.ops import batched_nms
 from vps_d2.d2.embedded.structures import Boxes, ImageList, Instances, pairwise_iou
 from vps_d2.d2.embedded.utils.events import get_event_storage
 

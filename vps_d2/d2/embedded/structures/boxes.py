@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou
 
 __all__ = ["BoxMode", "Boxes", "pairwise_iou"]
 
@@ -138,5 +137,9 @@ def pairwise_iou(boxes1: Boxes, boxes2: Boxes) -> torch.Tensor:
     Returns:
         float32 (N, M), 0 where a box is empty.
     """
+    low = torch.maximum(boxes1.tensor[:, None, :2], boxes2.tensor[:, :2])
+    high = torch.minimum(boxes1.tensor[:, None, 2:], boxes2.tensor[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)
+    union = boxes1.area()[:, None] + boxes2.area() - shared
     # Two boxes without area have no union: 0 / 0.
-    return box_iou(boxes1.tensor, boxes2.tensor).nan_to_num(nan=0.0)
+    return (shared / union).nan_to_num(nan=0.0)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import roi_align
 
+from vps_d2.d2.embedded.ops import roi_align
 from vps_d2.d2.embedded.structures.boxes import Index
 
 __all__ = ["BitMasks"]
@@ -53,7 +53,7 @@ class BitMasks:
         regions = torch.cat([index, boxes.to(index)], dim=1)
         masks = self.tensor[:, None].float()
         # sampling_ratio 0: as many samples in a bin as it has pixels.
-        sampled = roi_align(masks, regions, mask_size, sampling_ratio=0, aligned=True)
+        sampled = roi_align(masks, regions, mask_size, sampling_ratio=0)
         return sampled[:, 0] >= 0.5
 
     def __getitem__(self, item: Index) -> "BitMasks":
