@@ -1,12 +1,16 @@
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.helpers import ROOT
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode, configurable, get_cfg
+from vps_d2.d2.embedded.defaults import DEFAULTS
+from vps_d2.d2.embedded.engine.defaults import _IDLE_KEYS
 from vps_d2.io.errors import UserError
 
 
@@ -41,6 +45,22 @@ def test_embedded_defaults_are_those_of_detectron2(twins: Any) -> None:
     for key, value in ours.items():
         assert key in theirs
         assert value == theirs[key] and type(value) is type(theirs[key]), key
+
+
+def test_embedded_engine_knows_no_key_that_nobody_reads() -> None:
+    """But for those of Detectron2's own mappers and samplers, which ``default_setup`` warns of."""
+    harmless = {"DATALOADER.ASPECT_RATIO_GROUPING", "DATALOADER.FILTER_EMPTY_ANNOTATIONS"}
+    package = ROOT / "vps_d2"
+    read = {
+        node.attr
+        for path in package.rglob("*.py")
+        if path != package / "d2" / "embedded" / "defaults.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    keys = set(_leaves(DEFAULTS))
+    unread = {key for key in keys if key.rpartition(".")[2] not in read}
+    assert len(keys) > 100 and unread == set(_IDLE_KEYS) | harmless
 
 
 def test_project_keys_are_the_same_on_both_engines() -> None:

@@ -311,7 +311,7 @@ def test_setup_leaves_config_and_log_and_seeds(tmp_path: Path) -> None:
 @pytest.mark.skipif(ENGINE != "embedded", reason="Detectron2 has the mappers that read these keys")
 def test_setup_warns_of_keys_that_nothing_reads(tmp_path: Path) -> None:
     def warnings_of(name: str, *opts: object) -> list[str]:
-        cfg = make_config(tmp_path / name, *opts)
+        cfg = make_config(tmp_path / name, "INPUT.FORMAT", "RGB", *opts)
         default_setup(cfg, SimpleNamespace(config_file="", eval_only=False))
         log = (tmp_path / name / "log.txt").read_text().splitlines()
         return [line for line in log if "has no effect" in line]
@@ -321,6 +321,8 @@ def test_setup_warns_of_keys_that_nothing_reads(tmp_path: Path) -> None:
     assert not warnings_of("shipped", *shipped)
     (line,) = warnings_of("resized", "INPUT.MIN_SIZE_TRAIN", (640,), *shipped)
     assert "INPUT.MIN_SIZE_TRAIN is (640,)" in line
+    (line,) = warnings_of("bgr", "INPUT.FORMAT", "BGR")
+    assert "INPUT.FORMAT is 'BGR'" in line
     (line,) = warnings_of("sampled", "DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler")
     assert "RepeatFactorTrainingSampler" in line
 

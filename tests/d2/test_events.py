@@ -27,7 +27,7 @@ def test_scalars_keep_their_history() -> None:
     for value in (3.0, 1.0, 2.0):
         storage.put_scalar("loss", torch.tensor(value))
         storage.put_scalars(lr=value, smoothing_hint=False)
-        storage.iter += 1
+        storage.step()
     assert storage.iter == 13
     assert storage.latest() == {"loss": (2.0, 12), "lr": (2.0, 12)}
     assert storage.history("loss").values() == [(3.0, 10), (1.0, 11), (2.0, 12)]
@@ -58,7 +58,7 @@ def test_json_has_a_line_for_each_iteration_and_is_added_to(tmp_path: Path) -> N
         with EventStorage(start) as storage:
             for value in (1.0, 2.0):
                 storage.put_scalars(loss=value, smoothing_hint=False)
-                storage.iter += 1
+                storage.step()
             storage.put_scalar("score", 9, cur_iter=start)
             writer.write()
             writer.write()
@@ -79,7 +79,7 @@ def test_tensorboard_shows_scalars_and_pictures(tmp_path: Path) -> None:
         storage.put_scalar("loss", 0.5)
         storage.put_image("mask", torch.full((3, 4, 6), 255, dtype=torch.uint8))
         writer.write()
-        storage.iter += 1
+        storage.step()
         storage.put_scalar("loss", 1.5)
         writer.write()
     writer.close()

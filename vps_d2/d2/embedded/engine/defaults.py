@@ -4,11 +4,12 @@ import argparse
 import logging
 import os
 import platform
+from operator import attrgetter
 
 import numpy as np
 import torch
 
-from vps_d2.d2.embedded.config import CfgNode, get_cfg
+from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.utils import comm
 from vps_d2.d2.embedded.utils.env import seed_all_rng
 from vps_d2.d2.embedded.utils.events import (
@@ -23,17 +24,16 @@ from vps_d2.d2.embedded.utils.logger import setup_logger
 __all__ = ["default_argument_parser", "default_setup", "default_writers"]
 
 # Keys of Detectron2's own mappers and samplers. They may stand in a file that serves both engines;
-# beside each the value, other than the default, that asks for what happens anyway.
+# beside each its values that ask for nothing: the default, and what the project does anyway.
 _IDLE_KEYS = {
-    "INPUT.MASK_FORMAT": "bitmask",
-    "INPUT.MIN_SIZE_TRAIN": (0,),
-    "INPUT.MIN_SIZE_TRAIN_SAMPLING": "choice",
-    "INPUT.MAX_SIZE_TRAIN": 1333,
-    "INPUT.MIN_SIZE_TEST": 0,
-    "INPUT.MAX_SIZE_TEST": 1333,
-    "DATALOADER.ASPECT_RATIO_GROUPING": False,
-    "DATALOADER.SAMPLER_TRAIN": "TrainingSampler",
-    "DATALOADER.FILTER_EMPTY_ANNOTATIONS": False,
+    "INPUT.FORMAT": ("RGB",),
+    "INPUT.MASK_FORMAT": ("polygon", "bitmask"),
+    "INPUT.MIN_SIZE_TRAIN": ((800,), (0,)),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice",),
+    "INPUT.MAX_SIZE_TRAIN": (1333,),
+    "INPUT.MIN_SIZE_TEST": (800, 0),
+    "INPUT.MAX_SIZE_TEST": (1333,),
+    "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler",),
 }
 
 
@@ -96,11 +96,9 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
 
 
 def _warn_of_idle_keys(cfg: CfgNode, logger: logging.Logger) -> None:
-    defaults = get_cfg()
-    for key, harmless in _IDLE_KEYS.items():
-        section, name = key.split(".")
-        value = cfg[section][name]
-        if value not in (defaults[section][name], harmless):
+    for key, idle_values in _IDLE_KEYS.items():
+        value = attrgetter(key)(cfg)
+        if value not in idle_values:
             logger.warning(
                 "%s is %r, which has no effect unless a mapper reads it: the embedded engine has "
                 "none of Detectron2's own mappers and samplers.",

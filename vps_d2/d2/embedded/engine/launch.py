@@ -70,8 +70,8 @@ def _run_process(
     args: tuple[Any, ...],
     timeout: timedelta,
 ) -> None:
-    # Its functions take the group that there is when they are imported as the default of an argument.
-    # Imported later, by a distributed model, they would keep the group alive; see comm.destroy.
+    # Imported later, by a distributed model, its functions would have the group as the default of
+    # an argument, and keep it alive; see comm.destroy.
     importlib.import_module("torch.distributed.nn")
     has_gpu = torch.cuda.is_available()
     if has_gpu and processes_per_machine > torch.cuda.device_count():

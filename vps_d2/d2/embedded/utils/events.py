@@ -63,6 +63,10 @@ class EventStorage:
     def iter(self, value: int) -> None:
         self._iter = int(value)
 
+    def step(self) -> None:
+        """Go on to the next iteration; a trainer sets ``iter`` instead."""
+        self._iter += 1
+
     def put_scalar(
         self, name: str, value: Any, smoothing_hint: bool = True, cur_iter: int | None = None
     ) -> None:
