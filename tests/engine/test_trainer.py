@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import vps_d2.evaluation  # noqa: F401  registers the evaluators
 from tests.d2.engine import engine_module
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2 import ENGINE

@@ -2,6 +2,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -34,12 +35,25 @@ def test_file_that_would_run_code_is_refused(new_format: bool, tmp_path: Path) -
     assert not caught.exists()
 
 
-def test_pickle_is_refused(tmp_path: Path) -> None:
+def test_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     path, caught = tmp_path / "evil.pkl", tmp_path / "caught"
     path.write_bytes(pickle.dumps(Trap(caught)))
-    with pytest.raises(UserError, match=r"evil\.pkl is a plain pickle"):
+    with pytest.raises(UserError, match=r"evil\.pkl"):
         SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
     assert not caught.exists()
+
+
+@pytest.mark.parametrize("prefix", ["", "0."])
+def test_the_model_zoo_is_read(prefix: str, tmp_path: Path) -> None:
+    net, path = nn.Sequential(nn.Linear(2, 3)), tmp_path / "zoo.pkl"
+    arrays = {
+        f"{prefix}{name}": np.full(value.shape, 7, np.float32)
+        for name, value in net[0].state_dict().items()
+    }
+    zoo = {"model": arrays, "__author__": "somebody", "matching_heuristics": not prefix}
+    path.write_bytes(pickle.dumps(zoo))
+    SafeCheckpointer(net, strict=True).load(str(path))
+    assert (net[0].weight == 7).all() and (net[0].bias == 7).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])

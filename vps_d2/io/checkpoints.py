@@ -11,6 +11,7 @@ import torch
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
+from vps_d2.io.pickles import read_pickle
 
 # What PyTorch's message says of a pickle that names a function or class.
 _FOREIGN_GLOBAL = re.compile(
@@ -31,17 +32,14 @@ def read_checkpoint(path: str) -> Any:
     """Read a checkpoint into host memory, with ``torch.load(weights_only=True)``.
 
     Args:
-        path: of a file that ``torch.save`` wrote.
+        path: of a file that ``torch.save`` wrote, or a ``.pkl`` of NumPy arrays, as Detectron2's
+            model zoo has.
 
     Raises:
-        UserError: if the file is missing, is damaged, or would run code when read: a ``.pkl``, or
-            one whose pickle calls functions.
+        UserError: if the file is missing, is damaged, or would run code when read.
     """
     if path.endswith(".pkl"):
-        raise UserError(
-            f"checkpoint {path} is a plain pickle, which can run code when it is read; "
-            "convert it to a .pth file of tensors where you trust it."
-        )
+        return read_pickle(path)
     if not os.path.isfile(path):
         raise UserError(
             f"checkpoint {path} is not there; check MODEL.WEIGHTS, or last_checkpoint in the "

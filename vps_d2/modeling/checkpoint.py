@@ -10,6 +10,7 @@ from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.io.checkpoints import local_path, read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
+from vps_d2.io.pickles import read_pickle
 
 _SHOWN = 3
 """Weights that an error names before it counts the rest."""
@@ -93,8 +94,10 @@ class SafeCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         # Detectron2 would unpickle these two before it asks _torch_load.
-        if filename.endswith((".pkl", ".pyth")):
+        if filename.endswith(".pyth"):
             return {"model": self._torch_load(filename)}
+        if filename.endswith(".pkl"):
+            return _read_model_zoo(filename)
         return super()._load_file(filename)
 
     def _torch_load(self, f: str) -> dict[str, Any]:
@@ -111,6 +114,18 @@ class SafeCheckpointer(DetectionCheckpointer):
         if self.strict:
             _check_complete(self._path, incompatible)
         return incompatible
+
+
+def _read_model_zoo(path: str) -> dict[str, Any]:
+    """Read a ``.pkl`` of Detectron2's model zoo, or of Caffe2, whose names are to be matched."""
+    content = read_pickle(path)
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"checkpoint {path} holds no weights; it needs arrays by their names.")
+    if "model" in content and "__author__" in content:
+        return content
+    weights = content.get("blobs", content)
+    kept = {name: value for name, value in weights.items() if not name.endswith("_momentum")}
+    return {"model": kept, "__author__": "Caffe2", "matching_heuristics": True}
 
 
 def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Tensor]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vps_d2.checkpoint_pickles import read_pickle
 from vps_d2.io.errors import UserError
+from vps_d2.io.pickles import read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
