@@ -1,11 +1,11 @@
 """Networks, and the architectures that feed and register them."""
 
+import vps_d2.data.datasets  # noqa: F401  (registers the data sets whose classes models take)
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.frames.reconstructor import ConvLSTMReconstructor, ReconstructorNetwork
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
 from vps_d2.modeling.frames.video_predictor import ConvLSTM, SimVP, VideoPredictor
-from vps_d2.modeling.masks.mask_network import MaskSimVPNetwork
 from vps_d2.modeling.masks.mask_simvp import MaskSimVP
 from vps_d2.modeling.object_dynamics import ObjectDynamics, ObjectDynamicsNetwork
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
@@ -17,7 +17,6 @@ __all__ = [
     "ConvLSTMNetwork",
     "ConvLSTMReconstructor",
     "MaskSimVP",
-    "MaskSimVPNetwork",
     "ObjectDynamics",
     "ObjectDynamicsNetwork",
     "ReconstructorNetwork",

@@ -11,7 +11,7 @@ from vps_d2.d2.modeling import build_model
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.vps import TAXONOMY
 from vps_d2.io.errors import UserError
-from vps_d2.modeling import MaskSimVP, MaskSimVPNetwork
+from vps_d2.modeling import MaskSimVP, SimVPNetwork
 
 HEIGHT, WIDTH = 16, 24
 CONFIGS = sorted((ROOT / "configs" / "mask_simvp").glob("*.yaml"))
@@ -31,8 +31,8 @@ def small(all_targets: bool = False, **arguments) -> MaskSimVP:
     num_slots, embedding = arguments.get("num_slots", 3), arguments.get("embedding", 0)
     in_channels, out_channels = MaskSimVP.num_planes(TAXONOMY.groups, num_slots, embedding)
     rollout = arguments.get("rollout_steps", 0)
-    network = MaskSimVPNetwork(
-        in_channels=in_channels,
+    network = SimVPNetwork(
+        channels=in_channels,
         out_channels=out_channels,
         num_input_frames=3,
         num_output_frames=11 if all_targets and not rollout else 1,
@@ -41,6 +41,7 @@ def small(all_targets: bool = False, **arguments) -> MaskSimVP:
         num_spatial_layers=2,
         num_temporal_layers=2,
         patch_size=2,
+        skip_last=True,
         channels_last=True,
     )
     defaults = {"num_slots": num_slots, "embedding": embedding, "all_targets": all_targets}
@@ -198,15 +199,20 @@ def test_a_rollout_learns_the_last_mask_or_all() -> None:
         assert torch.equal(*losses) != all_targets
 
 
-@pytest.mark.parametrize("rollout_steps", [0, 11])
+@pytest.mark.parametrize("rollout_steps", [0, 3])
 def test_learns_a_moving_square(rollout_steps: int) -> None:
-    model = small(
-        num_slots=2, rollout_steps=rollout_steps, jaccard_weight=1.0, sampling_iters=30
-    ).train()
+    arguments = {"rollout_steps": rollout_steps, "sampling_iters": 30}
+    model = small(num_slots=2, jaccard_weight=1.0, **arguments).train()
+    count = rollout_steps or 11
+
+    def clip(number: int, row: int) -> dict:
+        whole = video((number, row, 1))
+        return {key: value if key == "masks" else value[:count] for key, value in whole.items()}
+
     steps = 60
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    clips = [video((number, row, 1)) for number, row in ((3, 2), (8, 6), (11, 9), (16, 0))]
+    clips = [clip(number, row) for number, row in ((3, 2), (8, 6), (11, 9), (16, 0))]
     with EventStorage(0) as storage:
         for _ in range(steps):
             loss = sum(model(clips).values())
@@ -215,11 +221,11 @@ def test_learns_a_moving_square(rollout_steps: int) -> None:
             optimizer.step()
             scheduler.step()
             storage.step()
-    outputs = model.eval()([video((5, 6, 1)), video((14, 2, 1))])
+    outputs = model.eval()([clip(5, 6), clip(14, 2)])
     for output, number, row in zip(outputs, (5, 14), (6, 2), strict=True):
         found = output["sem_seg"].argmax(0) == number
-        truth = video((number, row, 1))["target_masks"][-1] == number
-        assert (found & truth).sum() / (found | truth).sum() > 0.4  # a copy: 0
+        truth = clip(number, row)["target_masks"][-1] == number
+        assert (found & truth).sum() / (found | truth).sum() > 0.4  # a copy: 0.14 at most
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])

@@ -1,7 +1,7 @@
 """SimVP: video prediction with convolutions alone (arXiv 2206.05099).
 
-Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``C`` channels of a frame,
-``H`` rows, ``W`` columns. Frames are float, of any range.
+Shapes: ``N`` videos, ``T_in`` input and ``T_out`` predicted frames, ``C_in`` and ``C_out`` channels
+of a frame, ``H`` rows, ``W`` columns. Frames are float, of any range.
 """
 
 from collections.abc import Mapping
@@ -50,13 +50,16 @@ class ConvBlock(nn.Sequential):
 class SimVPNetwork(nn.Module):
     """Encoder of single frames, translator over time, decoder with a skip from the encoder.
 
-    With ``T_in == T_out``, ``patch_size`` 1 and ``residual`` off it is the published network. Where
-    the numbers of frames differ, a learned mix over time brings the skip from one to the other.
+    With ``T_in == T_out``, ``C_in == C_out``, ``patch_size`` 1 and ``residual`` off it is the
+    published network. Where the numbers of frames differ, the skips of the predicted frames are
+    learned: mixed from those of all input frames, or made of the last one alone, as what moves has
+    left where it was in the frames before.
 
     Args:
         num_input_frames: ``T_in``.
         num_output_frames: ``T_out``.
-        channels: ``C``.
+        channels: ``C_in``.
+        out_channels: ``C_out``; None for as many as in.
         hidden_spatial: channels of encoder and decoder (``hid_S``).
         hidden_temporal: channels of the translator (``hid_T``).
         num_spatial_layers: layers of encoder and of decoder (``N_S``); every second one changes
@@ -67,6 +70,7 @@ class SimVPNetwork(nn.Module):
         patch_size: side of the squares of pixels that become channels before the encoder.
         residual: predict the change against the last input frame. Most pixels of a video keep
             still, and that need not be learned.
+        skip_last: where ``T_in`` and ``T_out`` differ, make the skips of the last input frame.
         channels_last: keep the channels innermost in memory; faster in bfloat16.
     """
 
@@ -76,6 +80,7 @@ class SimVPNetwork(nn.Module):
         num_input_frames: int,
         num_output_frames: int,
         channels: int = 3,
+        out_channels: int | None = None,
         hidden_spatial: int = 64,
         hidden_temporal: int = 512,
         num_spatial_layers: int = 4,
@@ -84,6 +89,7 @@ class SimVPNetwork(nn.Module):
         translator_options: Mapping[str, Any] | None = None,
         patch_size: int = 1,
         residual: bool = False,
+        skip_last: bool = False,
         channels_last: bool = False,
     ) -> None:
         super().__init__()
@@ -115,10 +121,15 @@ class SimVPNetwork(nn.Module):
             ConvBlock(in_channels=hidden_spatial, out_channels=hidden_spatial, upsample=change)
             for change in reversed(changes)
         )
-        self.readout = nn.Conv2d(hidden_spatial, pixels, 1)
+        self.readout = nn.Conv2d(hidden_spatial, (out_channels or channels) * patch_size**2, 1)
+        self.skip_last = skip_last
         self.skip_over_time: nn.Module = nn.Identity()
         if num_input_frames != num_output_frames:
-            self.skip_over_time = nn.Conv3d(num_input_frames, num_output_frames, 1)
+            self.skip_over_time = (
+                nn.Conv2d(hidden_spatial, num_output_frames * hidden_spatial, 1)
+                if skip_last
+                else nn.Conv3d(num_input_frames, num_output_frames, 1)
+            )
         if residual:
             # Begin as the copy of the last frame, a strong predictor where little moves.
             nn.init.zeros_(self.readout.weight)
@@ -132,38 +143,67 @@ class SimVPNetwork(nn.Module):
         """Predict the frames that follow.
 
         Args:
-            frames: ``(N, T_in, C, H, W)``; H and W need not be multiples of the stride.
+            frames: ``(N, T_in, C_in, H, W)``; H and W need not be multiples of the stride.
 
         Returns:
-            ``(N, T_out, C, H, W)``.
+            ``(N, T_out, C_out, H, W)``.
         """
-        num_videos, num_frames, channels, height, width = frames.shape
-        if num_frames != self.num_input_frames:
-            raise ValueError(f"expected {self.num_input_frames} frames, got {num_frames}")
+        if frames.shape[1] != self.num_input_frames:
+            raise ValueError(f"expected {self.num_input_frames} frames, got {frames.shape[1]}")
+        height, width = frames.shape[-2:]
+        x = self.predict(*self.encode(frames), (height, width))
+        return frames[:, -1:] + x if self.residual else x
+
+    def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode single frames.
+
+        Args:
+            frames: ``(N, T, C_in, H, W)``, any ``T``.
+
+        Returns:
+            features ``(N, T, hid_S, H / stride, W / stride)``, and those of the first layer, at the
+            resolution of the patches, for the skip; sizes are rounded up.
+        """
+        num_videos = len(frames)
         x = pad_to_multiple(frames.flatten(0, 1), self.stride)
         if self.patch_size > 1:
             x = F.pixel_unshuffle(x, self.patch_size)
-        x = x.contiguous(memory_format=self.memory_format)
-        skip = x = self.encoder[0](x)
+        skip = x = self.encoder[0](x.contiguous(memory_format=self.memory_format))
         for layer in self.encoder[1:]:
             x = layer(x)
-        x = x.reshape(num_videos, -1, *x.shape[-2:]).contiguous(memory_format=self.memory_format)
-        x = self.translator(x)
-        x = x.reshape(num_videos * self.num_output_frames, -1, *x.shape[-2:])
-        x = x.contiguous(memory_format=self.memory_format)
+        return x.unflatten(0, (num_videos, -1)), skip.unflatten(0, (num_videos, -1))
+
+    def predict(
+        self, features: torch.Tensor, skip: torch.Tensor, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Predict the frames that follow ``T_in`` encoded ones.
+
+        Args:
+            features: of :meth:`encode`.
+            skip: of :meth:`encode`; with ``skip_last``, the last frame is enough.
+            size: H and W of the frames.
+
+        Returns:
+            ``(N, T_out, C_out, H, W)``, without the residual.
+        """
+        num_videos = len(features)
+        x = self.translator(features.flatten(1, 2).contiguous(memory_format=self.memory_format))
+        if self.num_input_frames != self.num_output_frames:
+            if self.skip_last:
+                skip = skip[:, -1].contiguous(memory_format=self.memory_format)
+            skip = self.skip_over_time(skip)
+        x, skip = (
+            each.reshape(num_videos * self.num_output_frames, -1, *each.shape[-2:]).contiguous(
+                memory_format=self.memory_format
+            )
+            for each in (x, skip)
+        )
         for layer in self.decoder[:-1]:
             x = layer(x)
-        x = self.readout(self.decoder[-1](x + self._map_skip(skip, num_videos)))
+        x = self.readout(self.decoder[-1](x + skip))
         if self.patch_size > 1:
             x = F.pixel_shuffle(x, self.patch_size)
-        x = x[..., :height, :width].reshape(num_videos, -1, channels, height, width)
-        return frames[:, -1:] + x if self.residual else x
-
-    def _map_skip(self, skip: torch.Tensor, num_videos: int) -> torch.Tensor:
-        if self.num_input_frames == self.num_output_frames:
-            return skip
-        skip = self.skip_over_time(skip.reshape(num_videos, -1, *skip.shape[-3:]))
-        return skip.flatten(0, 1).contiguous(memory_format=self.memory_format)
+        return x[..., : size[0], : size[1]].unflatten(0, (num_videos, -1))
 
 
 def pad_to_multiple(frames: torch.Tensor, multiple: int) -> torch.Tensor:

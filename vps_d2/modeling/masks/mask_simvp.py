@@ -17,9 +17,9 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.utils.events import get_event_storage
 from vps_d2.data.metadata import config_taxonomy
 from vps_d2.io.errors import UserError
+from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
 from vps_d2.modeling.losses import IGNORED, mask_cross_entropy, soft_jaccard_loss
-from vps_d2.modeling.masks.mask_network import MaskSimVPNetwork
 from vps_d2.modeling.masks.slots import (
     EMPTY,
     assign_slots,
@@ -80,7 +80,7 @@ class MaskSimVP(nn.Module):
     def __init__(
         self,
         *,
-        network: MaskSimVPNetwork,
+        network: SimVPNetwork,
         groups: Sequence[int],
         num_slots: int = 8,
         embedding: int = 0,
@@ -145,8 +145,8 @@ class MaskSimVP(nn.Module):
         all_targets = keys.TARGETS == "all"
         groups = config_taxonomy(cfg).groups
         in_channels, out_channels = cls.num_planes(groups, keys.SLOTS, keys.EMBEDDING)
-        network = MaskSimVPNetwork(
-            in_channels=in_channels,
+        network = SimVPNetwork(
+            channels=in_channels,
             out_channels=out_channels,
             num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
             num_output_frames=(
@@ -159,6 +159,7 @@ class MaskSimVP(nn.Module):
             translator=keys.TRANSLATOR,
             translator_options={"mlp_ratio": keys.MLP_RATIO} if keys.TRANSLATOR == "gSTA" else {},
             patch_size=keys.PATCH_SIZE,
+            skip_last=True,
             channels_last=cfg.MODEL.CHANNELS_LAST,
         )
         return {
