@@ -66,7 +66,9 @@ def check_run(cfg: CfgNode, resume: bool) -> None:
             f"OUTPUT_DIR {cfg.OUTPUT_DIR} holds a run already; give --resume to go on with it, or "
             "another OUTPUT_DIR, or remove it."
         )
-    done = read_checkpoint(str(tag.with_name(tag.read_text().strip()))).get("iteration", -1) + 1
+    done = (
+        read_checkpoint(str(tag.with_name(tag.read_text("utf-8").strip()))).get("iteration", -1) + 1
+    )
     end = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size()).SOLVER.MAX_ITER
     if done >= end:
         raise UserError(
@@ -79,7 +81,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """Read and check the configuration of a run, write it to OUTPUT_DIR, and start its log.
 
     Args:
-        args: of ``default_argument_parser``.
+        args: of ``vps-d2 train``.
 
     Returns:
         the configuration, frozen.

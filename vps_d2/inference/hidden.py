@@ -8,7 +8,6 @@ A shard writes its masks to ``OUT/parts/`` and notes there which of its batches 
 shard that finishes last joins the parts into ``OUT/hidden_masks.npy``.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -35,6 +34,7 @@ from vps_d2.data.video import (
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_json, write_whole
+from vps_d2.io.locks import lock_file
 from vps_d2.io.pictures import write_gif
 from vps_d2.io.prefetch import prefetch
 from vps_d2.visualization.films import VideoPictures
@@ -199,14 +199,14 @@ class HiddenInference:
 
     def _read_progress(self, index: int) -> Progress | None:
         try:
-            return Progress(**json.loads(self._path("progress", index).read_text()))
+            return Progress(**json.loads(self._path("progress", index).read_text("utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def _joined_run(self) -> str:
         """Return the fingerprint of the run whose parts were joined last, "" if there is none."""
         done = self.parts / "joined"
-        return done.read_text() if done.exists() else ""
+        return done.read_text("utf-8") if done.exists() else ""
 
     def _is_joined(self) -> bool:
         results = (self.output / MASKS_FILE, self.output / VIDEOS_FILE)
@@ -294,8 +294,7 @@ class HiddenInference:
     def _join(self) -> bool:
         """Join the parts if all are complete; of shards that finish together, one does it."""
         count = self.shard[1]
-        with open(self.parts / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock_file(self.parts / "lock"):
             if self._is_joined():
                 return True
             done = [self._read_progress(index) for index in range(count)]

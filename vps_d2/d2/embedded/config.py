@@ -18,7 +18,7 @@ class CfgNode(_CfgNode):
 
     @classmethod
     def _open_cfg(cls, filename: str) -> IO[str]:
-        return PathManager.open(filename, "r")
+        return PathManager.open(filename, "r", encoding="utf-8")
 
     def merge_from_file(self, cfg_filename: str, allow_unsafe: bool = False) -> None:
         """Merge a YAML file, and the files that its ``_BASE_`` names, into this tree.

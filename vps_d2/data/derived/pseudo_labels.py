@@ -17,6 +17,7 @@ from vps_d2.data.layout import read_layout, write_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.io.errors import UserError
+from vps_d2.io.links import link_file
 from vps_d2.io.prefetch import prefetch
 from vps_d2.io.settings import check_settings
 
@@ -127,6 +128,6 @@ def _write(target: Path, source: Path, masks: np.ndarray) -> None:
             path.unlink()
     partial.mkdir(exist_ok=True)
     for index in frame_indices(source):
-        frame_path(partial, index).symlink_to(frame_path(source.resolve(), index))
+        link_file(frame_path(partial, index), frame_path(source.resolve(), index))
     np.save(partial / MASK_FILE, masks)
     partial.rename(target)
