@@ -10,6 +10,7 @@ from vps_d2.config.checks import check_values
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
+from vps_d2.io.resources import config_path
 
 # How a value of each type is written.
 _KINDS = {
@@ -30,7 +31,8 @@ def load_config(config_file: str | Path = "", opts: Sequence[str] = ()) -> CfgNo
     """Read a configuration.
 
     Args:
-        config_file: a YAML file; "" for the defaults.
+        config_file: a YAML file, or the name of a shipped one, such as
+            ``package://configs/demo.yaml``; "" for the defaults.
         opts: keys and values in turn, which override the file.
 
     Returns:
@@ -42,6 +44,7 @@ def load_config(config_file: str | Path = "", opts: Sequence[str] = ()) -> CfgNo
     """
     cfg = get_vps_cfg()
     if config_file:
+        config_file = config_path(config_file)
         if not Path(config_file).is_file():
             raise UserError(f"config file {config_file} does not exist; check --config-file.")
         try:
@@ -65,7 +68,7 @@ def _check_file(path: Path, above: Sequence[Path] = ()) -> None:
     """Check that a file is a table, and so are all that it builds on, of which it is none."""
     if path.resolve() in above:
         raise UserError(f"config file {path} builds on itself; change the _BASE_ in it.")
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         content = yaml.safe_load(file)
     if not isinstance(content, dict):
         raise UserError(f"config file {path} holds no keys; write them as KEY: VALUE in YAML.")

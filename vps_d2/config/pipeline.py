@@ -5,12 +5,12 @@ from pathlib import Path
 
 from vps_d2.config.loading import load_config, merge_opts
 from vps_d2.d2.config import CfgNode
-from vps_d2.io.checkpoints import local_path
 from vps_d2.io.errors import UserError
+from vps_d2.io.resources import config_path, local_path
 
 
 def resolve_path(path: str, folder: Path) -> str:
-    """Return where a path of a configuration points.
+    """Return where a path of weights in a configuration points.
 
     Args:
         path: ``package://name`` for the shipped weights, absolute, or relative to ``folder``; ""
@@ -27,14 +27,15 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
     """Read the configuration of a pipeline, with the paths of its models made absolute.
 
     Args:
-        config_file: a YAML file with PIPELINE keys. Relative paths in it are taken from its folder,
-            also where they stand in a file that it builds on.
+        config_file: a YAML file with PIPELINE keys, or the name of a shipped one. Relative paths in
+            it are taken from its folder, also where they stand in a file that it builds on.
         opts: keys and values that override the file; relative paths are taken from the working
             folder.
 
     Raises:
         UserError: if the file or an override is wrong, or no segmenter is named.
     """
+    config_file = config_path(config_file)
     cfg = load_config(config_file)
     folder = Path(config_file).resolve().parent
     _resolve(cfg, folder)
@@ -57,5 +58,5 @@ def model_nodes(cfg: CfgNode) -> tuple[CfgNode, CfgNode, CfgNode]:
 
 def _resolve(cfg: CfgNode, folder: Path) -> None:
     for node in model_nodes(cfg):
-        node.CONFIG_FILE = resolve_path(node.CONFIG_FILE, folder)
+        node.CONFIG_FILE = config_path(node.CONFIG_FILE, folder)
         node.WEIGHTS = resolve_path(node.WEIGHTS, folder)

@@ -29,9 +29,9 @@ from vps_d2.data.video import (
 from vps_d2.evaluation.compare import load_masks, score_masks
 from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.inference.future_masks import FutureMaskPredictor
-from vps_d2.io.checkpoints import local_path
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
+from vps_d2.io.resources import config_path, local_path
 from vps_d2.visualization.drawing import colorize_mask
 from vps_d2.visualization.pages import format_page
 
@@ -74,14 +74,14 @@ def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
     """Read every configuration of a folder.
 
     Args:
-        folder: such as ``configs/pipeline``.
+        folder: such as ``configs/pipeline``, which is the shipped one where there is no other.
         opts: keys and values that override each of them.
 
     Raises:
         UserError: if there is none, or one of them is wrong.
     """
     methods = []
-    for path in sorted(Path(folder).glob("*.yaml")):
+    for path in sorted(Path(config_path(folder)).glob("*.yaml")):
         cfg = load_pipeline_config(path, opts)
         missing = [_missing_weights(node) for node in model_nodes(cfg) if node.CONFIG_FILE]
         methods.append(Method(path.stem, cfg, [name for name in missing if name]))

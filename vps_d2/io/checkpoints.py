@@ -4,7 +4,6 @@ import os
 import pickle
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,20 +11,12 @@ import torch
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.pickles import read_pickle
+from vps_d2.io.resources import local_path
 
 # What PyTorch's message says of a pickle that names a function or class.
 _FOREIGN_GLOBAL = re.compile(
     r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
 )
-
-_SHIPPED = "package://"
-
-
-def local_path(path: str) -> str:
-    """Return the file of the shipped weights that ``package://name`` means; others stay."""
-    if not path.startswith(_SHIPPED):
-        return path
-    return str(Path(__file__).parent.parent / "weights" / path.removeprefix(_SHIPPED))
 
 
 def read_checkpoint(path: str) -> Any:

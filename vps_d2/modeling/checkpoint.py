@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.io.checkpoints import local_path, read_checkpoint
+from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.pickles import read_pickle
+from vps_d2.io.resources import local_path
 
 _SHOWN = 3
 """Weights that an error names before it counts the rest."""
