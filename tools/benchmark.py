@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time the generator, the loader, both models and the pipeline on this machine."""
+"""``vps-d2 benchmark`` as a script."""
 
 from vps_d2.cli.benchmark import main
 from vps_d2.cli.run import run_tool

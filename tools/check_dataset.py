@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""List every fault of a data set in one run."""
+"""``vps-d2 check-dataset`` as a script."""
 
 from vps_d2.cli.check_dataset import main
 from vps_d2.cli.run import run_tool

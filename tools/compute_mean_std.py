@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure mean and standard deviation of a data set's pixels, and write them as a config."""
+"""``vps-d2 compute-mean-std`` as a script."""
 
 from vps_d2.cli.compute_mean_std import main
 from vps_d2.cli.run import run_tool

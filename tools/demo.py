@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show the main job end to end: fresh videos, predicted frames, masks, scores, pictures."""
+"""``vps-d2 demo`` as a script."""
 
 from vps_d2.cli.demo import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Score predicted masks by the Jaccard index, and predicted frames by MSE, PSNR and SSIM."""
+"""``vps-d2 evaluate`` as a script."""
 
 from vps_d2.cli.evaluate import main
 from vps_d2.cli.run import run_tool

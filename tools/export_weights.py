@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the weights of checkpoints alone, in half precision, to share or ship them."""
+"""``vps-d2 export-weights`` as a script."""
 
 from vps_d2.cli.export_weights import main
 from vps_d2.cli.run import run_tool

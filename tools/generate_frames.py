@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a trained predictor's own frames of labeled videos, with the true masks."""
+"""``vps-d2 generate`` as a script."""
 
 from vps_d2.cli.generate import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Predict frames 12-22 and the mask of frame 22 of every video in a folder."""
+"""``vps-d2 predict`` as a script."""
 
 from vps_d2.cli.predict import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Segment videos that have no masks, so that models can learn from them (pseudo labels)."""
+"""``vps-d2 label`` as a script."""
 
 from vps_d2.cli.label import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare every configured method on the same videos: Markdown table, JSON, and one HTML page."""
+"""``vps-d2 leaderboard`` as a script."""
 
 from vps_d2.cli.leaderboard import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a data set of videos like the real ones: frames, exact masks, and the objects' motion."""
+"""``vps-d2 make-synthetic`` as a script."""
 
 from vps_d2.cli.make_synthetic import main
 from vps_d2.cli.run import run_tool

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make motion without pictures, in the form that ObjectDynamics learns from."""
+"""``vps-d2 make-tracks`` as a script."""
 
 from vps_d2.cli.make_tracks import main
 from vps_d2.cli.run import run_tool

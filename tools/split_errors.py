@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tell why the mask of frame 22 is wrong: segmentation, motion, drawing, or objects never seen."""
+"""``vps-d2 split-errors`` as a script."""
 
 from vps_d2.cli.run import run_tool
 from vps_d2.cli.split_errors import main

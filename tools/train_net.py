@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train or evaluate any architecture of the project."""
+"""``vps-d2 train`` as a script."""
 
 from vps_d2.cli.run import run_tool
 from vps_d2.cli.train import main

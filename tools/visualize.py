@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show videos, their masks and what the pipeline predicts, as GIF, MP4 and a contact sheet."""
+"""``vps-d2 visualize`` as a script."""
 
 from vps_d2.cli.run import run_tool
 from vps_d2.cli.visualize import main

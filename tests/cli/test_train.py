@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, load_tool
+from vps_d2.cli.train import parse_args
 from vps_d2.data.datasets import register_frames, register_tracks, register_videos
 from vps_d2.data.synthetic import make_tracks
 from vps_d2.io.errors import UserError
@@ -89,6 +90,30 @@ def test_errors_of_a_run_leave_no_traceback(options: str, words: str, tmp_path: 
     log = (tmp_path / "log.txt").read_text()
     assert f"Exception during training: {words}" in log
     assert "Traceback" not in log
+
+
+def test_the_command_line() -> None:
+    args = vars(parse_args([]))
+    assert args.pop("dist_url").startswith("tcp://127.0.0.1:")
+    assert args == {
+        **{"config_file": "", "resume": False, "eval_only": False, "opts": []},
+        **{"num_gpus": 1, "num_machines": 1, "machine_rank": 0},
+    }
+    args = vars(
+        parse_args(
+            ["--config-file", "a", "OUTPUT_DIR", "x", "--num-gpus", "2", "SOLVER.BASE_LR", "-1"]
+        )
+    )
+    assert (args["config_file"], args["num_gpus"]) == ("a", 2)
+    assert args["opts"] == ["OUTPUT_DIR", "x", "SOLVER.BASE_LR", "-1"]
+
+
+def test_the_options_are_those_of_detectron2() -> None:
+    defaults = pytest.importorskip("detectron2.engine.defaults", reason="needs Detectron2")
+    pairs = "SOLVER.BASE_LR -1 SEED 3"
+    for words in ("", f"--config-file a --resume --num-gpus 2 --machine-rank 1 {pairs}"):
+        theirs = defaults.default_argument_parser().parse_args(words.split())
+        assert vars(parse_args(words.split())) == vars(theirs)
 
 
 def test_nothing_is_said_at_the_start() -> None:

@@ -61,7 +61,8 @@ def test_other_mask_predictors_are_refused(tmp_path, tiny_videos):
 
 def test_a_folder_as_output_stops_before_the_work(config, tiny_videos, tmp_path, monkeypatch):
     tool = load_tool("split_errors")
-    monkeypatch.setattr(tool, "split_errors", lambda *_: pytest.fail("it ran"))
+    ran = "vps_d2.evaluation.error_split.split_errors"
+    monkeypatch.setattr(ran, lambda *_: pytest.fail("it ran"))
     arguments = ["--config-file", str(config), "--data", str(tiny_videos / "val")]
     with pytest.raises(UserError, match="is a folder"):
         tool.main([*arguments, "--json", str(tmp_path)])

@@ -108,7 +108,8 @@ def test_a_folder_without_methods_is_a_sentence(tmp_path):
 
 def test_a_file_as_output_stops_before_the_work(tiny_videos, configs, tmp_path, monkeypatch):
     tool = load_tool("leaderboard")
-    monkeypatch.setattr(tool, "run_methods", lambda *_: pytest.fail("it ran"))
+    ran = "vps_d2.evaluation.leaderboard.run_methods"
+    monkeypatch.setattr(ran, lambda *_: pytest.fail("it ran"))
     (tmp_path / "file").touch()
     arguments = ["--data", str(tiny_videos), "--configs", str(configs)]
     with pytest.raises(UserError, match="file cannot be made"):

@@ -1,6 +1,60 @@
-"""Types of command-line arguments that several tools share."""
+"""The parser of every command, and types of arguments that several commands share."""
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that keeps the lines of its description and examples.
+
+    Options and the KEY VALUE pairs of a configuration may be mixed in any order.
+
+    Args:
+        prog: how the command was called; None for the name of the script that runs.
+        description: what the command does.
+        epilog: examples.
+    """
+
+    def __init__(self, prog: str | None, description: str | None, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._takes_overrides = False
+
+    def add_overrides(self, words: str = "override the config") -> None:
+        """Take KEY VALUE pairs, which become the list ``opts``.
+
+        Args:
+            words: what they do.
+        """
+        self.add_argument("opts", nargs="*", metavar="KEY VALUE", help=words)
+        self._takes_overrides = True
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """Parse a command line; one that is wrong ends the program, as argparse does it.
+
+        Args:
+            args: words of the command line; None for those of the program.
+            namespace: to be filled in; None for a new one.
+        """
+        if not self._takes_overrides:
+            return super().parse_args(args, namespace)
+        parsed, rest = self.parse_known_args(args, namespace)
+        # The first pair and those that follow it at once are in opts, the others in the rest, in
+        # their order. So is a value such as -1e-3, which argparse takes for an unknown option.
+        parsed.opts += rest
+        keys = parsed.opts[::2]
+        unknown = [word for word in parsed.opts if word.startswith("--")]
+        unknown = unknown or [key for key in keys if key.startswith("-")]
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
 
 
 def parse_count(text: str) -> int:

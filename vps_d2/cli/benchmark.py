@@ -1,4 +1,4 @@
-"""Time the generator, the loader, both models and the pipeline on this machine."""
+"""Time the generator, the loader, the models and the pipeline on this machine."""
 
 import argparse
 import subprocess
@@ -6,53 +6,38 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from vps_d2.evaluation.benchmark import Benchmark, Figure, format_table, generator_figure, to_report
+from vps_d2.cli.arguments import CommandParser, parse_positive
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output, write_json
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+if TYPE_CHECKING:
+    from vps_d2.evaluation.benchmark import Figure
+
+EPILOG = "example: vps-d2 benchmark --quick --json output/benchmark.json"
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
+CONFIGS = {
+    "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
+    "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
+    "mask-predictor": "configs/object_dynamics/object_dynamics.yaml",
+}
 
 
-def parse_device(text: str) -> str:
-    """Read the name of a device that PyTorch has here."""
-    try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise argparse.ArgumentTypeError(f"PyTorch has no {text} here; use cpu") from error
-    return text
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python tools/benchmark.py --quick --json output/benchmark.json",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    configs = ROOT / "configs"
-    predictor = configs / "simvp" / "simvp_gsta_11to11.yaml"
-    segmenter = configs / "mask_rcnn" / "mask_rcnn_R50w32_FPN_frames.yaml"
-    mask_predictor = configs / "object_dynamics" / "object_dynamics.yaml"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    add("--data", type=Path, help="folder of labeled videos; without it some are made")
+    add("--data", type=Path, help="folder of labeled videos (default: some are made)")
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
-    add("--predictor", type=Path, default=predictor, help="config file")
-    add("--segmenter", type=Path, default=segmenter, help="config file")
-    add("--mask-predictor", type=Path, default=mask_predictor, help="config file")
-    add("--device", type=parse_device, default=device, help="of the models")
-    add("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    add("--batch-size", type=int, default=4, help="videos or frames in a batch")
+    for name, config in CONFIGS.items():
+        add(f"--{name}", default=config, help="config file (default: %(default)s)")
+    add("--device", help="of the models (default: cuda where PyTorch has it, else cpu)")
+    add("--threads", type=parse_positive, help="of PyTorch (default: one on each core)")
+    add("--batch-size", type=parse_positive, default=4, help="videos or frames (default: 4)")
     add("--quick", action="store_true", help="repeat once instead of five times")
     add("--json", type=Path, default=Path("output/benchmark.json"), help="where figures go")
-    args = parser.parse_args(argv)
-    if args.threads < 1 or args.batch_size < 1:
-        parser.error("--threads and --batch-size must be positive")
-    return args
+    return parser.parse_args(argv)
 
 
 def generate(folder: Path, count: int) -> None:
@@ -62,30 +47,57 @@ def generate(folder: Path, count: int) -> None:
         UserError: if the generator fails.
     """
     splits = ["--train", str(count), "--val", "0", "--unlabeled", "0", "--hidden", "0"]
-    command = [sys.executable, str(ROOT / "tools" / "make_synthetic.py"), "--out", str(folder)]
+    command = [sys.executable, "-m", "vps_d2", "make-synthetic", "--out", str(folder), *splits]
     done = subprocess.run(
-        [*command, *splits, "--seed", "7", "--workers", "1"], capture_output=True, text=True
+        [*command, "--seed", "7", "--workers", "1"], capture_output=True, text=True
     )
     if done.returncode:
         raise UserError(
-            f"tools/make_synthetic.py failed ({done.stderr.strip()[-200:]}); put that right, or "
+            f"vps-d2 make-synthetic failed ({done.stderr.strip()[-200:]}); put that right, or "
             "give --data and leave the generator out with --only."
         )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Measure, print and write JSON.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
-        UserError: if the data or a configuration is wrong.
+        UserError: if the data, the device or a configuration is wrong.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
     check_output(args.json)
-    torch.set_num_threads(args.threads)
-    repeats = 1 if args.quick else 5
+    device = _prepare(args.device, args.threads)
+
+    from vps_d2.evaluation.benchmark import format_table, to_report
+
+    figures = _measure(args, device)
+    print(format_table(figures))
+    write_json(args.json, to_report(figures, device))
+    print(args.json)
+
+
+def _prepare(device: str | None, threads: int | None) -> str:
+    """Set the number of threads, and return the device, which PyTorch has."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise UserError(f"PyTorch has no device {device} here; give --device cpu.") from error
+    return device
+
+
+def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
+    from vps_d2.evaluation.benchmark import Benchmark, generator_figure
+
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         if args.data is None and set(args.only) != {"generator"}:
@@ -97,8 +109,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 args.predictor,
                 args.segmenter,
                 args.mask_predictor,
-                device=args.device,
-                repeats=repeats,
+                device=device,
+                repeats=1 if args.quick else 5,
                 batch_size=args.batch_size,
             )
         if "generator" in args.only:
@@ -106,6 +118,4 @@ def main(argv: Sequence[str] | None = None) -> None:
             figures.append(generator_figure(generate, 1 if args.quick else 3, count))
         for part in parts:
             figures += getattr(benchmark, part)()
-    print(format_table(figures))
-    write_json(args.json, to_report(figures, args.device))
-    print(args.json)
+    return figures

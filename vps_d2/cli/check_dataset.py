@@ -4,34 +4,45 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.data.faults import check_dataset
-from vps_d2.data.video import FaultError
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
 
+EPILOG = """example: vps-d2 check-dataset datasets/vps
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Check every video of a data set and print what is wrong, one fault a line.
+Exits with 1 if there is a fault, and with 0 otherwise.
+"""
 
-    Args:
-        argv: arguments; None for those of the command line.
 
-    Raises:
-        UserError: if there is no such folder, or a fault, after all of them are printed.
-    """
-    parser = argparse.ArgumentParser(
-        description=f"{__doc__} Exits with 1 if there is one, and with 0 otherwise.",
-        epilog="example: python tools/check_dataset.py datasets/vps",
-    )
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = CommandParser(prog, __doc__, EPILOG)
     parser.add_argument(
         "dir",
         type=Path,
         metavar="DIR",
         help="folder of video_<n> folders, or a folder of such folders (train, val, ...)",
     )
-    arguments = parser.parse_args(argv)
-    if not arguments.dir.is_dir():
-        raise FaultError(arguments.dir, "not a folder", "give the folder of a data set")
-    good, faults = check_dataset(arguments.dir, progress=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Check every video of a data set and print what is wrong, one fault a line.
+
+    Args:
+        argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
+
+    Raises:
+        UserError: if there is no such folder, or a fault, after all of them are printed.
+    """
+    args = parse_args(argv, prog)
+
+    from vps_d2.data.faults import check_dataset
+    from vps_d2.data.video import FaultError
+
+    if not args.dir.is_dir():
+        raise FaultError(args.dir, "not a folder", "give the folder of a data set")
+    good, faults = check_dataset(args.dir, progress=True)
     for fault in faults:
         print(fault)
     if faults:
@@ -42,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "but those with a PNG that is spoiled in the middle"
             )
         raise UserError(
-            f"{len(faults)} fault{'s' * (len(faults) > 1)} in {arguments.dir}, listed above, "
+            f"{len(faults)} fault{'s' * (len(faults) > 1)} in {args.dir}, listed above, "
             f"beside {good} good videos; {advice}."
         )
-    print(f"{arguments.dir}: {good} videos, no fault")
+    print(f"{args.dir}: {good} videos, no fault")

@@ -1,4 +1,4 @@
-"""Show the main job end to end: fresh videos, predicted frames, masks, scores, pictures."""
+"""Show the main job from end to end: fresh videos, predicted frames, masks, scores, pictures."""
 
 import argparse
 import json
@@ -8,57 +8,63 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PIPELINE = "configs/demo.yaml"
-COPY = "configs/pipeline/copy_unet.yaml"
+EPILOG = "example: vps-d2 demo --output output/demo --videos 24"
+PIPELINE = "package://configs/demo.yaml"
+COPY = "package://configs/pipeline/copy_unet.yaml"
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python tools/demo.py --output output/demo --videos 24",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="where it goes")
-    parser.add_argument("--videos", type=int, default=24, help="how many videos to make")
-    parser.add_argument("--seed", type=int, default=20231, help="seed, one never trained on")
-    parser.add_argument("--gif", type=int, default=6, help="how many videos to show as GIFs")
+    parser = CommandParser(prog, __doc__, EPILOG)
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("output/demo"), help="folder (default: %(default)s)")
+    add("--videos", type=int, default=24, help="how many to make (default: %(default)s)")
+    add("--seed", type=int, default=20231, help="one never trained on (default: %(default)s)")
+    add("--gif", type=int, default=6, help="videos to show as GIFs (default: %(default)s)")
     return parser.parse_args(argv)
 
 
-def run_step(title: str, tool: str, *arguments: object) -> None:
-    """Run one of the project's tools, and show its command so that it can be run by hand.
+def run_step(title: str, command: str, *arguments: object) -> None:
+    """Run one of the commands, and show it so that it can be run by hand.
 
     Raises:
-        UserError: when the tool fails; its own words stand above.
+        UserError: when it fails; its own words stand above.
     """
-    command = [f"tools/{tool}.py", *map(str, arguments)]
-    print(f"\n== {title}\n$ python {shlex.join(command)}", flush=True)
-    if subprocess.run([sys.executable, *command], cwd=ROOT).returncode:
-        raise UserError(f"the demo stopped because tools/{tool}.py failed; see its words above.")
+    words = [command, *map(str, arguments)]
+    print(f"\n== {title}\n$ vps-d2 {shlex.join(words)}", flush=True)
+    if subprocess.run([sys.executable, "-m", "vps_d2", *words]).returncode:
+        raise UserError(f"the demo stopped because vps-d2 {command} failed; see its words above.")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the demo."""
-    args = parse_args(argv)
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run the demo.
+
+    Args:
+        argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
+
+    Raises:
+        UserError: if a step fails.
+    """
+    args = parse_args(argv, prog)
     out = args.output.resolve()
     data = out / "data" / f"seed_{args.seed}_{args.videos}"
     hidden, truth = data / "hidden", data / "hidden_truth.npy"
 
     run_step(
-        "Make videos of a seed never trained on", "make_synthetic",
+        "Make videos of a seed never trained on", "make-synthetic",
         "--out", data, "--train", 0, "--val", 0, "--unlabeled", 0, "--hidden", args.videos,
         "--seed", args.seed,
     )  # fmt: skip
     run_step(
-        "Predict frames 12-22 and the mask of frame 22", "infer_hidden",
+        "Predict frames 12-22 and the mask of frame 22", "predict",
         "--config-file", PIPELINE, "--input", hidden, "--output", out, "--gif", args.gif,
     )  # fmt: skip
     run_step(
-        "For comparison: segment frame 11 and copy it", "infer_hidden",
+        "For comparison: segment frame 11 and copy it", "predict",
         "--config-file", COPY, "--input", hidden, "--output", out / "copy",
     )  # fmt: skip
     scores = {}
@@ -68,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"Score the {name}", "evaluate",
             "--pred", folder / "hidden_masks.npy", "--truth", truth, "--json", report,
         )  # fmt: skip
-        scores[name] = json.loads(report.read_text())["jaccard"]
+        scores[name] = json.loads(report.read_text(encoding="utf-8"))["jaccard"]
     run_step(
         "Draw a contact sheet", "visualize",
         "--config-file", PIPELINE, "--input", hidden, "--output", out / "pictures",

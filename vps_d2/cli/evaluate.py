@@ -3,36 +3,28 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vps_d2.data.layout import read_layout
-from vps_d2.data.taxonomy import Taxonomy
-from vps_d2.evaluation.compare import (
-    Described,
-    check_order,
-    format_masks_report,
-    load_masks,
-    read_description,
-    score_frames,
-    score_masks,
-)
-from vps_d2.inference.hidden import PREDICTIONS_FILE
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output, write_json
 
+if TYPE_CHECKING:
+    from vps_d2.evaluation.compare import Described
+
+PREDICTIONS_FILE = "predictions.json"
+
 EPILOG = """examples:
-  python tools/evaluate.py --pred output/hidden/hidden_masks.npy \\
+  vps-d2 evaluate --pred output/hidden/hidden_masks.npy \\
       --truth datasets/vps/hidden_truth.npy
-  python tools/evaluate.py --pred output/val/hidden_masks.npy --truth datasets/vps/val --copy \\
+  vps-d2 evaluate --pred output/val/hidden_masks.npy --truth datasets/vps/val --copy \\
       --pred-frames output/val/frames --truth-frames datasets/vps/val --json scores.json
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--pred", type=Path, help="predicted masks, .npy of uint8 (N, H, W)")
     add("--truth", type=Path, help="true ones: such a file, or a folder of labeled videos")
@@ -54,16 +46,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Score, print, and write JSON.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a file is missing or does not fit.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.evaluation.compare import read_description, score_frames
+
     if args.json:
         check_output(args.json)
     report: dict[str, Any] = {}
@@ -90,8 +86,12 @@ def _folder_of_results(args: argparse.Namespace) -> Path:
     return result if (result / PREDICTIONS_FILE).is_file() else result.parent
 
 
-def _score_masks(args: argparse.Namespace, described: Described | None) -> dict[str, Any]:
+def _score_masks(args: argparse.Namespace, described: "Described | None") -> dict[str, Any]:
     """Score the masks, and on demand those of the last known frame, and print it."""
+    from vps_d2.data.layout import read_layout
+    from vps_d2.data.taxonomy import Taxonomy
+    from vps_d2.evaluation.compare import check_order, format_masks_report, load_masks, score_masks
+
     in_folder = args.truth.is_dir()
     layout = read_layout(args.truth if in_folder else args.truth.parent)
     taxonomy = Taxonomy(described.classes) if described else layout.taxonomy

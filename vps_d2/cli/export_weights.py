@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
-from vps_d2.io.checkpoints import export_weights
+from vps_d2.cli.arguments import CommandParser
 
 EPILOG = """example:
-  python tools/export_weights.py --checkpoint output/simvp_gsta_11to11/model_final.pth \\
+  vps-d2 export-weights --checkpoint output/simvp_gsta_11to11/model_final.pth \\
       --output output/simvp.pth
-  python tools/export_weights.py --checkpoint output/simvp_gsta_11to11/model_000*.pth \\
+  vps-d2 export-weights --checkpoint output/simvp_gsta_11to11/model_000*.pth \\
       --output output/simvp_mean.pth
 
 The file is a sixth of the size: no optimizer, and two bytes a weight. It loads wherever the
@@ -17,20 +17,27 @@ better than the last.
 """
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = CommandParser(prog, __doc__, EPILOG)
+    parser.add_argument("--checkpoint", required=True, nargs="+", help="of a training run")
+    parser.add_argument("--output", required=True, help="file to write, such as weights.pth")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Export weights.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a file cannot be read or written.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoint", required=True, nargs="+", help="of a training run")
-    parser.add_argument("--output", required=True, help="file to write, such as weights.pth")
-    args = parser.parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.io.checkpoints import export_weights
+
     size = export_weights(args.checkpoint, args.output)
     print(f"{args.output}: {size / 1e6:.1f} MB")

@@ -4,12 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import parse_positive
-from vps_d2.data.derived.generated_frames import generate_frames
-from vps_d2.inference.models import load_model
+from vps_d2.cli.arguments import CommandParser, parse_positive
 
 EPILOG = """example:
-  python tools/generate_frames.py --config-file configs/simvp/simvp_gsta_11to11.yaml \\
+  vps-d2 generate --config-file configs/simvp/simvp_gsta_11to11.yaml \\
       --input datasets/vps/train --output datasets/vps/generated_train \\
       MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
 
@@ -27,32 +25,35 @@ def parse_frames(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text} is not a list such as 12,22") from error
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", type=Path, required=True, help="of the predictor's training")
+    add("--config-file", required=True, help="of the predictor's training")
     add("--input", type=Path, required=True, help="folder of labeled videos")
     add("--output", type=Path, required=True, help="where frames and masks go")
     add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
     add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    parser.add_overrides()
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Generate frames.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a video, the configuration or the weights are wrong.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.data.derived.generated_frames import generate_frames
+    from vps_d2.inference.models import load_model
+
     count = generate_frames(
         load_model(args.config_file, args.opts, task="frames"),
         args.input,

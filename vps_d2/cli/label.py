@@ -4,13 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import parse_positive, parse_shard, parse_share
-from vps_d2.data.derived.pseudo_labels import LEFT_OUT_FILE, label_videos
-from vps_d2.inference.models import load_model
-from vps_d2.inference.segmentation import FrameSegmenter
+from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard, parse_share
 
 EPILOG = """example:
-  python tools/label_unlabeled.py --config-file configs/unet/unet_frames.yaml \\
+  vps-d2 label --config-file configs/unet/unet_frames.yaml \\
       --input datasets/vps/unlabeled --output datasets/vps/labeled \\
       MODEL.WEIGHTS package://unet.pth
 
@@ -21,13 +18,11 @@ share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", type=Path, required=True, help="of the segmenter's training")
+    add("--config-file", required=True, help="of the segmenter's training")
     add("--input", type=Path, required=True, help="folder of videos")
     add("--output", type=Path, required=True, help="where the labeled videos go")
     add(
@@ -35,25 +30,31 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=parse_share,
         default=0.8,
         help="mean probability of the objects' pixels below which a video is left out and "
-        f"listed in {LEFT_OUT_FILE} (default: 0.8)",
+        "listed in left_out.txt (default: 0.8)",
     )
     add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
     add("--batch-size", type=parse_positive, default=22, help="frames at a time (default: 22)")
     add("--skip-faulty", action="store_true", help="pass over faulty videos")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    parser.add_overrides()
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Label a folder of videos.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a video, the configuration or the weights are wrong.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.data.derived.pseudo_labels import label_videos
+    from vps_d2.inference.models import load_model
+    from vps_d2.inference.segmentation import FrameSegmenter
+
     model = load_model(args.config_file, args.opts, task="segmentation")
     counts = label_videos(
         FrameSegmenter(

@@ -3,8 +3,8 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from functools import partial
 
+from vps_d2 import __version__
 from vps_d2.cli.run import run_tool
 
 COMMANDS = {
@@ -24,7 +24,16 @@ COMMANDS = {
     "benchmark": "measure how fast the parts are on this machine",
     "demo": "show the main job from end to end",
 }
-"""Every command with what it does; ``-`` stands for ``_`` in the name of its module."""
+"""Every command with what it does. Its module has its name with ``_`` for ``-``, and a function
+``main(argv, prog)``; see :mod:`vps_d2.cli.predict`."""
+
+ALIASES = {
+    "train-net": "train",
+    "infer-hidden": "predict",
+    "label-unlabeled": "label",
+    "generate-frames": "generate",
+}
+"""Commands by the names of their scripts in ``tools/``, where these are others."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,15 +46,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit status.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name = arguments.pop(0).replace("_", "-") if arguments else "--help"
+    given = arguments.pop(0) if arguments else "--help"
+    name = given.replace("_", "-")
     if name in ("-h", "--help"):
         print(_usage())
         return 0
-    if name not in COMMANDS:
-        print(f"error: {name} is not a command; vps-d2 --help lists them.", file=sys.stderr)
+    if name == "--version":
+        print(f"vps-d2 {__version__}")
+        return 0
+    command = ALIASES.get(name, name)
+    if command not in COMMANDS:
+        print(_unknown(given), file=sys.stderr)
         return 2
-    module = importlib.import_module(f"vps_d2.cli.{name.replace('-', '_')}")
-    return run_tool(partial(module.main, arguments))
+    return run_tool(lambda: run_command(command, arguments))
+
+
+def run_command(command: str, arguments: Sequence[str]) -> None:
+    """Import the module of a command, and run it.
+
+    Args:
+        command: one of :data:`COMMANDS`.
+        arguments: of the command.
+    """
+    module = importlib.import_module(f"vps_d2.cli.{command.replace('-', '_')}")
+    module.main(arguments, prog=f"vps-d2 {command}")
 
 
 def _usage() -> str:
@@ -53,3 +77,11 @@ def _usage() -> str:
     lines = [f"  {name:<{width}}{words}" for name, words in COMMANDS.items()]
     head = "usage: vps-d2 COMMAND ...\n\nvps-d2 COMMAND --help says more of a command.\n\ncommands:"
     return "\n".join([head, *lines])
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name.replace("_", "-"), [*COMMANDS, *ALIASES], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"error: {name} is not a command{hint}; vps-d2 --help lists them."

@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import parse_count, parse_positive
-from vps_d2.data.synthetic import SPLITS, SyntheticOptions, make_dataset
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive
 
+# Those of vps_d2.data.synthetic, which takes longer to import than --help should.
+SPLITS = ("train", "val", "unlabeled", "hidden")
 EPILOG = """example:
-  python tools/make_synthetic.py --out datasets/vps --train 1000 --val 100 --unlabeled 1000 \\
+  vps-d2 make-synthetic --out datasets/vps --train 1000 --val 100 --unlabeled 1000 \\
       --hidden 100 --randomize
 
 Run again with the same settings, it goes on where it was stopped. The videos are numbered on
@@ -17,11 +18,9 @@ hidden videos, scene.json every object's class, position (m), velocity (m/s) and
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the data set")
     for split in SPLITS:
@@ -47,16 +46,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Make a data set.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if the folder holds another data set or cannot be written.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.data.synthetic import SyntheticOptions, make_dataset
+
     written = make_dataset(
         args.out,
         {split: getattr(args, split) for split in SPLITS},

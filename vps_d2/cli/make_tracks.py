@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import parse_count, parse_positive, parse_share
-from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
 
 EPILOG = """example:
-  python tools/make_tracks.py --out datasets/vps/tracks_train --videos 20000
+  vps-d2 make-tracks --out datasets/vps/tracks_train --videos 20000
 
 Each tracks_<n>.npy holds the tracks of 500 videos, read from their masks, and the true motion.
 Run again with the same settings, it goes on where it was stopped; with a larger number of videos,
@@ -16,11 +15,9 @@ it adds to those that are there.
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the tracks")
     add("--videos", type=parse_positive, required=True, help="how many")
@@ -35,16 +32,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Make tracks.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if the folder holds other tracks or cannot be written.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
+
     options = SyntheticOptions(physics_jitter=args.physics_jitter)
     made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
     print(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")

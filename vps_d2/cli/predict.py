@@ -4,14 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import parse_positive, parse_shard
-from vps_d2.config.pipeline import load_pipeline_config
-from vps_d2.inference.future_masks import FutureMaskPredictor
-from vps_d2.inference.hidden import MASKS_FILE, HiddenInference, run_fingerprint
+from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard
 from vps_d2.io.errors import UserError
 
 EPILOG = """example:
-  python tools/infer_hidden.py --config-file configs/demo.yaml \\
+  vps-d2 predict --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --output output/hidden --gif 6
 
 several machines or GPUs: start one process for each of --shard 0/4, 1/4, 2/4 and 3/4 with the same
@@ -19,13 +16,11 @@ other options and --output; the one that finishes last joins the parts into hidd
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", type=Path, required=True, help="one of configs/pipeline")
+    add("--config-file", required=True, help="of a pipeline, such as one of configs/pipeline")
     add("--input", type=Path, required=True, help="folder of video_<n> with 11 frames or more")
     add("--output", type=Path, required=True, help="where hidden_masks.npy and videos.txt go")
     add("--resume", action="store_true", help="continue an interrupted run")
@@ -34,20 +29,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--gif", type=int, default=0, metavar="K", help="draw the first K videos (default: 0)")
     add("--skip-faulty", action="store_true", help="write background for faulty videos")
     add("--batch-size", type=parse_positive, help="videos at a time (default: of the config)")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    parser.add_overrides()
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the pipeline over a folder.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a file, a video or the configuration is wrong.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.config.pipeline import load_pipeline_config
+    from vps_d2.inference.future_masks import FutureMaskPredictor
+    from vps_d2.inference.hidden import MASKS_FILE, HiddenInference, run_fingerprint
+
     cfg = load_pipeline_config(args.config_file, args.opts)
     if args.batch_size:
         cfg.PIPELINE.BATCH_SIZE = args.batch_size

@@ -4,39 +4,41 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.evaluation.error_split import format_split, split_errors
-from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.files import check_output, write_json
 
 EPILOG = """example:
-  python tools/split_errors.py --config-file configs/pipeline/unet_object_dynamics.yaml \\
+  vps-d2 split-errors --config-file configs/pipeline/unet_object_dynamics.yaml \\
       --data datasets/vps/val --json output/lost.json
 """
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--config-file", required=True, help="of a pipeline with ObjectDynamics")
     add("--data", type=Path, required=True, help="folder of labeled videos")
     add("--json", type=Path, help="where to write the figures (default: nowhere)")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    parser.add_overrides()
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Split the errors and print them.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a file is missing or does not fit.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from vps_d2.evaluation.error_split import format_split, split_errors
+    from vps_d2.inference.future_masks import FutureMaskPredictor
+
     if args.json:
         check_output(args.json)
     pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)

@@ -1,24 +1,40 @@
 """Train or evaluate any architecture of the project."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
-import vps_d2.evaluation  # noqa: F401  registers the evaluators
-from vps_d2.d2.engine import default_argument_parser, launch
-from vps_d2.engine.setup import setup
-from vps_d2.engine.trainer import Trainer
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.checkpoint import SafeCheckpointer
 
-EXAMPLES = """examples:
-  train:     tools/train_net.py --config-file configs/simvp/simvp_gsta_11to11.yaml
-  go on:     tools/train_net.py --config-file configs/simvp/simvp_gsta_11to11.yaml --resume
-  evaluate:  tools/train_net.py --config-file configs/simvp/simvp_gsta_11to11.yaml \\
+EPILOG = """examples:
+  train:     vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml
+  go on:     vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml --resume
+  evaluate:  vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml \\
                  --eval-only MODEL.WEIGHTS output/simvp/model_final.pth
 """
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """Parse the command line, whose options are those of Detectron2's training tools."""
+    parser = CommandParser(prog, __doc__, EPILOG)
+    add = parser.add_argument
+    add("--config-file", default="", metavar="FILE", help="YAML file of the configuration")
+    add("--resume", action="store_true", help="go on from the last checkpoint of OUTPUT_DIR")
+    add("--eval-only", action="store_true", help="evaluate and do not train")
+    add("--num-gpus", type=int, default=1, help="processes on each machine (default: 1)")
+    add("--num-machines", type=int, default=1, help="machines of the run (default: 1)")
+    add("--machine-rank", type=int, default=0, help="number of this machine (default: 0)")
+    # Users of one machine get ports of their own.
+    user = os.getuid() if hasattr(os, "getuid") else 1
+    add(
+        "--dist-url",
+        default=f"tcp://127.0.0.1:{2**15 + 2**14 + user % 2**14}",
+        help="where the processes meet (default: %(default)s)",
+    )
+    parser.add_overrides()
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> Any:
@@ -27,6 +43,11 @@ def run(args: argparse.Namespace) -> Any:
     Returns:
         the scores of the last evaluation, None if there was none.
     """
+    import vps_d2.evaluation  # noqa: F401  registers the evaluators
+    from vps_d2.engine.setup import setup
+    from vps_d2.engine.trainer import Trainer
+    from vps_d2.modeling.checkpoint import SafeCheckpointer
+
     cfg = setup(args)
     if args.eval_only:
         model = Trainer.build_model(cfg)
@@ -39,16 +60,21 @@ def run(args: argparse.Namespace) -> Any:
     return trainer.train()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Read the command line, and run in as many processes as it asks for.
+
+    Args:
+        argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a number of processes or machines cannot be, or the configuration is wrong.
     """
-    parser = default_argument_parser(epilog=EXAMPLES)
-    parser.description = __doc__
-    args = parser.parse_args(argv)
+    args = parse_args(argv, prog)
     _check_processes(args)
+
+    from vps_d2.d2.engine import launch
+
     launch(
         run,
         args.num_gpus,
@@ -73,7 +99,12 @@ def _check_processes(args: argparse.Namespace) -> None:
     ):
         if not is_met:
             raise UserError(f"{option} is {value}; give {words}.")
-    if args.num_gpus > 1 and args.num_gpus > torch.cuda.device_count():
+    if args.num_gpus <= 1:
+        return
+
+    import torch
+
+    if args.num_gpus > torch.cuda.device_count():
         raise UserError(
             f"--num-gpus is {args.num_gpus}, but PyTorch sees {torch.cuda.device_count()}; "
             "ask for no more than that."

@@ -4,40 +4,30 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from vps_d2.data.layout import read_layout
-from vps_d2.data.video import find_videos, frame_path
-from vps_d2.evaluation.compare import load_masks
-from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output
-from vps_d2.io.pictures import write_gif, write_mp4, write_png
-from vps_d2.visualization.drawing import contact_sheet
-from vps_d2.visualization.films import VideoPictures
 
 EPILOG = """examples:
-  python tools/visualize.py --input datasets/vps/val/video_01000 --output output/pictures
-  python tools/visualize.py --config-file configs/demo.yaml \\
+  vps-d2 visualize --input datasets/vps/val/video_01000 --output output/pictures
+  vps-d2 visualize --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --truth datasets/vps/hidden_truth.npy --output output/pictures
 """
 
 SHEET_FILE = "contact_sheet.png"
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", type=Path, help="of a pipeline; without it nothing is predicted")
+    add("--config-file", help="of a pipeline; without it nothing is predicted")
     add("--input", type=Path, required=True, help="a video, or a folder of videos")
     add("--output", type=Path, required=True, help="where the pictures go")
     add("--truth", type=Path, help="hidden_truth.npy, for a folder of hidden videos")
     add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
     add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="override the config")
+    parser.add_overrides()
     args = parser.parse_args(argv)
     if args.videos < 1:
         parser.error("--videos must be positive")
@@ -48,29 +38,46 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Draw ``<video>.gif``, ``<video>.mp4`` and ``contact_sheet.png``.
 
     Args:
         argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
 
     Raises:
         UserError: if a file or the configuration is wrong.
     """
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
+
+    from tqdm import tqdm
+
+    from vps_d2.data.layout import read_layout
+    from vps_d2.data.video import find_videos, frame_path
+    from vps_d2.io.pictures import write_gif, write_mp4, write_png
+    from vps_d2.visualization.drawing import contact_sheet
+    from vps_d2.visualization.films import VideoPictures
+
     check_output(args.output / SHEET_FILE)
     single = frame_path(args.input, 0).exists()
     folders = [args.input] if single else find_videos(args.input)
     pipeline = None
+    taxonomy = read_layout(args.input).taxonomy
     if args.config_file:
+        from vps_d2.inference.future_masks import FutureMaskPredictor
+
         pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
-    taxonomy = pipeline.taxonomy if pipeline else read_layout(args.input).taxonomy
-    truth = None if args.truth is None else load_masks(args.truth, taxonomy)
-    if truth is not None and len(truth) != len(folders):
-        raise UserError(
-            f"{args.truth} has {len(truth)} masks, but {args.input} {len(folders)} videos; "
-            "give the masks of this folder."
-        )
+        taxonomy = pipeline.taxonomy
+    truth = None
+    if args.truth:
+        from vps_d2.evaluation.compare import load_masks
+
+        truth = load_masks(args.truth, taxonomy)
+        if len(truth) != len(folders):
+            raise UserError(
+                f"{args.truth} has {len(truth)} masks, but {args.input} {len(folders)} videos; "
+                "give the masks of this folder."
+            )
     rows = []
     for index, folder in enumerate(tqdm(folders[: args.videos], desc="drawing", unit="video")):
         true_mask = None if truth is None else truth[index]

@@ -77,7 +77,7 @@ def register_frames(name: str, root: str | Path, *, layout: VideoLayout | None =
 
 
 def register_generated_frames(name: str, root: str | Path) -> None:
-    """Register the frames that ``tools/generate_frames.py`` wrote, with their true masks.
+    """Register the frames that ``vps-d2 generate`` wrote, with their true masks.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
@@ -88,7 +88,7 @@ def register_generated_frames(name: str, root: str | Path) -> None:
 
 
 def register_tracks(name: str, root: str | Path) -> None:
-    """Register tracks that ``tools/make_tracks.py`` wrote as a data set.
+    """Register tracks that ``vps-d2 make-tracks`` wrote as a data set.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
@@ -240,7 +240,7 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
             continue
         records += [{"tracks_file_name": str(path), "row": row} for row in range(count)]
     if not records and not faults:
-        faults.append(Fault(folder, "no tracks_<n>.npy in it; make them with tools/make_tracks.py"))
+        faults.append(Fault(folder, "no tracks_<n>.npy in it; make them with vps-d2 make-tracks"))
     stop_or_log(name, faults, len(records), skip_faulty, _log)
     return records
 

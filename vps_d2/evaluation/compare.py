@@ -107,7 +107,7 @@ def check_order(predictions: Path, truth: Path) -> None:
     names = predictions.with_name("videos.txt")
     if not truth.is_dir() or not names.is_file():
         return
-    predicted = [video_number(name) for name in names.read_text().split()]
+    predicted = [video_number(name) for name in names.read_text("utf-8").split()]
     if predicted != [video_number(folder) for folder in find_videos(truth)]:
         raise UserError(
             f"{names} does not list the videos of {truth}; give the folder that was predicted."

@@ -6,7 +6,6 @@ Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frame
 
 import numpy as np
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 _PEAK = 255.0
 
@@ -94,6 +93,9 @@ class FrameErrors:
             predicted, truth = predicted[valid.cpu()], truth[valid.cpu()]
         if not len(predicted):
             return
+        # Imported here, as it takes longer than most that is done with this module.
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
         errors = (predicted - truth).square().mean(dim=(1, 2, 3))
         # Rounding to 8 bits alone is an error of 1/12; so less is clamped there.
         noise = 10 * torch.log10(_PEAK**2 / errors.clamp(min=1 / 12))

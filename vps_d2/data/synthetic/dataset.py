@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
-import mujoco
 import numpy as np
 from tqdm import tqdm
 
@@ -110,6 +109,8 @@ def make_dataset(
     Raises:
         UserError: if ``out`` holds a data set of other settings or origin, or cannot be written.
     """
+    import mujoco
+
     out = Path(out)
     options = options or SyntheticOptions()
     if not (out / SETTINGS_FILE).exists():

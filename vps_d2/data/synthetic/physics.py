@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import mujoco
 import numpy as np
 
 from vps_d2.data.synthetic.scene import SIZES, Body, Camera, Scene, SyntheticOptions
@@ -71,6 +70,8 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
         options: camera_jitter moves the camera, physics_jitter changes the motion, nothing else
             matters here.
     """
+    import mujoco  # which nothing but the generator needs
+
     options = options or SyntheticOptions()
     rng = np.random.default_rng([seed, 0])
     # Numbers of their own: the same seed sets the same stage with and without jitter.

@@ -8,7 +8,6 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import mujoco
 import numpy as np
 from tqdm import tqdm
 
@@ -112,6 +111,8 @@ def make_tracks(
     Raises:
         UserError: if ``out`` holds tracks of other settings, or cannot be written.
     """
+    import mujoco
+
     out = Path(out)
     options = options or SyntheticOptions(physics_jitter=0.4)
     settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
