@@ -18,7 +18,6 @@ from vps_d2.d2.engine import (
     HookBase,
     SimpleTrainer,
     TrainerBase,
-    default_argument_parser,
     default_setup,
 )
 from vps_d2.d2.solver import build_optimizer
@@ -272,27 +271,6 @@ def test_workers_are_scaled() -> None:
     assert (solver.IMS_PER_BATCH, solver.BASE_LR, solver.MAX_ITER) == (32, 0.2, 2500)
     assert (solver.STEPS, solver.CHECKPOINT_PERIOD, solver.WARMUP_ITERS) == ((2000,), 500, 50)
     assert (scaled.TEST.EVAL_PERIOD, solver.REFERENCE_WORLD_SIZE) == (250, 16)
-
-
-def test_command_line() -> None:
-    args = default_argument_parser("no examples").parse_args([])
-    assert vars(args).pop("dist_url").startswith("tcp://127.0.0.1:")
-    assert (args.config_file, args.resume, args.eval_only) == ("", False, False)
-    assert (args.num_gpus, args.num_machines, args.machine_rank, args.opts) == (1, 1, 0, [])
-    words = [
-        "--config-file",
-        "a.yaml",
-        "--resume",
-        "--num-gpus",
-        "2",
-        "SOLVER.BASE_LR",
-        "0.5",
-        "OUTPUT_DIR",
-        "x",
-    ]
-    args = default_argument_parser().parse_args(words)
-    assert (args.config_file, args.resume, args.num_gpus) == ("a.yaml", True, 2)
-    assert args.opts == ["SOLVER.BASE_LR", "0.5", "OUTPUT_DIR", "x"]
 
 
 def test_setup_leaves_config_and_log_and_seeds(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ if ENGINE == "detectron2":
         HookBase,
         SimpleTrainer,
         TrainerBase,
-        default_argument_parser,
         default_setup,
         launch,
     )
@@ -18,7 +17,6 @@ else:
         HookBase,
         SimpleTrainer,
         TrainerBase,
-        default_argument_parser,
         default_setup,
         launch,
     )
@@ -28,7 +26,6 @@ __all__ = [
     "HookBase",
     "SimpleTrainer",
     "TrainerBase",
-    "default_argument_parser",
     "default_setup",
     "launch",
 ]

@@ -1,7 +1,7 @@
 """Training: the loop, its hooks, the defaults of a run, and its start."""
 
 from vps_d2.d2.embedded.engine.default_trainer import DefaultTrainer
-from vps_d2.d2.embedded.engine.defaults import default_argument_parser, default_setup
+from vps_d2.d2.embedded.engine.defaults import default_setup
 from vps_d2.d2.embedded.engine.launch import launch
 from vps_d2.d2.embedded.engine.train_loop import HookBase, SimpleTrainer, TrainerBase
 
@@ -10,7 +10,6 @@ __all__ = [
     "HookBase",
     "SimpleTrainer",
     "TrainerBase",
-    "default_argument_parser",
     "default_setup",
     "launch",
 ]

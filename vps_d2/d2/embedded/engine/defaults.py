@@ -1,4 +1,4 @@
-"""The defaults of a run: command line, set-up and writers."""
+"""The defaults of a run: set-up and writers."""
 
 import argparse
 import logging
@@ -21,7 +21,7 @@ from vps_d2.d2.embedded.utils.events import (
 from vps_d2.d2.embedded.utils.file_io import PathManager
 from vps_d2.d2.embedded.utils.logger import setup_logger
 
-__all__ = ["default_argument_parser", "default_setup", "default_writers"]
+__all__ = ["default_setup", "default_writers"]
 
 # Keys of Detectron2's own mappers and samplers. They may stand in a file that serves both engines;
 # beside each its values that ask for nothing: the default, and what the project does anyway.
@@ -35,33 +35,6 @@ _IDLE_KEYS = {
     "INPUT.MAX_SIZE_TEST": (1333,),
     "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler",),
 }
-
-
-def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of a training tool.
-
-    Args:
-        epilog: examples at the end of the help.
-    """
-    parser = argparse.ArgumentParser(
-        epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--config-file", default="", metavar="FILE", help="YAML file of the configuration")
-    add("--resume", action="store_true", help="go on from the last checkpoint of OUTPUT_DIR")
-    add("--eval-only", action="store_true", help="evaluate and do not train")
-    add("--num-gpus", type=int, default=1, help="processes on each machine (default: 1)")
-    add("--num-machines", type=int, default=1, help="machines of the run (default: 1)")
-    add("--machine-rank", type=int, default=0, help="number of this machine (default: 0)")
-    # Users of one machine get ports of their own.
-    user = os.getuid() if hasattr(os, "getuid") else 1
-    add(
-        "--dist-url",
-        default=f"tcp://127.0.0.1:{2**15 + 2**14 + user % 2**14}",
-        help="where the processes meet (default: %(default)s)",
-    )
-    add("opts", nargs=argparse.REMAINDER, help="keys of the configuration and values, in turn")
-    return parser
 
 
 def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
@@ -82,7 +55,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     if comm.is_main_process() and folder:
         logger.info("Running with full config:\n%s", cfg.dump())
         path = os.path.join(folder, "config.yaml")
-        with PathManager.open(path, "w") as file:
+        with PathManager.open(path, "w", encoding="utf-8") as file:
             file.write(cfg.dump())
         logger.info("Full config saved to %s", path)
     _warn_of_idle_keys(cfg, logger)
