@@ -6,18 +6,36 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "vps_d2/__init__.py").read_text())[1]
-TEST = ["pytest>=8"]
+INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
+TEST = ["pytest>=8", "setuptools>=70.1"]
 
 setup(
     name="vps_d2",
-    version=VERSION,
+    version=re.search(r'__version__ = "(.+)"', INIT)[1],
     description="Predict what a video will show next, and segment it: a Detectron2 extension",
-    long_description=(ROOT / "README.md").read_text(),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["vps_d2", "vps_d2.*"]),
-    package_data={"vps_d2": ["weights/*.pth", "weights/*.md"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+    # The folder of the configurations stands beside the package, where it is easy to find, and is
+    # installed as a part of it.
+    packages=[*find_packages(include=["vps_d2", "vps_d2.*"]), "vps_d2.configs"],
+    package_dir={"vps_d2.configs": "configs"},
+    package_data={
+        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md"],
+        "vps_d2.configs": ["*.yaml", "*/*.yaml"],
+    },
+    entry_points={"console_scripts": ["vps-d2 = vps_d2.cli.main:main"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.4",
@@ -26,12 +44,17 @@ setup(
         "iopath>=0.1.9",
         "numpy>=1.24",
         "opencv-python-headless>=4.8",
+        "pillow>=9.4",
+        "pyyaml>=6.0",
         "pycocotools>=2.0.7",
         "torchmetrics>=1.0",
         "imageio[ffmpeg]>=2.31",
         "tensorboard>=2.13",
+        "termcolor>=2.0",
         "tqdm>=4.65",
-        "mujoco-core>=4.0",
+        "portalocker>=2.10",
+        "mujoco-core>=4.0; python_version >= '3.11'",
+        "mujoco>=3.1; python_version < '3.11'",  # the same, with a viewer
     ],
     extras_require={
         "test": TEST,
