@@ -18,6 +18,7 @@ from vps_d2.data.datasets import dataset_root
 from vps_d2.data.metadata import write_taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
+from vps_d2.io.resources import config_path
 from vps_d2.modeling.build import check_model
 
 
@@ -101,7 +102,9 @@ def setup(args: argparse.Namespace) -> CfgNode:
         )
     write_taxonomy(cfg)
     cfg.freeze()
-    default_setup(cfg, args)
+    # Detectron2's function reads the file once more, for the log.
+    path = config_path(args.config_file)
+    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": path}))
     # Detectron2's logger is its own; ours is another.
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name=vps_d2.__name__)
     logging.getLogger(TrainerBase.__module__).addFilter(shorten_record)
