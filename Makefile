@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DEMO := output/demo
 
-.PHONY: help setup demo test lint format docs clean
+.PHONY: help setup demo test scores lint format docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ docs: $(VENV)/.docs  ## Build the manual and the API pages into output/docs/
 $(VENV)/.docs: $(VENV)/.complete
 	$(PY) -m pip install --quiet --editable ".[docs]"
 	@touch $@
+
+scores: setup  ## Write the measured scores into the pages that show them
+	$(PY) docs/write_scores.py $(SCORES)
 
 clean:  ## Remove the environment and everything written under output/
 	rm -rf $(VENV) output build *.egg-info

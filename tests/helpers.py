@@ -1,6 +1,7 @@
 """Helpers that tests of several parts share."""
 
 import importlib
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,15 @@ _COMMANDS = {
 def load_tool(name: str) -> ModuleType:
     """Import the command that ``tools/<name>.py`` runs, so that a test can call its ``main``."""
     return importlib.import_module(f"vps_d2.cli.{_COMMANDS.get(name, name)}")
+
+
+def load_script(path: str) -> ModuleType:
+    """Import a script that is in no package, by its path in the repository."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Loop(TrainerBase):

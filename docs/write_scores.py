@@ -1,0 +1,109 @@
+"""Write the scores into the pages that show them, from what the leaderboard measured.
+
+``docs/scores/`` holds the figures, each once: ``generated.json`` and ``real.json`` as ``vps-d2
+leaderboard`` writes them, ``further.json`` for real videos that are kept aside, and
+``published.json``. Pages hold them between ``<!-- scores: NAME -->`` and
+``<!-- end of scores -->``. Run by ``make scores``; new measurements are taken in with ``--generated`` and ``--real``.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SCORES = ROOT / "docs" / "scores"
+PAGES = ("README.md", "docs/scores.md", "vps_d2/weights/README.md")
+BEST = "unet_object_dynamics"
+# What the leaderboard's JSON says of each video and class is too much to keep.
+_KEPT = ("title", "jaccard", "jaccard_interval", "segmentation", "parameters", "milliseconds")
+_MARK = re.compile(r"(<!-- scores: (\w+) -->\n)(.*?)(<!-- end of scores -->)", re.DOTALL)
+
+Figures = dict[str, dict[str, Any]]
+
+
+def read(name: str) -> Figures:
+    """Return the figures of one file, by method."""
+    figures: Figures = json.loads((SCORES / f"{name}.json").read_text(encoding="utf-8"))
+    return figures
+
+
+def take_in(name: str, leaderboard: Path) -> None:
+    """Replace the figures of a file by those that the leaderboard measured."""
+    report = json.loads(leaderboard.read_text(encoding="utf-8"))
+    kept = {method: {key: row[key] for key in _KEPT} for method, row in report.items()}
+    text = json.dumps(kept, indent=2) + "\n"
+    (SCORES / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def method_table(name: str) -> str:
+    """Return the table of all methods on one set of videos, the best first."""
+    published = read("published") if name == "real" else {}
+    head = ["method", "Jaccard (95 % interval)", "segmentation alone", "parameters"]
+    rows = []
+    for method, row in sorted(read(name).items(), key=lambda each: -each[1]["jaccard"]):
+        cells = [
+            row["title"],
+            _score(row),
+            f"{row['segmentation']:.3f}",
+            f"{row['parameters'] / 1e6:.1f} M",
+        ]
+        if published:
+            cells.append(str(published.get(method, {}).get("jaccard", "-")))
+        rows.append(cells)
+    return _table([*head, "published"] if published else head, rows)
+
+
+def headline() -> str:
+    """Return the table of the best method on every set of videos."""
+    further = read("further")
+    sets = [
+        ("200 generated", read("generated")[BEST], further["generated_200"]),
+        ("40 real, `real/val`", read("real")[BEST], further["real_40"]),
+        ("60 further real, kept aside", further["further_60"], further["further_60"]),
+        ("all 100 real", further["real_100"], further["real_100"]),
+    ]
+    rows = [[name, _score(row), f"{copies['copy']:.3f}"] for name, row, copies in sets]
+    return _table(["videos", "Jaccard (95 % interval)", "true mask of frame 11, copied"], rows)
+
+
+def _score(row: dict[str, Any]) -> str:
+    low, high = row["jaccard_interval"]
+    return f"{row['jaccard']:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def render(text: str) -> str:
+    """Return a page with the tables between its marks written anew."""
+    tables = {"headline": headline}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[2]
+        table = tables[name]() if name in tables else method_table(name)
+        return f"{match[1]}{table}{match[4]}"
+
+    return _MARK.sub(replace, text)
+
+
+def main() -> None:
+    """Take in new figures, if there are some, and write all pages."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("generated", "real"):
+        parser.add_argument(f"--{name}", type=Path, help="leaderboard.json to take in")
+    args = parser.parse_args()
+    for name in ("generated", "real"):
+        if getattr(args, name):
+            take_in(name, getattr(args, name))
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
