@@ -1,11 +1,21 @@
 import json
+import re
 
 import numpy as np
 import pytest
 
 from tests.helpers import load_tool
 from tests.pipeline_stubs import write_pipeline
-from vps_d2.evaluation.leaderboard import choose_videos, find_methods, run_methods, table_rows
+from vps_d2.data.vps import TAXONOMY
+from vps_d2.evaluation.leaderboard import (
+    Target,
+    choose_videos,
+    find_methods,
+    format_markdown,
+    run_methods,
+    table_header,
+    table_rows,
+)
 from vps_d2.io.errors import UserError
 
 
@@ -41,6 +51,17 @@ def test_every_method_is_run_and_one_without_weights_is_named(tiny_videos, confi
     assert "not run: lost.pth missing" in (out / "leaderboard.md").read_text()
     page = (out / "leaderboard.html").read_text()
     assert page.count("<img") == 2 * (3 + 2) and "http" not in page
+
+
+def test_titles_make_no_cells_links_or_lines(configs):
+    methods = find_methods(configs)
+    methods[0].cfg.PIPELINE.TITLE = "a | b\n| `c` <b>[d](http://e) \x1b[2J"
+    target = Target(np.zeros((1, 2, 2), np.uint8), TAXONOMY, 11, 22)
+    lines = format_markdown(methods, target, "on\n# videos").splitlines()
+    assert lines[0] == r"# on\\n# videos" and len(lines) == 4 + len(methods)
+    row = next(line for line in lines if line.startswith("| a"))
+    assert re.sub(r"\\.", "", row).count("|") == len(table_header(target)) + 1
+    assert r"a \| b\\n\| \`c\` \<b\>\[d\](http://e) \\x1b\[2J" in row
 
 
 def test_a_new_method_needs_a_config_alone(tiny_videos, configs):

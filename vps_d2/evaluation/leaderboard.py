@@ -30,7 +30,8 @@ from vps_d2.evaluation.compare import load_masks, score_masks
 from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_whole
+from vps_d2.io.escape import escape_markdown
+from vps_d2.io.files import write_errors, write_text
 from vps_d2.io.resources import config_path, local_path
 from vps_d2.visualization.drawing import colorize_mask
 from vps_d2.visualization.pages import format_page
@@ -236,12 +237,17 @@ def table_rows(methods: Sequence[Method]) -> list[tuple[str, ...]]:
 def format_markdown(methods: Sequence[Method], target: Target, title: str) -> str:
     """Return the table in Markdown."""
     header = table_header(target)
-    lines = [f"# {title}", "", _markdown_row(header), _markdown_row(("---",) * len(header))]
+    lines = [
+        f"# {escape_markdown(title)}",
+        "",
+        _markdown_row(header),
+        _markdown_row(("---",) * len(header)),
+    ]
     return "\n".join([*lines, *map(_markdown_row, table_rows(methods))]) + "\n"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(escape_markdown, cells))} |"
 
 
 def choose_videos(methods: Sequence[Method], count: int = _NUM_PICTURES) -> list[int]:
@@ -326,13 +332,10 @@ def write_leaderboard(
         "leaderboard.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
         "leaderboard.html": format_html(methods, root, target, title),
     }
-    try:
+    with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            with write_whole(str(out / name)) as file:
-                file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); choose another.") from error
+    for name, text in contents.items():
+        write_text(out / name, text)
     return [out / name for name in contents]
 
 
