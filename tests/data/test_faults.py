@@ -78,6 +78,73 @@ def test_a_video_of_another_size_is_a_fault(root):
     assert [path for path, _ in found(root)] == ["unlabeled/video_00004"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("frame_{:04d}.png", "frame_0001.png, frame_0002.png, frame_0003.png and 19 more"),
+        ("{:03d}.png", "001.png, 002.png, 003.png and 19 more"),
+        ("image_{:03d}.png", "image_001.png, image_002.png, image_003.png and 19 more"),
+        ("image_{}.jpg", "image_1.jpg, image_10.jpg, image_11.jpg and 19 more"),
+        ("IMAGE_{}.PNG", "IMAGE_1.PNG, IMAGE_10.PNG, IMAGE_11.PNG and 19 more"),
+    ],
+)
+def test_frames_of_other_names_are_one_fault(name, shown, root):
+    folder = root / "unlabeled" / "video_00004"
+    for index in range(22):
+        video.frame_path(folder, index).rename(folder / name.format(index + 1))
+    faulty = faults.check_dataset(root)[1]
+    missing = [fault for fault in faulty if "missing frame" in fault.reason]
+    assert len(missing) == 1 and missing[0].path == folder
+    assert f", but {shown}" in missing[0].reason
+    assert missing[0].reason.endswith("; frames are named image_0.png ... image_21.png")
+
+
+def test_few_frames_of_other_names_are_one_fault(root):
+    folder = root / "unlabeled" / "video_00004"
+    for index in range(10):
+        video.frame_path(folder, index).rename(folder / f"image_{index:02d}.png")
+    (fault,) = faults.check_dataset(root)[1]
+    assert fault.reason.startswith(
+        "10 missing frames, but image_00.png, image_01.png, image_02.png"
+    )
+    for index in range(10, 22):
+        video.frame_path(folder, index).unlink()
+    (fault,) = faults.check_dataset(root)[1]
+    assert fault.reason.startswith("22 missing frames, but image_00.png, ")
+
+
+def test_one_more_picture_does_not_hide_what_is_missing(root):
+    folder = root / "hidden" / "video_00006"
+    shutil.copy(video.frame_path(folder, 0), folder / "preview.png")
+    assert faults.check_dataset(root)[1] == []
+    for index in (3, 5):
+        video.frame_path(folder, index).unlink()
+    assert found(root) == {
+        (f"hidden/video_00006/image_{index}.png", "missing frame") for index in (3, 5)
+    }
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 64), (64, 15), (16, 16)])
+def test_frames_that_are_too_small_are_a_fault(size, tmp_path):
+    for number in range(2):
+        video.write_video(tmp_path / f"video_{number}", np.zeros((22, *size, 3), np.uint8))
+    reasons = [fault.reason for fault in faults.check_dataset(tmp_path)[1]]
+    words = f"frames of {size[1]}x{size[0]} pixels, the least is 16x16"
+    assert reasons == ([] if size == (16, 16) else [words, words])
+
+
+def test_names_do_nothing_to_the_terminal(tmp_path):
+    fault = faults.Fault(tmp_path / "a\nerror: \x1b[2J", "missing frame")
+    assert str(fault) == f"{tmp_path}/a\\nerror: \\x1b[2J: missing frame"
+
+
+def test_a_fault_says_what_to_do_about_it_where_it_is_special(root):
+    path = video.frame_path(root / "train" / "video_00000", 3)
+    path.write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    (fault,) = faults.check_dataset(root)[1]
+    assert str(fault) == f"{path}: a JPEG named .png (convert it to a PNG)"
+
+
 def test_hidden_videos_may_be_longer(root):
     frames, _ = make_video(6)
     video.write_video(root / "hidden" / "video_00006", frames)

@@ -7,6 +7,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+from vps_d2.io.errors import UserError
 
 
 @pytest.mark.parametrize("num_classes", [4, 49])
@@ -58,6 +59,16 @@ def test_frame_errors_are_means_over_valid_frames() -> None:
     noise = peak_signal_noise_ratio(predicted[0], truth[0].float(), data_range=255.0).item()
     assert scores["psnr"] == pytest.approx((noise + 2 * limit) / 3, rel=1e-5)
     assert 0.99 < scores["ssim"] <= 1
+
+
+def test_frames_smaller_than_the_window_are_a_sentence() -> None:
+    errors = FrameErrors()
+    for size in ((5, 40), (40, 5)):
+        frames = torch.zeros(2, 3, *size)
+        with pytest.raises(UserError, match=rf"{size[1]}x{size[0]} pixels are too small for SSIM"):
+            errors.update(frames, frames)
+    errors.update(torch.zeros(2, 3, 6, 6), torch.zeros(2, 3, 6, 6))
+    assert errors.count == 2
 
 
 def test_frame_errors_of_nothing() -> None:

@@ -20,6 +20,8 @@ from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
+    MIN_SIZE,
+    REPLACE,
     FaultError,
     check_classes,
     duplicate_reason,
@@ -32,12 +34,18 @@ from vps_d2.data.video import (
     read_frame_size,
 )
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import escape_controls
 
 KINDS = ("labeled", "unlabeled", "hidden")
 """What a video must hold: all frames and masks; all frames; the known frames or more."""
 
 _THREADS = 4
 _SHOWN = 10  # faults that one sentence names before it counts the rest
+_NAMES_SHOWN = 3
+_PICTURES = {
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"),
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,22 @@ class Fault:
     Args:
         path: the file or folder at fault.
         reason: what is wrong with it.
+        advice: what to do about it, where that is more than to replace it.
     """
 
     path: Path
     reason: str
+    advice: str = ""
+
+    @classmethod
+    def of(cls, error: FaultError) -> "Fault":
+        """Return the fault that a reader stopped at."""
+        advice = "" if error.advice == REPLACE else error.advice
+        return cls(error.path, error.reason, advice)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        advice = f" ({self.advice})" if self.advice else ""
+        return escape_controls(f"{self.path}: {self.reason}{advice}")
 
 
 @dataclass
@@ -111,26 +128,51 @@ def scan_video(
     whole = layout.num_frames if kind != "hidden" else None
     # Without a fixed number of frames, none may be missing before the last.
     expected = whole or max(layout.num_known, max(present, default=-1) + 1)
-    for index in sorted(set(range(expected)) - set(present)):
-        scan.faults.append(Fault(frame_path(folder, index), "missing frame"))
+    missing = sorted(set(range(expected)) - set(present))
+    others = _other_pictures(folder) if missing else []
+    if others and (len(others) >= len(missing) or not present):  # they may be what is missing
+        scan.faults.append(Fault(folder, _names_reason(range(expected), missing, others)))
+    else:
+        scan.faults += [Fault(frame_path(folder, index), "missing frame") for index in missing]
     for index in (index for index in present if index >= expected):
         scan.faults.append(Fault(frame_path(folder, index), "extra frame"))
     for index in present:
         path = frame_path(folder, index)
         try:
             size = read_frame_size(path)
+            if scan.size not in (None, size):
+                raise FaultError(path, frame_size_reason(size, scan.size))
             if decode:
-                read_frame(path)
+                read_frame(path, size)
         except FaultError as error:
-            scan.faults.append(Fault(error.path, error.reason))
+            scan.faults.append(Fault.of(error))
             continue
-        scan.size = scan.size or size
-        if size != scan.size:
-            scan.faults.append(Fault(path, frame_size_reason(size, scan.size)))
+        scan.size = size
+    if scan.size is not None and min(scan.size) < MIN_SIZE:
+        height, width = scan.size
+        reason = f"frames of {width}x{height} pixels, the least is {MIN_SIZE}x{MIN_SIZE}"
+        scan.faults.append(Fault(folder, reason))
     if kind == "labeled":
         scan.has_masks = True
         scan.faults += _scan_masks(folder / MASK_FILE, scan.size, expected, layout.taxonomy)
     return scan
+
+
+def _other_pictures(folder: Path) -> list[str]:
+    """Return the names of the pictures and films in a folder that are not named as frames are."""
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+    frames = {frame_path(folder, index).name for index in frame_indices(folder)}
+    return sorted(name for name in names if name not in frames and not name.startswith("."))
+
+
+def _names_reason(expected: range, missing: Sequence[int], others: Sequence[str]) -> str:
+    shown = ", ".join(others[:_NAMES_SHOWN])
+    more = f" and {len(others) - _NAMES_SHOWN} more" if len(others) > _NAMES_SHOWN else ""
+    first, last = (frame_path("", index).name for index in (expected[0], expected[-1]))
+    return (
+        f"{len(missing)} missing frame{'s' * (len(missing) > 1)}, but {shown}{more} in it; frames "
+        f"are named {first} ... {last}"
+    )
 
 
 def _scan_masks(
@@ -147,7 +189,7 @@ def _scan_masks(
             return [Fault(path, f"mask of the wrong shape ({reason})")]
         check_classes(path, np.asarray(masks), taxonomy.num_classes)
     except FaultError as error:
-        return [Fault(error.path, error.reason)]
+        return [Fault.of(error)]
     return []
 
 
@@ -174,7 +216,7 @@ def scan_split(
     try:
         groups = group_videos(root)
     except FaultError as error:
-        return [], [Fault(error.path, error.reason)]
+        return [], [Fault.of(error)]
     if not groups:
         return [], [Fault(Path(root), "no video in it")]
     kind = kind or split_kind(root)

@@ -12,25 +12,42 @@ This module imports no PyTorch, so that worker processes start fast.
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from vps_d2.data.png import (
+    END_BYTES,
+    HEAD_BYTES,
+    PictureError,
+    check_end,
+    check_upright,
+    max_bytes,
+    parse_size,
+)
 from vps_d2.data.taxonomy import MAX_CLASSES
+from vps_d2.io.arrays import array_bytes, open_array
 from vps_d2.io.errors import UserError
+from vps_d2.io.files import open_regular, write_folder
 
+MIN_SIZE = 16
+"""Least height and width of frames in pixels, a round number above the limits of the architectures
+and scores: below 9, MaskSimVP's coarsest features can be a single value in a batch, which has no
+deviation to be normalized by, and below 6, SSIM's window does not fit."""
 MASK_FILE = "mask.npy"
 """Name of the file of masks in the folder of a labeled video."""
 
 _FOLDER = re.compile(r"video_([0-9]+)")
 _FRAME = re.compile(r"image_(0|[1-9][0-9]*)\.png")
-_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # Frames compress about as well with run lengths as with a search, in less time.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 3]
+
+
+REPLACE = "replace it"
+"""What to do about most faults."""
 
 
 class FaultError(UserError):
@@ -42,7 +59,7 @@ class FaultError(UserError):
         advice: what to do about it.
     """
 
-    def __init__(self, path: str | Path, reason: str, advice: str = "replace it") -> None:
+    def __init__(self, path: str | Path, reason: str, advice: str = REPLACE) -> None:
         super().__init__(f"{path}: {reason}; {advice}.")
         self.path = Path(path)
         self.reason = reason
@@ -78,7 +95,7 @@ def group_videos(root: str | Path) -> dict[int, list[Path]]:
     with os.scandir(root) as entries:
         for entry in entries:
             match = _FOLDER.fullmatch(entry.name)
-            if match is not None and entry.is_dir():
+            if match is not None and os.path.isdir(entry.path):  # a link to itself is none
                 groups.setdefault(int(match[1]), []).append(Path(root, entry.name))
     return {number: sorted(groups[number]) for number in sorted(groups)}
 
@@ -123,22 +140,31 @@ def frame_indices(folder: str | Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match is not None)
 
 
-def read_frame(path: str | Path) -> np.ndarray:
-    """Read one PNG.
+def read_frame(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read one PNG, of any depth, with or without colors; what is transparent is opaque.
+
+    Args:
+        path: of the file.
+        size: height and width in pixels that the picture must have, which is looked at before it
+            is decoded; None for any.
 
     Returns:
         uint8 RGB ``(H, W, 3)``.
 
     Raises:
-        FaultError: if the file is missing or is not a readable picture.
+        FaultError: if the file is missing, not a readable picture, of another size or turned by an
+            EXIF tag.
     """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise _frame_fault(path, error) from error
+    with _named_faults(path), open_regular(path) as file:
+        head = file.read(HEAD_BYTES)
+        found = parse_size(head)
+        if size is not None and found != tuple(size):
+            raise FaultError(path, frame_size_reason(found, size))
+        data = head + file.read(max_bytes(found) - len(head))
+        check_upright(data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = cv2.imdecode(data, flags) if data.size else None
-    if picture is None:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if picture is None or picture.shape[:2] != found:
         raise FaultError(path, "unreadable PNG")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
@@ -150,24 +176,29 @@ def read_frame_size(path: str | Path) -> tuple[int, int]:
         height and width in pixels.
 
     Raises:
-        FaultError: if the file is missing, no PNG, or cut off.
+        FaultError: if the file is missing, no PNG, cut off, or turned by an EXIF tag.
     """
+    with _named_faults(path), open_regular(path) as file:
+        head = file.read(HEAD_BYTES)
+        size = parse_size(head)
+        check_upright(head)
+        file.seek(-END_BYTES, os.SEEK_END)
+        check_end(file.read())
+    return size
+
+
+@contextmanager
+def _named_faults(path: str | Path) -> Iterator[None]:
+    """Turn what is wrong with a frame into a fault of its path."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(24)
-            file.seek(-min(len(_PNG_END), len(start)), os.SEEK_END)
-            end = file.read()
+        yield
+    except FileNotFoundError as error:
+        reason, advice = "missing frame", "complete the video or remove it"
+        raise FaultError(path, reason, advice) from error
     except OSError as error:
-        raise _frame_fault(path, error) from error
-    if not start.startswith(_PNG_START) or len(start) < 24 or end != _PNG_END:
-        raise FaultError(path, "unreadable PNG")
-    return int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big")
-
-
-def _frame_fault(path: str | Path, error: OSError) -> FaultError:
-    if isinstance(error, FileNotFoundError):
-        return FaultError(path, "missing frame", "complete the video or remove it")
-    return FaultError(path, f"unreadable PNG ({error.strerror})")
+        raise FaultError(path, f"unreadable PNG ({error.strerror})") from error
+    except PictureError as error:
+        raise FaultError(path, error.reason, error.advice) from error
 
 
 def read_frames(folder: str | Path, indices: Iterable[int]) -> np.ndarray:
@@ -185,11 +216,8 @@ def read_frames(folder: str | Path, indices: Iterable[int]) -> np.ndarray:
     """
     frames: list[np.ndarray] = []
     for index in indices:
-        frame = read_frame(frame_path(folder, index))
-        if frames and frame.shape != frames[0].shape:
-            reason = frame_size_reason(frame.shape[:2], frames[0].shape[:2])
-            raise FaultError(frame_path(folder, index), reason)
-        frames.append(frame)
+        size = frames[0].shape[:2] if frames else None
+        frames.append(read_frame(frame_path(folder, index), size))
     if not frames:
         raise UserError(f"{folder}: no frame was asked for; ask for one or more.")
     return np.stack(frames)
@@ -213,7 +241,7 @@ def open_masks(path: str | Path) -> np.ndarray:
         FaultError: if the file is missing, is not an ``.npy`` file or not uint8.
     """
     try:
-        masks = np.load(path, mmap_mode="r", allow_pickle=False)
+        masks = open_array(path, mapped=True)
     except FileNotFoundError as error:
         raise FaultError(path, "missing mask", "put it there or remove the video") from error
     except (OSError, ValueError, EOFError) as error:
@@ -327,21 +355,13 @@ def write_video(
                 f"{masks.dtype} {masks.shape}."
             )
         check_classes(folder / MASK_FILE, masks)
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
-        partial.mkdir(parents=True)
+    with write_folder(folder) as unfinished:
         for index, frame in enumerate(frames):
-            encode_frame(frame).tofile(frame_path(partial, index))
+            frame_path(unfinished, index).write_bytes(encode_frame(frame).tobytes())
         if masks is not None:
-            np.save(partial / MASK_FILE, masks)
+            (unfinished / MASK_FILE).write_bytes(array_bytes(masks))
         for name, content in (extra or {}).items():
-            (partial / name).write_text(json.dumps(content) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}); make room.") from error
+            (unfinished / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def encode_frame(frame: np.ndarray) -> np.ndarray:

@@ -7,7 +7,10 @@ Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frame
 import numpy as np
 import torch
 
+from vps_d2.io.errors import UserError
+
 _PEAK = 255.0
+_WINDOW = 11  # height and width of SSIM's window in pixels, with torchmetrics' deviation of 1.5
 
 
 class JaccardIndex:
@@ -83,10 +86,17 @@ class FrameErrors:
 
         Raises:
             ValueError: if the shapes differ.
+            UserError: if the frames are smaller than SSIM's window.
         """
         if predicted.shape != truth.shape:
             raise ValueError(
                 f"frames of shapes {tuple(predicted.shape)} and {tuple(truth.shape)} do not compare"
+            )
+        height, width = truth.shape[2:]
+        if min(height, width) <= _WINDOW // 2:
+            raise UserError(
+                f"frames of {width}x{height} pixels are too small for SSIM, whose window is "
+                f"{_WINDOW}x{_WINDOW}; give larger ones."
             )
         predicted, truth = predicted.detach().cpu().float(), truth.detach().cpu().float()
         if valid is not None:
