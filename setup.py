@@ -45,6 +45,7 @@ setup(
         "torchvision>=0.19",
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.9",
+        "portalocker>=2.3",
         "numpy>=1.24",
         "opencv-python-headless>=4.8",
         "pillow>=9.4",

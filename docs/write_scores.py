@@ -3,7 +3,8 @@
 ``docs/scores/`` holds the figures, each once: ``generated.json`` and ``real.json`` as ``vps-d2
 leaderboard`` writes them, ``further.json`` for real videos that are kept aside, and
 ``published.json``. Pages hold them between ``<!-- scores: NAME -->`` and
-``<!-- end of scores -->``. Run by ``make scores``; new measurements are taken in with ``--generated`` and ``--real``.
+``<!-- end of scores -->``. ``make scores`` runs this; new measurements are taken in with
+``--generated`` and ``--real``.
 """
 
 import argparse

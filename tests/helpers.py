@@ -2,10 +2,14 @@
 
 import importlib
 import importlib.util
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -60,3 +64,29 @@ class Scores:
     def __call__(self) -> dict:
         self.asked_at.append(self.loop.iter)
         return {"masks": {"jaccard": next(self.scores), "per": {"cube": 1}}, "mse": 2}
+
+
+@contextmanager
+def small_disk(size: int, folder: Path) -> Iterator[None]:
+    """Lay a disk of about ``size`` bytes over an empty folder."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only an administrator of Linux can mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def file_size_limit(size: int, _: Path | None = None) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size`` bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="this system has no limits of file sizes")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

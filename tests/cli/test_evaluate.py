@@ -102,3 +102,13 @@ def test_a_report_that_cannot_be_written_stops_before_the_work(tmp_path: Path) -
     arguments = ["--pred", "absent.npy", "--truth", "absent.npy", "--json", str(tmp_path)]
     with pytest.raises(UserError, match="is a folder; give the name of a file"):
         load_tool("evaluate").main(arguments)
+
+
+def test_no_input_is_replaced_by_the_scores(tiny_videos: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.npy"
+    truth.write_bytes((tiny_videos / "hidden_truth.npy").read_bytes())
+    before = truth.read_bytes()
+    arguments = ["--pred", tiny_videos / "hidden_truth.npy", "--truth", truth, "--json", truth]
+    with pytest.raises(UserError, match=r"truth\.npy is one of the files that are read"):
+        load_tool("evaluate").main(list(map(str, arguments)))
+    assert truth.read_bytes() == before

@@ -60,7 +60,7 @@ def test_the_checkpoint_itself_is_not_written_over(tmp_path):
     torch.save({"model": {"weight": torch.zeros(1)}, "iteration": 3}, path)
     (tmp_path / "link.pth").symlink_to(path)
     for other in (path, tmp_path / "link.pth"):
-        with pytest.raises(UserError, match="is one of the checkpoints"):
+        with pytest.raises(UserError, match="is one of the files that are read"):
             export("--checkpoint", path, "--output", other)
     assert torch.load(path)["iteration"] == 3
 

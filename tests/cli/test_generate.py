@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import load_tool
+from tests.helpers import file_size_limit, load_tool
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.data.video import read_frame
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 
 
 @pytest.fixture
@@ -45,6 +46,30 @@ def test_frames_with_their_masks_and_resuming(
         main(arguments)
     with pytest.raises(UserError, match="names no weights"):
         main([*arguments[:-2], "MODEL.WEIGHTS", ""])
+
+
+def test_two_runs_in_one_folder_and_a_full_disk(
+    tiny_videos: Path, tmp_path: Path, weights: list[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--output", str(out)]
+    arguments += ["--input", str(tiny_videos / "train"), *weights]
+    main = load_tool("generate_frames").main
+    with claim_folder(out), pytest.raises(UserError, match="out is being written by another run"):
+        main(arguments)
+    assert not any(out.iterdir())
+    with file_size_limit(1000), pytest.raises(UserError, match=r"frame_11\.npy cannot be written"):
+        main(arguments)
+    assert [path.name for path in out.iterdir()] == ["predictor.json"]
+
+
+def test_frames_do_not_go_into_the_folder_of_the_videos(
+    tiny_videos: Path, tmp_path: Path, weights: list[str]
+) -> None:
+    source = tiny_videos / "train"
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--input", str(source)]
+    with pytest.raises(UserError, match="lies in the folder of the videos"):
+        load_tool("generate_frames").main([*arguments, "--output", str(source), *weights])
 
 
 def test_the_gap_before_the_targets_counts(

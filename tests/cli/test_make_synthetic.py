@@ -4,11 +4,12 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from tests.helpers import load_tool
+from tests.helpers import file_size_limit, load_tool
 from vps_d2.data.faults import check_dataset
 from vps_d2.data.synthetic import SyntheticOptions, generate_video, video_seed
 from vps_d2.data.video import find_videos, frame_indices, read_frames, read_masks
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 
 SIZE = ["--height", "32", "--width", "48", "--seed", "7"]
 COUNTS = ["--train", "2", "--val", "1", "--unlabeled", "1", "--hidden", "2"]
@@ -64,7 +65,7 @@ def test_workers_change_nothing(data, tmp_path):
 def test_a_second_run_completes_the_first(tmp_path, data, capsys):
     make(tmp_path / "vps", *COUNTS, "--workers", "1")
     lost = tmp_path / "vps/train/video_00001"
-    lost.rename(lost.with_name(".video_00001.partial"))  # as a killed run leaves it
+    lost.rename(lost.with_name(".vps_d2-video_00001-0a1b.tmp"))  # as a killed run leaves it
     (tmp_path / "vps/hidden_truth.npy").unlink()
     make(tmp_path / "vps", *COUNTS, "--workers", "1")
     assert "wrote 1 videos" in capsys.readouterr().out
@@ -84,6 +85,20 @@ def test_randomized_videos_are_whole_and_differ_from_the_plain_ones(tmp_path, da
     assert not np.array_equal(*masks)
     same = [read_masks(root / "val/video_00002") for root in (tmp_path / "vps", data)]
     assert np.array_equal(*same)
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    with claim_folder(tmp_path), pytest.raises(UserError, match="is being written by another run"):
+        make(tmp_path, *COUNTS)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk_is_a_sentence_and_the_rest_is_made_later(workers, tmp_path, data):
+    with file_size_limit(20_000), pytest.raises(UserError, match=r"video_0000\d cannot be written"):
+        make(tmp_path / "vps", *COUNTS, "--workers", workers)
+    make(tmp_path / "vps", *COUNTS, "--workers", "1")
+    assert contents(tmp_path / "vps") == contents(data)
 
 
 def test_nothing_to_make(tmp_path, capsys):

@@ -1,16 +1,23 @@
 """Runs of the instant configurations, as a user starts them."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, load_tool
+from tests.helpers import ROOT, file_size_limit, load_tool, small_disk
+from vps_d2.cli.run import run_tool
 from vps_d2.cli.train import parse_args
 from vps_d2.data.datasets import register_frames, register_tracks, register_videos
 from vps_d2.data.synthetic import make_tracks
+from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 
 CONFIGS = ROOT / "configs" / "instant_test"
 SCORES = {
@@ -75,6 +82,36 @@ def test_a_run_is_left_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"is finished: it has 4 iterations of {iterations};"):
             main([*arguments("convlstm", tmp_path, "--resume"), "SOLVER.MAX_ITER", iterations])
     assert contents(tmp_path) == before
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    for options in ([], ["--resume"], ["--eval-only", "--resume"]):
+        with (
+            claim_folder(tmp_path),
+            pytest.raises(UserError, match="is being written by another run; wait"),
+        ):
+            load_tool("train_net").main(arguments("convlstm", tmp_path, *options))
+        assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [file_size_limit, small_disk])
+def test_a_full_disk_ends_with_the_earlier_checkpoint(
+    limit: Callable[[int, Path], AbstractContextManager[None]],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out, many = tmp_path / "disk" / "out", limit is small_disk  # checkpoints find room there
+    command = [*arguments("unet", out), "SOLVER.CHECKPOINT_PERIOD", "1"]
+    (tmp_path / "disk").mkdir()
+    with limit(300_000 if many else 60_000, tmp_path / "disk"):
+        assert run_tool(partial(load_tool("train_net").main, command)) == 1
+        said = capfd.readouterr().err
+        assert re.fullmatch(rf"error: {out}.* cannot be written \([^)]*\); [^\n]*\n", said)
+        assert "Traceback" not in (out / "log.txt").read_text()
+        assert not any(".tmp" in path.name for path in out.iterdir())
+        if many:
+            last = (out / "last_checkpoint").read_text()
+            assert read_checkpoint(str(out / last))["iteration"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_run_that_was_killed_while_saving_resumes(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert (broken / "model_0000005.pth.tmp").is_file()
+    assert list(broken.glob(".vps_d2-model_0000005.pth-*.tmp"))
     resumed = Run(broken, None)
     assert sorted(resumed.losses()) == [0, 1, 2, 3, 4, 5]
     resumed.go(resume=True)

@@ -1,11 +1,15 @@
+import os
+
 import numpy as np
 import pytest
 
 from tests.helpers import load_tool
+from vps_d2.data.datasets import load_records, register_tracks
 from vps_d2.data.synthetic import SyntheticOptions, make_tracks, simulate, simulate_tracks
 from vps_d2.data.synthetic import tracks as tracks_module
 from vps_d2.data.tracks import COVERED, TRACKS
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 
 
 def test_a_record_says_what_the_scene_does():
@@ -65,6 +69,23 @@ def test_tracks_of_other_settings_are_not_mixed(tmp_path):
     make_tracks(tmp_path, 1, seed=1, workers=1)
     with pytest.raises(UserError, match="another seed"):
         make_tracks(tmp_path, 1, seed=2, workers=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "tracks_00000.npy")
+    assert tracks_module.count_tracks(tmp_path) == 0
+    register_tracks("pipe_of_test_tracks", tmp_path)
+    with pytest.raises(
+        UserError, match=r"tracks_00000\.npy: not a file of tracks \(.*not a regular"
+    ):
+        load_records("pipe_of_test_tracks")
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    with claim_folder(tmp_path), pytest.raises(UserError, match="is being written by another run"):
+        make_tracks(tmp_path, 1, workers=1)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"cut sho", b""])

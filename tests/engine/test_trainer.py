@@ -170,3 +170,18 @@ def test_training_that_diverges_is_a_sentence(finds_out: bool, tmp_path: Path) -
     with pytest.raises(UserError, match=r"in iteration 1; lower SOLVER.BASE_LR, or clip") as error:
         trainer.train()
     assert "\n" not in str(error.value) and trainer.model.weight.item() == 1.0
+
+
+def test_a_batch_that_comes_down_to_one_value_is_a_sentence(tmp_path: Path) -> None:
+    cfg = make_config(tmp_path, amp=False).clone()
+    cfg.defrost()
+    cfg.TEST.EVAL_PERIOD = 0
+    trainer = Trainer(cfg)
+
+    class OneValue(nn.BatchNorm2d):
+        def forward(self, batch: object) -> dict[str, torch.Tensor]:
+            return {"loss": super().forward(torch.zeros(1, 4, 1, 1)).sum()}
+
+    trainer._trainer.model = OneValue(4)
+    with pytest.raises(UserError, match=r"single value .*; raise SOLVER\.IMS_PER_BATCH, or"):
+        trainer.train()

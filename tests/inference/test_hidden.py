@@ -1,5 +1,6 @@
 """Inference over a folder: the same bytes however it is cut, and faults by name."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import file_size_limit
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.config.pipeline import load_pipeline_config
 from vps_d2.data.video import write_video
@@ -209,3 +211,85 @@ def test_a_spoiled_frame_met_late_stops_with_its_name(
     spoiled.write_bytes(data)
     with pytest.raises(UserError, match=r"image_5\.png: unreadable PNG.*--skip-faulty"):
         run(pipeline, videos, tmp_path / "out")
+
+
+def test_two_runs_in_one_folder(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    class First(_Interrupted):
+        def __call__(self, frames: np.ndarray) -> Any:
+            with pytest.raises(UserError, match="another run"):
+                run(pipeline, videos, out)
+            run(pipeline, videos, out, shard=(1, 2))  # another shard is no rival
+            return pipeline(frames)
+
+    first: Any = First(pipeline, 0)
+    assert run(first, videos, out)
+    assert np.load(out / "hidden_masks.npy").shape == (5, 16, 24)
+
+
+def test_results_do_not_go_into_the_folder_of_the_videos(
+    pipeline: FutureMaskPredictor, videos: Path
+) -> None:
+    with pytest.raises(UserError, match="lies in the folder of the videos"):
+        run(pipeline, videos, videos / "video_1")
+    assert not (videos / "video_1" / "hidden_masks.npy").exists()
+
+
+def test_a_full_disk_is_a_sentence_and_the_rest_is_resumed(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    run(pipeline, videos, tmp_path / "whole")
+    whole = (tmp_path / "whole" / "hidden_masks.npy").read_bytes()
+    out = tmp_path / "out"
+    # Five masks have 1920 bytes, four 1536.
+    with file_size_limit(1600), pytest.raises(UserError, match=r"out cannot be written \(file too"):
+        run(pipeline, videos, out)
+    with (
+        file_size_limit(1930),
+        pytest.raises(UserError, match=r"masks\.npy cannot be written"),
+    ):
+        run(pipeline, videos, out, resume=True)  # all parts are there, and the result is larger
+    nothing: Any = _Interrupted(pipeline, 0)
+    assert run(nothing, videos, out, resume=True)
+    assert (out / "hidden_masks.npy").read_bytes() == whole
+
+
+@pytest.mark.parametrize("lie", ["longer", "shorter", "other", "batches", "types", "text"])
+def test_progress_that_is_not_of_the_masks_is_not_believed(
+    lie: str, pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    run(pipeline, videos, tmp_path / "whole")
+    out = tmp_path / "out"
+    broken: Any = _Interrupted(pipeline, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, videos, out)
+    masks, progress = out / "parts" / "masks_0_of_1", out / "parts" / "progress_0_of_1"
+    content, notes = masks.read_bytes(), json.loads(progress.read_text())
+    changes = {
+        "longer": (content + b"x" * 500, notes),
+        "shorter": (content[:-1], notes),
+        "other": (b"\xff" * len(content), notes),
+        "batches": (content, {**notes, "batches": 3, "complete": True}),
+        "types": (content, {**notes, "batches": "2", "skipped": 5}),
+        "text": (content, [1]),
+    }
+    masks.write_bytes(changes[lie][0])
+    progress.write_text(json.dumps(changes[lie][1]))
+    rest: Any = _Interrupted(pipeline, 1 if lie == "longer" else 3)
+    assert run(rest, videos, out, resume=True)
+    results = [np.load(tmp_path / name / "hidden_masks.npy") for name in ("whole", "out")]
+    assert np.array_equal(*results)
+
+
+def test_a_part_that_was_changed_is_not_joined(
+    pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
+) -> None:
+    assert not run(pipeline, videos, tmp_path, shard=(0, 2))
+    path = tmp_path / "parts" / "masks_0_of_2"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    with pytest.raises(UserError, match="masks_0_of_2 is not what shard 0 of 2 wrote; run"):
+        run(pipeline, videos, tmp_path, shard=(1, 2))
+    assert not (tmp_path / "hidden_masks.npy").exists()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, file_size_limit
 from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
 from vps_d2.io.errors import UserError
@@ -143,6 +143,24 @@ def test_shipped_weights_have_a_short_name() -> None:
         SafeCheckpointer(model).load("package://nothing.pth")
 
 
+def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_stays(tmp_path: Path) -> None:
+    net = nn.Linear(200, 300)
+    checkpointer = SafeCheckpointer(net, str(tmp_path))
+    checkpointer.save("model_1", iteration=1)
+    old = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+    for name in ("model_1", "model_2"):
+        with (
+            file_size_limit(100_000),
+            pytest.raises(UserError, match=rf"{name}\.pth cannot be written \(file too large\)"),
+        ):
+            checkpointer.save(name, iteration=2)
+    assert checkpointer.resume_or_load("", resume=True)["iteration"] == 1
+    assert torch.equal(net.weight, old)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last_checkpoint", "model_1.pth"]
+
+
 def test_interrupted_save_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,4 +184,4 @@ def test_interrupted_save_leaves_the_old_file(
     assert torch.equal(net.weight, old)
     checkpointer.save("model", iteration=3)
     left = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
-    assert left == ["last_checkpoint", "model.pth", "model_final.pth.tmp"]
+    assert left == ["last_checkpoint", "model.pth"]

@@ -57,11 +57,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a file is missing or does not fit.
     """
     args = parse_args(argv, prog)
+    inputs = [each for each in (args.pred, args.truth, args.truth_frames) if each]
 
     from vps_d2.evaluation.compare import read_description, score_frames
 
     if args.json:
-        check_output(args.json)
+        check_output(args.json, inputs)
     report: dict[str, Any] = {}
     described = read_description(_folder_of_results(args))
     if args.truth:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             "frames: MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}".format(**report["frames"])
         )
     if args.json:
-        write_json(args.json, report)
+        write_json(args.json, report, inputs)
 
 
 def _folder_of_results(args: argparse.Namespace) -> Path:

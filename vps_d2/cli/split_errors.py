@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.future_masks import FutureMaskPredictor
 
     if args.json:
-        check_output(args.json)
+        check_output(args.json, [args.config_file, args.data])
     pipeline = FutureMaskPredictor.from_config_file(args.config_file, args.opts)
     split = split_errors(pipeline, args.data)
     print(format_split(split))
     if args.json:
-        write_json(args.json, split)
+        write_json(args.json, split, [args.config_file, args.data])

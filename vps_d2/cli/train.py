@@ -48,16 +48,16 @@ def run(args: argparse.Namespace) -> Any:
     from vps_d2.engine.trainer import Trainer
     from vps_d2.modeling.checkpoint import SafeCheckpointer
 
-    cfg = setup(args)
-    if args.eval_only:
-        model = Trainer.build_model(cfg)
-        SafeCheckpointer(model, cfg.OUTPUT_DIR, strict=True).resume_or_load(
-            cfg.MODEL.WEIGHTS, resume=args.resume
-        )
-        return Trainer.test(cfg, model)
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
+    with setup(args) as cfg:
+        if args.eval_only:
+            model = Trainer.build_model(cfg)
+            SafeCheckpointer(model, cfg.OUTPUT_DIR, strict=True).resume_or_load(
+                cfg.MODEL.WEIGHTS, resume=args.resume
+            )
+            return Trainer.test(cfg, model)
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        return trainer.train()
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

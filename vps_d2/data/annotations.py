@@ -4,7 +4,6 @@ Where every object of a video has a class of its own, a class is an instance; el
 connected part of a class is one.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.metadata import dataset_taxonomy
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import read_mask
+from vps_d2.io.files import check_output, write_json
 
 
 def split_mask(
@@ -114,7 +114,8 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
         ``path``.
 
     Raises:
-        UserError: if a mask cannot be read, or the data has faults and ``skip_faulty`` is False.
+        UserError: if a mask cannot be read, the data has faults and ``skip_faulty`` is False, or
+            the file cannot be written.
     """
     path = Path(path)
     taxonomy = dataset_taxonomy(name)
@@ -145,8 +146,6 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
         "annotations": annotations,
         "categories": [{"id": index, "name": thing} for index, thing in enumerate(things)],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)
+    check_output(path)
+    write_json(path, content, indent=None)
     return path

@@ -20,8 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data.faults import Fault, scan_split, stop_or_log
 from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
@@ -36,6 +34,7 @@ from vps_d2.data.video import (
     video_number,
 )
 from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
+from vps_d2.io.arrays import open_array
 
 Record = dict[str, Any]
 """A dataset dict; its keys are at the top of this module."""
@@ -234,7 +233,7 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
     faults: list[Fault] = []
     for path in sorted(folder.glob("tracks_*.npy")):
         try:
-            count = len(np.load(path, mmap_mode="r")["class_ids"])
+            count = len(open_array(path, mapped=True)["class_ids"])
         except (OSError, ValueError, IndexError) as error:
             faults.append(Fault(path, f"not a file of tracks ({error})"))
             continue

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from vps_d2.data.video import find_videos, frame_indices, frame_path, read_frame
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import check_output
+from vps_d2.io.files import check_output, write_text
 
 _MEASURED = {"MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"}
 
@@ -78,11 +78,13 @@ def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: 
         mean: R, G, B in 0-255.
         std: R, G, B in 0-255.
         source: what was measured, for a comment.
+
+    Raises:
+        UserError: if it cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path)
     rows = {"PIXEL_MEAN": mean, "PIXEL_STD": std}
     lines = [f"# Pixels of {source}: R, G, B in 0-255 (tools/compute_mean_std.py)."]
     lines += ["INPUT:", '  FORMAT: "RGB"', "MODEL:"]
     lines += [f"  {key}: [{', '.join(f'{v:.3f}' for v in row)}]" for key, row in rows.items()]
-    path.write_text("\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")

@@ -13,6 +13,7 @@ from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.data.datasets import Record
 from vps_d2.data.mappers import DATASET_MAPPER_REGISTRY, FutureMasksMapper
 from vps_d2.data.tracks import TRACKS
+from vps_d2.io.arrays import open_array
 
 _FRAME_WIDTH = 240
 _FRAME_JITTER = (12.0, 0.5, 0.5, 0.8, 0.8, 0.8, 0.8)
@@ -109,8 +110,7 @@ class TracksMapper:
 
 @functools.cache
 def _open(path: str) -> np.ndarray:
-    tracks: np.ndarray = np.load(path, mmap_mode="r")
-    return tracks
+    return open_array(path, mapped=True)
 
 
 def _mirror(sample: dict[str, np.ndarray]) -> None:

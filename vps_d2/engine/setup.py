@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -18,6 +20,8 @@ from vps_d2.data.datasets import dataset_root
 from vps_d2.data.metadata import write_taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
+from vps_d2.io.files import DISK_ERRORS, write_errors
+from vps_d2.io.folders import claim_folder
 from vps_d2.io.resources import config_path
 from vps_d2.modeling.build import check_model
 
@@ -78,30 +82,48 @@ def check_run(cfg: CfgNode, resume: bool) -> None:
         )
 
 
-def setup(args: argparse.Namespace) -> CfgNode:
+@contextmanager
+def setup(args: argparse.Namespace) -> Iterator[CfgNode]:
     """Read and check the configuration of a run, write it to OUTPUT_DIR, and start its log.
+
+    No other run can be in OUTPUT_DIR meanwhile.
 
     Args:
         args: of ``vps-d2 train``.
 
-    Returns:
+    Yields:
         the configuration, frozen.
 
     Raises:
-        UserError: if there are no weights to evaluate; see also :func:`load_config`,
-            :func:`check_config` and :func:`check_run`.
+        UserError: if there are no weights to evaluate, or another run is in OUTPUT_DIR; see also
+            :func:`load_config`, :func:`check_config` and :func:`check_run`.
     """
     cfg = load_config(args.config_file, args.opts)
     check_config(cfg)
-    if not args.eval_only:
-        check_run(cfg, args.resume)
-    elif not (cfg.MODEL.WEIGHTS or args.resume):
+    if args.eval_only and not (cfg.MODEL.WEIGHTS or args.resume):
         raise UserError(
             "--eval-only has no weights to evaluate; name some, as in MODEL.WEIGHTS "
             "package://unet.pth, or give --resume for the last of OUTPUT_DIR."
         )
-    write_taxonomy(cfg)
-    cfg.freeze()
+    with _claim(cfg.OUTPUT_DIR), write_errors(cfg.OUTPUT_DIR, DISK_ERRORS):
+        comm.synchronize()  # the others write nothing before
+        if not args.eval_only:
+            check_run(cfg, args.resume)
+        write_taxonomy(cfg)
+        cfg.freeze()
+        _start(cfg, args)
+        yield cfg
+
+
+def _claim(folder: str) -> AbstractContextManager[object]:
+    """Claim the folder of a run, which of its processes one does for all."""
+    if folder and comm.is_main_process():
+        return claim_folder(folder, parts=("inference",))
+    return nullcontext()
+
+
+def _start(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Start the log of a run, and write its configuration to OUTPUT_DIR."""
     # Detectron2's function reads the file once more, for the log.
     path = config_path(args.config_file)
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": path}))
@@ -110,7 +132,6 @@ def setup(args: argparse.Namespace) -> CfgNode:
     logging.getLogger(TrainerBase.__module__).addFilter(shorten_record)
     logger = logging.getLogger(__name__)
     logger.info("Engine %s, device %s: %s", ENGINE, cfg.MODEL.DEVICE, _device_name(cfg))
-    return cfg
 
 
 def _device_name(cfg: CfgNode) -> str:

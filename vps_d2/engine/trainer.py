@@ -95,7 +95,8 @@ class Trainer(DefaultTrainer):
 
         Raises:
             UserError: if the loss, or what a model makes of a batch, is infinite or no number; the
-                weights are then as they were before the iteration.
+                weights are then as they were before the iteration. Also if a batch is too small
+                for batch normalization.
         """
         try:
             super().run_step()
@@ -103,6 +104,13 @@ class Trainer(DefaultTrainer):
             raise UserError(
                 f"training diverged: a loss became infinite or NaN in iteration {self.iter}; lower "
                 "SOLVER.BASE_LR, or clip gradients (SOLVER.CLIP_GRADIENTS)."
+            ) from error
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                "a batch comes down to a single value for each channel, which batch normalization "
+                "cannot learn from; raise SOLVER.IMS_PER_BATCH, or give larger frames."
             ) from error
 
     def build_hooks(self) -> list[HookBase | None]:

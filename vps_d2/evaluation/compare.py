@@ -25,6 +25,7 @@ from vps_d2.data.video import (
 )
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.inference.hidden import PREDICTIONS_FILE
+from vps_d2.io.arrays import open_array
 from vps_d2.io.errors import UserError
 
 _RESAMPLES = 2000
@@ -199,7 +200,7 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
         if folder is None:
             raise UserError(f"{truth} holds no video for {file}; give the folder predicted.")
         try:
-            guess = np.load(file, allow_pickle=False)
+            guess = open_array(file)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{file} cannot be read ({error}); write it again.") from error
         if guess.dtype != np.uint8 or guess.ndim != 4:

@@ -12,7 +12,9 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -32,8 +34,11 @@ from vps_d2.data.video import (
     read_frames,
 )
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
+from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_json, write_whole
+from vps_d2.io.escape import escape_controls
+from vps_d2.io.files import open_regular, write_errors, write_json, write_text, write_whole
+from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.locks import lock_file
 from vps_d2.io.pictures import write_gif
 from vps_d2.io.prefetch import prefetch
@@ -42,6 +47,7 @@ from vps_d2.visualization.films import VideoPictures
 MASKS_FILE = "hidden_masks.npy"
 VIDEOS_FILE = "videos.txt"
 SKIPPED_FILE = "skipped.txt"
+_PARTS = ("parts", "frames", "gifs")
 PREDICTIONS_FILE = "predictions.json"
 """Says which frames the masks and saved frames are, counted from 1."""
 
@@ -66,12 +72,14 @@ class Progress:
     Args:
         run: fingerprint of the run, so that another one's is not continued.
         batches: how many of the shard's batches are done.
+        checksum: of their masks, CRC-32, so that no other bytes are taken for them.
         complete: whether that is all of them.
         skipped: faults of the videos written as background.
     """
 
     run: str
     batches: int = 0
+    checksum: int = 0
     complete: bool = False
     skipped: list[str] = field(default_factory=list)
 
@@ -133,8 +141,8 @@ class HiddenInference:
         skip_faulty: write background for a faulty video instead of stopping.
 
     Raises:
-        UserError: if frames are to be saved that the pipeline does not predict, or as
-            :func:`list_videos` does.
+        UserError: if frames are to be saved that the pipeline does not predict, ``output`` is or
+            lies in ``root``, or as :func:`list_videos` does.
     """
 
     def __init__(
@@ -155,6 +163,7 @@ class HiddenInference:
                 "--save-frames: the pipeline predicts no frames, as its PIPELINE.PREDICTOR is "
                 "empty; leave the option out, or give a pipeline with a predictor."
             )
+        check_apart(output, root)
         self.pipeline = pipeline
         self.output = output
         self.shard = shard
@@ -181,27 +190,33 @@ class HiddenInference:
             whether ``hidden_masks.npy`` is now complete.
 
         Raises:
-            UserError: if the earlier run was another one, a video is faulty, or the disk refuses.
+            UserError: if the earlier run was another one, a video is faulty, another run writes
+                this shard now, or the disk refuses.
         """
-        try:
-            self.parts.mkdir(parents=True, exist_ok=True)
+        index, count = self.shard
+        part = "" if count == 1 else f"shard_{index}_of_{count}"
+        with claim_folder(self.output, part, _PARTS), write_errors(self.output):
+            self.parts.mkdir(exist_ok=True)
             if resume and self._is_joined():
                 return True
             self._work(self._start(resume))
             return self._join()
-        except OSError as error:
-            raise UserError(
-                f"{self.output} cannot be written ({error}); make room, or give another folder."
-            ) from error
 
     def _path(self, kind: str, index: int) -> Path:
         return self.parts / f"{kind}_{index}_of_{self.shard[1]}"
 
     def _read_progress(self, index: int) -> Progress | None:
+        """Return what a shard noted; None if there is nothing, or nothing that can be right."""
         try:
-            return Progress(**json.loads(self._path("progress", index).read_text("utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            with open_regular(self._path("progress", index)) as file:
+                progress = Progress(**json.loads(file.read()))
+        except (FileNotFoundError, ValueError, TypeError, RecursionError):
             return None
+        if any(type(getattr(progress, k)) is not type(v) for k, v in vars(Progress("")).items()):
+            return None
+        own = len(self.batches[index :: self.shard[1]])
+        possible = [own] if progress.complete else range(own + 1)
+        return progress if progress.batches in possible else None
 
     def _joined_run(self) -> str:
         """Return the fingerprint of the run whose parts were joined last, "" if there is none."""
@@ -213,7 +228,7 @@ class HiddenInference:
         return self._joined_run() == self.fingerprint and all(path.exists() for path in results)
 
     def _start(self, resume: bool) -> Progress:
-        index, count = self.shard
+        index = self.shard[0]
         progress = self._read_progress(index) if resume else None
         earlier = progress.run if progress is not None else self._joined_run()
         if resume and earlier not in ("", self.fingerprint):
@@ -222,35 +237,55 @@ class HiddenInference:
                 "ones to resume it, or leave out --resume to start anew."
             )
         (self.parts / "joined").unlink(missing_ok=True)
-        masks = self._path("masks", index)
-        if progress is None or not masks.exists():
+        if progress is None or not self._fits(index, progress):
             progress = Progress(self.fingerprint)
             _write_json(self._path("progress", index), progress)
-            rows = sum(map(len, self.batches[index::count]))
-            np.lib.format.open_memmap(masks, "w+", np.uint8, (rows, *self.size)).flush()
+            with write_whole(self._path("masks", index)):
+                pass
         return progress
+
+    def _fits(self, index: int, progress: Progress) -> bool:
+        """Return whether a shard's masks are those that its progress says."""
+        done = self.batches[index :: self.shard[1]][: progress.batches]
+        checksum = 0
+        try:
+            with open_regular(self._path("masks", index)) as file:
+                for batch in done:
+                    checksum = zlib.crc32(file.read(self._num_bytes(batch)), checksum)
+                return checksum == progress.checksum and file.tell() == self._num_bytes(*done)
+        except FileNotFoundError:
+            return False
+
+    def _num_bytes(self, *batches: range) -> int:
+        return sum(map(len, batches)) * self.size[0] * self.size[1]
 
     def _work(self, progress: Progress) -> None:
         index, count = self.shard
         mine = self.batches[index::count]
-        todo = mine[progress.batches :]
-        row = sum(map(len, mine[: progress.batches]))
-        masks = np.lib.format.open_memmap(self._path("masks", index), "r+")
-        bar = tqdm(total=sum(map(len, mine)), initial=row, desc="predicting", unit="video")
-        with bar:
+        done, todo = mine[: progress.batches], mine[progress.batches :]
+        total, initial = sum(map(len, mine)), sum(map(len, done))
+        bar = tqdm(total=total, initial=initial, desc="predicting", unit="video")
+        # Rows are appended, not mapped into memory: a write to a map ends the process on a full
+        # disk, without a word.
+        with bar, self._path("masks", index).open("r+b") as file:
+            file.truncate(self._num_bytes(*done))  # a killed run may have written more
+            file.seek(0, os.SEEK_END)
             for batch, frames, faults in prefetch(self._read, todo):
+                masks = np.zeros((len(batch), *self.size), np.uint8)
                 good = [video for video in batch if video not in faults]
-                for video, fault in faults.items():
+                for fault in map(escape_controls, faults.values()):
                     bar.write(f"written as background: {fault}")
                     progress.skipped.append(fault)
-                    masks[row + video - batch.start] = 0
                 predictions = self.pipeline(frames) if good else []
                 for video, clip, prediction in zip(good, frames, predictions, strict=True):
-                    masks[row + video - batch.start] = prediction.mask
+                    masks[video - batch.start] = prediction.mask
                     self._write_extras(video, clip, prediction)
-                row += len(batch)
-                masks.flush()
+                rows = masks.tobytes()
+                file.write(rows)
+                file.flush()
+                os.fsync(file.fileno())
                 progress.batches += 1
+                progress.checksum = zlib.crc32(rows, progress.checksum)
                 _write_json(self._path("progress", index), progress)
                 bar.update(len(batch))
         progress.complete = True
@@ -285,8 +320,7 @@ class HiddenInference:
         if self.save_frames:
             path = self.output / "frames" / f"{name}.npy"
             path.parent.mkdir(exist_ok=True)
-            with write_whole(str(path)) as file:
-                np.save(file, prediction.frames)
+            write_array(path, prediction.frames)
         if video < self.num_gifs:
             film = VideoPictures(name, clip, self.pipeline.taxonomy, prediction=prediction).film()
             write_gif(self.output / "gifs" / f"{name}.gif", film)
@@ -307,17 +341,13 @@ class HiddenInference:
                     )
             if not all(p and p.complete and p.run == self.fingerprint for p in done):
                 return False
-            partial = self.output / f".{MASKS_FILE}.partial"
-            shape = (len(self.videos), *self.size)
-            masks = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-            for index in range(count):
-                part = np.load(self._path("masks", index), mmap_mode="r")
-                row = 0
-                for batch in self.batches[index::count]:
-                    masks[batch.start : batch.stop] = part[row : row + len(batch)]
-                    row += len(batch)
-            masks.flush()
-            os.replace(partial, self.output / MASKS_FILE)
+            for index, part in enumerate(done):
+                if part and not self._fits(index, part):
+                    raise UserError(
+                        f"{self._path('masks', index)} is not what shard {index} of {count} wrote; "
+                        "run that shard again."
+                    )
+            self._write_masks()
             names = [video.folder.name for video in self.videos]
             _write_lines(self.output / VIDEOS_FILE, names)
             write_json(self.output / PREDICTIONS_FILE, self.pipeline.describe())
@@ -332,14 +362,27 @@ class HiddenInference:
                 self._path("progress", index).unlink()
         return True
 
+    def _write_masks(self) -> None:
+        """Copy the rows of all parts, in order of the videos, into the result."""
+        count = self.shard[1]
+        with ExitStack() as stack, write_whole(self.output / MASKS_FILE) as masks:
+            parts = [
+                stack.enter_context(open_regular(self._path("masks", index)))
+                for index in range(count)
+            ]
+            shape = (len(self.videos), *self.size)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(masks, header)
+            for number, batch in enumerate(self.batches):
+                masks.write(parts[number % count].read(self._num_bytes(batch)))
+
 
 def _write_json(path: Path, progress: Progress) -> None:
     _write_lines(path, [json.dumps(asdict(progress))])
 
 
 def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
-    with write_whole(str(path)) as file:
-        file.write("".join(f"{line}{end}" for line in lines).encode())
+    write_text(path, "".join(f"{line}{end}" for line in lines))
 
 
 def _frame_bytes(folder: Path, frame_index: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_whole
+from vps_d2.io.files import check_output, write_whole
 from vps_d2.io.pickles import read_pickle
 from vps_d2.io.resources import local_path
 
@@ -78,8 +78,8 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
             that are no numbers or too large for half precision, or if the file is one of the
             checkpoints or cannot be written.
     """
-    if os.path.realpath(path) in map(os.path.realpath, checkpoints):
-        raise UserError(f"{path} is one of the checkpoints to be exported; give another file.")
+    inputs = [local_path(checkpoint) for checkpoint in checkpoints]
+    check_output(path, inputs)
     first, *others = checkpoints
     mean = _read_weights(first)
     for count, checkpoint in enumerate(others, 2):
@@ -102,12 +102,8 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
                 f"checkpoint {first} has values in {name} that are no numbers or beyond 65504, the "
                 "largest of half precision; go back to one from before the training went wrong."
             )
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with write_whole(path) as file:
-            torch.save({"model": halved}, file)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    with write_whole(path, inputs) as file:
+        torch.save({"model": halved}, file)
     return os.path.getsize(path)
 
 

@@ -1,66 +1,340 @@
-"""Files that are written whole or not at all, and known to be writable before long work."""
+"""The one writer: files and folders that are written whole or not at all.
 
+What is written goes to a fresh name that nobody can guess, ``.vps_d2-<name>-<token>.tmp``, in the
+folder of its target, and takes the target's place when all of it is there. Whatever goes wrong, the
+fresh file is removed, and what was under the name before stays. A killed process leaves it behind;
+the next run that claims the folder (:func:`vps_d2.io.folders.claim_folder`) removes it.
+
+Errors of the system, such as a full disk, are a sentence that names the file that was asked for.
+"""
+
+import errno
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import shutil
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from vps_d2.io.errors import UserError
 
+_PREFIX, _SUFFIX = ".vps_d2-", ".tmp"
+_NAME_SHOWN = 40  # characters of a target's name; a name may have 255 bytes in all
+
+# A fresh file is new (no link is followed, no file taken over), and its mode is the umask's.
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+# Only to be sure: what opens a pipe for reading waits for a writer.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+_UPDATE = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""Numbers of the system's errors when a disk, a quota or the size of a file is at its limit."""
+_ROOM = "make room on its disk, or choose another folder"
+_RIGHTS = "change its permissions, or choose another"
+_ADVICE = {
+    **dict.fromkeys(DISK_ERRORS, _ROOM),
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or choose another disk",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+}
+
+
+def cannot_write(path: str | Path, error: OSError) -> UserError:
+    """Return the error that names a file which the system refuses to write, why, and a way out."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno and reason == os.strerror(error.errno):
+        reason = reason[:1].lower() + reason[1:]
+    advice = _ADVICE.get(error.errno or 0, "choose another")
+    return UserError(f"{path} cannot be written ({reason}); {advice}.")
+
 
 @contextmanager
-def write_whole(path: str) -> Iterator[IO[bytes]]:
+def write_errors(path: str | Path, codes: Collection[int] | None = None) -> Iterator[None]:
+    """Turn an error of the system about a file or folder that is written into a sentence.
+
+    Args:
+        path: of the file or folder that is written meanwhile.
+        codes: numbers of the errors that are meant, such as :data:`DISK_ERRORS`; None for all.
+
+    Raises:
+        UserError: in the place of an ``OSError`` that names no file, or one that is the path, lies
+            in it or holds it. One that names another file stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if _concerns(error, path) and (codes is None or error.errno in codes):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def _concerns(error: OSError, *paths: str | Path) -> bool:
+    if not isinstance(error.filename, str | os.PathLike):
+        return error.filename is None
+    named = Path(error.filename)
+    return any(
+        named == path or named in path.parents or path in named.parents for path in map(Path, paths)
+    )
+
+
+class _Output:
+    """A file that remembers why a write failed, which a writer on top of it may not say.
+
+    PyTorch's, for one, ends with a ``RuntimeError`` about its own position. To NumPy it is no file
+    of the system, whose short writes it would report without the reason.
+    """
+
+    def __init__(self, file: IO[bytes], name: Path) -> None:
+        self._file = file
+        self.name = str(name)
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write bytes, or what lies in memory as bytes do."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+
+@contextmanager
+def write_whole(path: str | Path, inputs: Iterable[str | Path] = ()) -> Iterator[IO[bytes]]:
     """Open a file that appears under its name only when all of it is on the disk.
 
-    A process that is killed leaves the old file as it was, and at most a ``.tmp`` beside it, which
-    the next writer replaces.
+    A link to a file stays, and the file that it names is replaced.
 
     Args:
         path: of the file; its folder exists.
+        inputs: files and folders that were read, of which no file may be replaced.
 
     Yields:
-        the file, to be written in binary.
-    """
-    unfinished = f"{path}.tmp"
-    with open(unfinished, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def write_json(path: str | Path, content: Any) -> None:
-    """Write a JSON file, indented, whole or not at all.
+        the file, to be written in binary from its beginning to its end. Its ``name`` is for writers
+        that want a path.
 
     Raises:
-        UserError: if it cannot be written.
+        UserError: if the path is not that of a file or of none, it is one of the inputs, or the
+            system refuses.
     """
+    target = _find_target(path, inputs)
+    fresh = _fresh_path(target)
+    output: _Output | None = None
     try:
-        with write_whole(str(path)) as file:
-            file.write((json.dumps(content, indent=2) + "\n").encode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+        with open(os.open(fresh, _NEW, 0o666), "wb") as file:
+            _mark(file)
+            output = _Output(file, fresh)
+            yield cast(IO[bytes], output)
+            output.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, target)
+    except BaseException as error:
+        with suppress(OSError):
+            fresh.unlink()
+        failure = output.failure if output is not None else None
+        if failure is None and isinstance(error, OSError) and _concerns(error, fresh):
+            failure = error
+        if failure is not None:
+            raise cannot_write(path, failure) from error
+        raise
 
 
-def check_output(path: str | Path) -> None:
+@contextmanager
+def write_folder(path: str | Path) -> Iterator[Path]:
+    """Make a folder that appears under its name only when all is in it.
+
+    An older folder of the name is replaced. The files in it are not forced to the disk one by one,
+    so after a failure of the power some may be empty.
+
+    Args:
+        path: of the folder; those above it are made.
+
+    Yields:
+        the folder under another name, to be filled.
+
+    Raises:
+        UserError: if a file or a link has the name, or the system refuses.
+    """
+    path = Path(path)
+    fresh = _fresh_path(path)
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise UserError(f"{path} is a file or a link, not a folder; remove it, or choose another.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+        yield fresh
+        _swap_in(fresh, path)
+    except BaseException as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if isinstance(error, OSError) and _concerns(error, fresh, path):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def _swap_in(fresh: Path, path: Path) -> None:
+    """Give a folder its name, and remove the one that had it."""
+    if not path.exists():
+        fresh.rename(path)
+        return
+    old = _fresh_path(path)
+    path.rename(old)
+    try:
+        fresh.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: str | Path, text: str, inputs: Iterable[str | Path] = ()) -> None:
+    """Write a text file in UTF-8, whole or not at all; see :func:`write_whole`."""
+    with write_whole(path, inputs) as file:
+        file.write(text.encode())
+
+
+def write_json(
+    path: str | Path, content: Any, inputs: Iterable[str | Path] = (), indent: int | None = 2
+) -> None:
+    """Write a JSON file, whole or not at all; see :func:`write_whole`."""
+    write_text(path, json.dumps(content, indent=indent) + "\n", inputs)
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the unfinished files and folders that killed processes left directly in a folder.
+
+    Only who knows that nobody else makes whole folders there may call it. Files that are being
+    written stay, and links are not followed.
+    """
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not (entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif not entry.is_file(follow_symlinks=False) or not _is_marked(entry.path):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _mark(file: IO[bytes]) -> bool:
+    """Lock a file for as long as it is open, to show that it is being written.
+
+    Returns:
+        whether that was possible. Windows needs no mark: it keeps what is open.
+    """
+    if os.name == "nt":
+        return True
+    import portalocker  # late: it takes a while, and most who import this module write nothing
+
+    try:
+        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.LockException:  # another holds it, or the disk has no locks
+        return False
+    return True
+
+
+def _is_marked(path: str) -> bool:
+    with suppress(OSError), open(os.open(path, _UPDATE), "rb") as file:
+        return not _mark(file)
+    return True
+
+
+def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Make the folder of a file, so that long work does not end with one that cannot be written.
 
     Args:
         path: of the file that is to be written or replaced.
+        inputs: files and folders that will be read, of which no file may be replaced.
 
     Raises:
-        UserError: if it is a folder, or its folder cannot be made or written to.
+        UserError: if the path is not that of a file or of none, it is one of the inputs, or its
+            folder cannot be made or written to.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be made ({error.strerror}); choose another."
         ) from error
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path.parent} may not be written to; choose another folder.")
+    target = _find_target(path, inputs)
+    if not os.access(target.parent, os.W_OK):
+        raise UserError(f"{target.parent} may not be written to; choose another folder.")
+
+
+def _find_target(path: str | Path, inputs: Iterable[str | Path]) -> Path:
+    """Return the path of the file that is to be replaced or made, which may be that of a link."""
+    path = Path(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise UserError(
+                f"{path} is a link to nothing; remove it, or choose another."
+            ) from error
+        return path
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path} is a device, a pipe or a socket; give the name of a file.")
+    target = Path(os.path.realpath(path))
+    for each in inputs:
+        if Path(os.path.realpath(each)) in target.parents:
+            raise UserError(
+                f"{path} lies in {each}, which is read, and would be lost; give another file."
+            )
+        with suppress(OSError):
+            if os.path.samestat(os.stat(each), status):
+                raise UserError(
+                    f"{path} is one of the files that are read, and would be lost; give another."
+                )
+    return target if path.is_symlink() else path
+
+
+def _fresh_path(target: Path) -> Path:
+    name = f"{_PREFIX}{target.name[:_NAME_SHOWN]}-{secrets.token_hex(8)}{_SUFFIX}"
+    return target.with_name(name)
+
+
+def open_regular(path: str | Path) -> IO[bytes]:
+    """Open a file to be read, if it is one: a pipe is waited for, and some devices have no end.
+
+    Raises:
+        OSError: if it cannot be opened, or is no regular file.
+    """
+    check_regular(path)
+    descriptor = os.open(path, _READ)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    raise _not_regular(path)
+
+
+def check_regular(path: str | Path) -> None:
+    """Check that a path is that of a file, before something that takes a path opens it.
+
+    Raises:
+        OSError: if there is nothing, or something else than a regular file or a link to one.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise _not_regular(path)
+
+
+def _not_regular(path: str | Path) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))

@@ -1,13 +1,17 @@
 """Files of pictures and films, which appear whole or not at all. Pictures are uint8 RGB."""
 
+import errno
 import os
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
 
-from vps_d2.io.errors import UserError
+from vps_d2.io.files import DISK_ERRORS, write_errors, write_whole
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
@@ -16,7 +20,7 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     Raises:
         UserError: if the disk refuses.
     """
-    _write(path, lambda to: iio.imwrite(to, picture, extension=".png"))
+    _write(path, iio.imwrite("<bytes>", picture, extension=".png"))
 
 
 def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) -> None:
@@ -31,7 +35,7 @@ def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
         UserError: if the disk refuses.
     """
     pictures, duration = np.stack(list(frames)), 1000 / fps
-    _write(path, lambda to: iio.imwrite(to, pictures, extension=".gif", duration=duration, loop=0))
+    _write(path, iio.imwrite("<bytes>", pictures, extension=".gif", duration=duration, loop=0))
 
 
 def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) -> None:
@@ -50,31 +54,34 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
     pictures = np.stack(list(frames))
     even = ((0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0))
     pictures = np.pad(pictures, even, mode="edge")
-
-    def write(to: Path) -> None:
-        iio.imwrite(
-            to,
-            pictures,
-            extension=".mp4",
-            plugin="FFMPEG",
-            fps=fps,
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=2,
-        )
-
-    _write(path, write)
+    _make_folder(path)
+    with write_whole(path) as file:
+        _encode(pictures, fps, file.name)
 
 
-def _write(path: str | Path, write: Callable[[Path], object]) -> None:
-    path = Path(path)
-    partial = path.with_name(f".partial_{os.getpid()}_{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}); make room or rights.") from error
+def _encode(pictures: np.ndarray, fps: float, path: str) -> None:
+    # imageio's own writer does not say when FFmpeg fails, as it does on a full disk.
+    command = [get_ffmpeg_exe(), "-loglevel", "error", "-y"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", f"{fps:g}"]
+    command += ["-s", f"{pictures.shape[2]}x{pictures.shape[1]}", "-i", "-"]
+    command += ["-c:v", "libx264", "-crf", "25", "-pix_fmt", "yuv420p", "-f", "mp4", path]
+    done = subprocess.run(command, input=pictures.tobytes(), capture_output=True, check=False)
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip()
+        codes = [code for code in DISK_ERRORS if os.strerror(code) in words]
+        if done.returncode == -getattr(signal, "SIGXFSZ", 0):  # which Python ignores for itself
+            codes = [errno.EFBIG]
+        if codes:
+            raise OSError(codes[0], os.strerror(codes[0]))
+        raise OSError(errno.EIO, f"FFmpeg: {words.splitlines()[-1] if words else 'no reason'}")
+
+
+def _write(path: str | Path, content: bytes) -> None:
+    _make_folder(path)
+    with write_whole(path) as file:
+        file.write(content)
+
+
+def _make_folder(path: str | Path) -> None:
+    with write_errors(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -5,41 +5,42 @@ from pathlib import Path
 from typing import Any
 
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_json
+from vps_d2.io.files import open_regular, write_json
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
     """Write down what a result is made with, or refuse to mix it with another.
 
     Args:
-        path: of the file that says it, in the folder of the result.
+        path: of the file that says it, in the folder of the result, which is there.
         settings: that decide about the result, as JSON holds them.
 
     Raises:
         UserError: if the file says otherwise, or cannot be read or written.
     """
-    out = path.parent
     try:
-        if path.exists():
-            there = _read_settings(path)
-            differing = [key for key in settings if there.get(key) != settings[key]]
-            if differing:
-                raise UserError(
-                    f"{out} holds what was made with another {differing[0]} "
-                    f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
-                    "settings to go on with it, or choose another folder."
-                )
-            return
-        out.mkdir(parents=True, exist_ok=True)
+        there = _read_settings(path)
+    except FileNotFoundError:
         write_json(path, settings)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+        return
+    differing = [key for key in settings if there.get(key) != settings[key]]
+    if differing:
+        raise UserError(
+            f"{path.parent} holds what was made with another {differing[0]} "
+            f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
+            "settings to go on with it, or choose another folder."
+        )
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        with open_regular(path) as file:
+            settings = json.loads(file.read().decode())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); remove it.") from error
+    except (ValueError, RecursionError):  # no text, no JSON, or one that is nested too deeply
         settings = None
     if not isinstance(settings, dict):
         raise UserError(

@@ -9,7 +9,7 @@ from torch import nn
 from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_whole
+from vps_d2.io.files import write_errors, write_text, write_whole
 from vps_d2.io.pickles import read_pickle
 from vps_d2.io.resources import local_path
 
@@ -42,6 +42,9 @@ class SafeCheckpointer(DetectionCheckpointer):
         Args:
             name: of the file, without its ending.
             kwargs: further data, of types that ``torch.load(weights_only=True)`` reads.
+
+        Raises:
+            UserError: if the disk refuses; the checkpoints that are there stay.
         """
         self.save_untagged(name, **kwargs)
         if self.save_dir and self.save_to_disk:
@@ -54,7 +57,8 @@ class SafeCheckpointer(DetectionCheckpointer):
             return
         data = {"model": self.model.state_dict()}
         data.update({key: each.state_dict() for key, each in self.checkpointables.items()})
-        os.makedirs(self.save_dir, exist_ok=True)
+        with write_errors(self.save_dir):
+            os.makedirs(self.save_dir, exist_ok=True)
         path = os.path.join(self.save_dir, f"{name}.pth")
         self.logger.info("Saving checkpoint to %s", path)
         with write_whole(path) as file:
@@ -66,8 +70,7 @@ class SafeCheckpointer(DetectionCheckpointer):
         Args:
             last_filename_basename: its file name, without the folder.
         """
-        with write_whole(os.path.join(self.save_dir, "last_checkpoint")) as file:
-            file.write(last_filename_basename.encode())
+        write_text(os.path.join(self.save_dir, "last_checkpoint"), last_filename_basename)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load a checkpoint.

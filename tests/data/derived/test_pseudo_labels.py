@@ -4,11 +4,12 @@ import torch
 
 import tests.pipeline_stubs  # noqa: F401  registers the stubs
 from tests.conftest import write_tiny_videos
-from tests.helpers import load_tool
+from tests.helpers import file_size_limit, load_tool
 from vps_d2.d2.structures import Instances
 from vps_d2.data.faults import check_dataset
 from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 from vps_d2.modeling.outputs import confidence
 
 CONFIG = """
@@ -56,7 +57,7 @@ def test_a_second_run_does_the_rest(tiny_videos, tmp_path, label):
     label(source, out, "--threshold", 0)
     whole = contents(out)
     lost = out / "video_00005"
-    lost.rename(out / ".video_00005.partial")  # as a killed run leaves it
+    lost.rename(out / ".vps_d2-video_00005-0a1b.tmp")  # as a killed run leaves it
     label(source, out, "--threshold", 0)
     assert contents(out) == whole
 
@@ -67,6 +68,23 @@ def test_shards_share_the_work(tiny_videos, tmp_path, label):
     for index in (1, 0):
         label(source, tmp_path / "parts", "--threshold", 0, "--shard", f"{index}/2")
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_two_runs_in_one_folder(tiny_videos, tmp_path, label):
+    source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
+    with claim_folder(out), pytest.raises(UserError, match="labeled is being written by another"):
+        label(source, out, "--threshold", 0)
+    with claim_folder(out, "shard_1_of_2"):
+        label(source, out, "--threshold", 0, "--shard", "0/2")
+        with pytest.raises(UserError, match=r"\(shard 1 of 2\) is being written by another"):
+            label(source, out, "--threshold", 0, "--shard", "1/2")
+
+
+def test_a_full_disk_is_a_sentence(tiny_videos, tmp_path, label):
+    source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
+    with file_size_limit(20_000), pytest.raises(UserError, match="video_00004 cannot be written"):
+        label(source, out, "--threshold", 0)
+    assert [path.name for path in out.iterdir() if path.is_dir()] == []
 
 
 def test_unsure_videos_are_left_out_and_listed_once(tiny_videos, tmp_path, label, capsys):
@@ -143,7 +161,7 @@ def test_faults_stop_or_are_passed_over(spoiled, tmp_path, label, capsys):
 
 
 def test_a_folder_without_videos_has_nothing_to_skip(tmp_path, label):
-    with pytest.raises(UserError, match=r"not a folder; put this right[^,]*\.$"):
+    with pytest.raises(UserError, match=r"not a folder \(give .*\); put this right[^,]*\.$"):
         label(tmp_path / "nowhere", tmp_path / "labeled")
 
 

@@ -22,8 +22,10 @@ from vps_d2.data.video import (
     read_masks,
     video_number,
 )
+from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
+from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.prefetch import prefetch
 from vps_d2.io.settings import check_settings
 
@@ -73,19 +75,34 @@ def generate_frames(
 
     Raises:
         UserError: if a video is faulty, the predictor does not predict these frames, or ``output``
-            holds those of another one.
+            is or lies in ``root``, holds those of another one, is being written by another run or
+            cannot be written.
     """
+    check_apart(output, root)
     num_known = num_known_frames(predictor.cfg)
-    inputs, given = predictor.clip.input_frames(num_known), predictor.clip.target_frames(num_known)
+    given = predictor.clip.target_frames(num_known)
     if frame_indices is not None and not (frame_indices and set(frame_indices) <= set(given)):
         raise UserError(f"the predictor gives {name_frames(given)}; ask for no other.")
     # What is spoiled within a picture shows only when it is decoded.
     scans, faults = scan_split(root, kind="labeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     frame_indices = _within(frame_indices or given, min(scan.num_frames for scan in scans), root)
-    output.mkdir(parents=True, exist_ok=True)
-    check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
     folders = [scan.folder for scan in scans]
+    with claim_folder(output):
+        check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
+        return _generate(predictor, folders, output, frame_indices, batch_size)
+
+
+def _generate(
+    predictor: FramePredictor,
+    folders: Sequence[Path],
+    output: Path,
+    frame_indices: Sequence[int],
+    batch_size: int,
+) -> int:
+    """Predict the videos that are not done, and return how many those are."""
+    num_known = num_known_frames(predictor.cfg)
+    inputs, given = predictor.clip.input_frames(num_known), predictor.clip.target_frames(num_known)
     todo = [each for each in folders if not _is_done(output, each, frame_indices)]
     batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
     bar = tqdm(
@@ -133,7 +150,6 @@ def _write(output: Path, folder: Path, frames: Mapping[int, np.ndarray], masks: 
     for index, frame in frames.items():
         picture, mask = _paths(output, folder, index)
         # The mask first: a frame without one would be a fault of the data set.
-        with write_whole(str(mask)) as file:
-            np.save(file, masks[index])
-        with write_whole(str(picture)) as file:
+        write_array(mask, masks[index])
+        with write_whole(picture) as file:
             file.write(encode_frame(frame).tobytes())

@@ -16,7 +16,9 @@ from vps_d2.data.faults import scan_split, stop_or_log
 from vps_d2.data.layout import read_layout, write_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
-from vps_d2.io.errors import UserError
+from vps_d2.io.arrays import array_bytes
+from vps_d2.io.files import check_output, write_errors, write_folder
+from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.links import link_file
 from vps_d2.io.prefetch import prefetch
 from vps_d2.io.settings import check_settings
@@ -74,19 +76,19 @@ def label_videos(
 
     Raises:
         UserError: if there are faults, or if ``out`` is or lies in ``root``, holds the result of
-            another segmenter or threshold, or cannot be written.
+            another segmenter or threshold, is being written by another run, or cannot be written.
     """
     root, out = Path(root), Path(out)
-    if root.resolve() in (out.resolve(), *out.resolve().parents):
-        raise UserError(f"{out} lies in the folder of the videos, {root}; give another.")
+    check_apart(out, root)
     # What is spoiled within a picture shows only when it is decoded.
     scans, faults = scan_split(root, kind="unlabeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    part = "" if shard[1] == 1 else f"shard_{shard[0]}_of_{shard[1]}"
+    with claim_folder(out, part), write_errors(out):
         settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
         check_settings(out / SETTINGS_FILE, settings)
+        check_output(out / LEFT_OUT_FILE)  # a pipe would be waited for
         write_layout(out, replace(read_layout(root), taxonomy=segmenter.taxonomy))
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
@@ -101,10 +103,6 @@ def label_videos(
                 else:
                     _write(out / folder.name, folder, masks)
                 progress.update()
-    except OSError as error:
-        raise UserError(
-            f"{out} cannot be written ({error.strerror}); make room, or give another folder."
-        ) from error
     left = {folder.name for folder in folders} & _read_left_out(out)
     return LabelCounts(len(folders) - len(left), len(left))
 
@@ -122,12 +120,7 @@ def _read_left_out(out: Path) -> set[str]:
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:
     """Write a labeled video so that its folder is whole or absent."""
-    partial = target.with_name(f".{target.name}.partial")
-    if partial.exists():  # what an interrupted run left
-        for path in partial.iterdir():
-            path.unlink()
-    partial.mkdir(exist_ok=True)
-    for index in frame_indices(source):
-        link_file(frame_path(partial, index), frame_path(source.resolve(), index))
-    np.save(partial / MASK_FILE, masks)
-    partial.rename(target)
+    with write_folder(target) as folder:
+        for index in frame_indices(source):
+            link_file(frame_path(folder, index), frame_path(source.resolve(), index))
+        (folder / MASK_FILE).write_bytes(array_bytes(masks))

@@ -16,7 +16,9 @@ from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.video import group_videos, write_video
 from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
@@ -107,25 +109,29 @@ def make_dataset(
         how many videos were written now.
 
     Raises:
-        UserError: if ``out`` holds a data set of other settings or origin, or cannot be written.
+        UserError: if ``out`` holds a data set of other settings or origin, is being written by
+            another run, or cannot be written.
     """
     import mujoco
 
     out = Path(out)
     options = options or SyntheticOptions()
-    if not (out / SETTINGS_FILE).exists():
-        _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
-    check_settings(
-        out / SETTINGS_FILE,
-        {
-            "seed": seed,
-            "counts": {split: counts.get(split, 0) for split in SPLITS},
-            "options": asdict(options),
-            "randomize": randomize,
-            "mujoco": mujoco.__version__,
-        },
-    )
-    jobs = list(_plan(out, counts, seed, options, randomize))
+    settings = {
+        "seed": seed,
+        "counts": {split: counts.get(split, 0) for split in SPLITS},
+        "options": asdict(options),
+        "randomize": randomize,
+        "mujoco": mujoco.__version__,
+    }
+    with claim_folder(out, parts=SPLITS):
+        if not (out / SETTINGS_FILE).exists():
+            _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
+        check_settings(out / SETTINGS_FILE, settings)
+        return _make(out, list(_plan(out, counts, seed, options, randomize)), workers)
+
+
+def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
+    """Write what is not there, and return how many videos that is."""
     todo = [job for job in jobs if not job.folder.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
         for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
@@ -202,13 +208,10 @@ def _write_one(job: _Job) -> None:
         write_video(job.folder, video.frames, video.masks, {"scene.json": video.scene.to_json()})
 
 
-def _write_truth(path: Path, jobs: list[_Job]) -> None:
+def _write_truth(path: Path, jobs: Sequence[_Job]) -> None:
     """Write the masks of frame 22 of hidden videos, in the order of their numbers."""
     masks = [
         render_masks(simulate(job.seed, job.options), job.options, [NUM_FRAMES - 1])[0]
         for job in tqdm(jobs, desc=path.name, unit="video")
     ]
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.save(file, np.stack(masks))
-    partial.replace(path)
+    write_array(path, np.stack(masks))

@@ -17,7 +17,8 @@ from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.io.files import write_whole
+from vps_d2.io.arrays import open_array, write_array
+from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 
 __all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
@@ -109,14 +110,14 @@ def make_tracks(
         how many videos were made now.
 
     Raises:
-        UserError: if ``out`` holds tracks of other settings, or cannot be written.
+        UserError: if ``out`` holds tracks of other settings, is being written by another run, or
+            cannot be written.
     """
     import mujoco
 
     out = Path(out)
     options = options or SyntheticOptions(physics_jitter=0.4)
     settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
-    check_settings(out / _SETTINGS_FILE, settings)
     starts = range(0, count, _SHARD_SIZE)
     shards = [
         _Shard(
@@ -126,14 +127,16 @@ def make_tracks(
         )
         for number, start in enumerate(starts)
     ]
-    todo = [shard for shard in shards if not _is_complete(shard)]
-    made = 0
-    done = count - sum(len(shard.seeds) for shard in todo)
-    with tqdm(total=count, initial=done, unit="video") as progress:
-        for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1, 1):
-            progress.update(size)
-            made += size
-    return made
+    with claim_folder(out):
+        check_settings(out / _SETTINGS_FILE, settings)
+        todo = [shard for shard in shards if not _is_complete(shard)]
+        made = 0
+        done = count - sum(len(shard.seeds) for shard in todo)
+        with tqdm(total=count, initial=done, unit="video") as progress:
+            for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1, 1):
+                progress.update(size)
+                made += size
+        return made
 
 
 def count_tracks(folder: str | Path) -> int:
@@ -143,7 +146,7 @@ def count_tracks(folder: str | Path) -> int:
 
 def _count_shard(path: Path) -> int:
     try:
-        return len(np.load(path, mmap_mode="r"))
+        return len(open_array(path, mapped=True))
     except (OSError, ValueError, EOFError):  # not there, or cut short
         return 0
 
@@ -154,8 +157,7 @@ def _is_complete(shard: _Shard) -> bool:
 
 def _write_shard(shard: _Shard) -> int:
     records = np.stack([_roughen(seed, shard.options) for seed in shard.seeds])
-    with write_whole(str(shard.path)) as file:
-        np.save(file, records)
+    write_array(shard.path, records)
     return len(records)
 
 
