@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vps_d2.d2.structures import Instances
-from vps_d2.modeling.outputs import instances_to_semantic
+from vps_d2.modeling.outputs import best_class, instances_to_semantic
 
 
 def make_instances(*objects: tuple[int, float, slice], dtype=torch.float32) -> Instances:
@@ -41,3 +41,22 @@ def test_nothing_is_background(objects: tuple) -> None:
 def test_scores_in_bfloat16() -> None:
     instances = make_instances((47, 0.9, slice(0, 10)), dtype=torch.bfloat16)
     assert (instances_to_semantic(instances) == 48).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_best_class_is_the_first_of_the_highest(dtype: torch.dtype) -> None:
+    # So few values that most pixels have several highest classes.
+    scores = torch.randint(-3, 3, (49, 20, 30), generator=torch.manual_seed(0)).to(dtype)
+    scores[:, 0, 0] = -torch.inf
+    expected = scores.float().argmax(0)
+    best = best_class(scores)
+    assert best.dtype == torch.uint8
+    assert (best == expected).all()
+
+
+def test_best_class_of_those_that_may_win() -> None:
+    scores = torch.arange(5.0)[:, None].repeat(1, 3)
+    scores[0, 2] = 9
+    assert best_class(scores.clone(), np.array([1, 3])).tolist() == [3, 3, 0]
+    assert best_class(scores.clone(), np.array([], np.int64)).tolist() == [0, 0, 0]
+    assert best_class(scores.clone()).tolist() == [4, 4, 0]

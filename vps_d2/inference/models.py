@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ from vps_d2.data.clips import ClipSpec
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model, check_model
 from vps_d2.modeling.checkpoint import SafeCheckpointer
+from vps_d2.modeling.outputs import ClassMapper
 from vps_d2.modeling.precision import inference_autocast
 from vps_d2.modeling.tasks import Task, check_task
 
@@ -34,6 +36,15 @@ class LoadedModel(NamedTuple):
     def clip(self) -> ClipSpec:
         """The frames that the model takes and gives."""
         return ClipSpec.from_config(self.cfg)
+
+    def class_maps(
+        self, inputs: list[dict[str, Any]], classes: Sequence[np.ndarray | None] | None = None
+    ) -> np.ndarray:
+        """Run a model that is a :class:`ClassMapper`, as a call does."""
+        assert isinstance(self.model, ClassMapper)
+        with torch.inference_mode(), inference_autocast(self.cfg):
+            maps: np.ndarray = self.model.class_maps(inputs, classes).cpu().numpy()
+        return maps
 
     def fingerprint(self) -> str:
         """Return a hash of configuration and weights, the same wherever they lie and run."""

@@ -12,7 +12,12 @@ from vps_d2.data.mappers import to_tensor
 from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
 from vps_d2.inference.models import LoadedModel
-from vps_d2.modeling.outputs import SegmentationOutput, confidence, output_to_mask
+from vps_d2.modeling.outputs import (
+    ClassMapper,
+    SegmentationOutput,
+    confidence,
+    output_to_mask,
+)
 
 
 class FrameSegmenter:
@@ -32,13 +37,12 @@ class FrameSegmenter:
 
     def outputs(self, frames: np.ndarray) -> Iterator[SegmentationOutput]:
         """Yield what the model says of each frame of ``(N, H, W, 3)``: instances or logits."""
-        height, width = frames.shape[1:3]
+        for batch in self._batches(frames):
+            yield from cast(list[SegmentationOutput], self.model(_inputs(frames[batch])))
+
+    def _batches(self, frames: np.ndarray) -> Iterator[slice]:
         for start in range(0, len(frames), self.batch_size):
-            batch = frames[start : start + self.batch_size]
-            outputs = self.model(
-                [{"image": to_tensor(frame), "height": height, "width": width} for frame in batch]
-            )
-            yield from cast(list[SegmentationOutput], outputs)
+            yield slice(start, start + self.batch_size)
 
     def segment(
         self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
@@ -53,6 +57,11 @@ class FrameSegmenter:
             masks ``(N, H, W)``.
         """
         masks = np.zeros(frames.shape[:3], np.uint8)
+        if isinstance(self.model.model, ClassMapper):
+            for batch in self._batches(frames):
+                some = None if classes is None else classes[batch]
+                masks[batch] = self.model.class_maps(_inputs(frames[batch]), some)
+            return masks
         for index, output in enumerate(self.outputs(frames)):
             allowed = None if classes is None else classes[index]
             masks[index] = self._class_map(output, allowed)
@@ -84,3 +93,8 @@ class FrameSegmenter:
     def fingerprint(self) -> str:
         """Return a hash of the model, the same wherever it lies and runs."""
         return self.model.fingerprint()
+
+
+def _inputs(frames: np.ndarray) -> list[dict[str, Any]]:
+    height, width = frames.shape[1:3]
+    return [{"image": to_tensor(frame), "height": height, "width": width} for frame in frames]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -6,6 +7,7 @@ from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.modeling import build_model
 from vps_d2.io.errors import UserError
 from vps_d2.modeling import UNet, UNetNetwork
+from vps_d2.modeling.outputs import ClassMapper, output_to_mask
 
 SMALL = {"num_classes": 49, "channels": (8, 16), "patch_size": 2}
 
@@ -47,6 +49,36 @@ def test_learns_one_frame():
     with torch.no_grad():
         (output,) = model.eval()([frame()])
     assert (output["sem_seg"].argmax(0) == frame()["sem_seg"]).float().mean() > 0.97
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("patch_size", [1, 2])
+def test_class_maps_are_the_highest_logits(patch_size, channels_last):
+    torch.manual_seed(0)
+    network = UNetNetwork(channels=(4, 8), patch_size=patch_size, channels_last=channels_last)
+    network = network.double().eval()  # in which no two logits are about the same
+    torch.nn.init.normal_(network.head.weight)
+    frames = torch.randn(3, 3, 11, 14, dtype=torch.float64)
+    few = np.array([3, 20])
+    with torch.inference_mode():
+        logits = network(frames)
+        maps = network.class_maps(frames, [None, few, None])
+    assert maps.dtype == torch.uint8 and maps.shape == (3, 11, 14)
+    assert len(maps.unique()) > 2
+    for index, classes in enumerate([None, few, None]):
+        expected = output_to_mask({"sem_seg": logits[index]}, 0.5, classes)
+        assert (maps[index].numpy() == expected).all()
+
+
+def test_architecture_gives_class_maps():
+    model = build().eval()
+    assert isinstance(model, ClassMapper)
+    frames = [frame(), frame(), frame()]
+    frames[1]["image"] = frames[1]["image"].flip(-1)
+    with torch.inference_mode():
+        outputs, maps = model(frames), model.class_maps(frames)
+    for each, output in zip(maps, outputs, strict=True):
+        assert (each == output["sem_seg"].argmax(0)).float().mean() > 0.99
 
 
 def test_no_frame():
