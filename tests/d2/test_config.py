@@ -65,7 +65,7 @@ def test_embedded_engine_knows_no_key_that_nobody_reads() -> None:
 
 def test_project_keys_are_the_same_on_both_engines() -> None:
     cfg = get_vps_cfg()
-    assert cfg.SOLVER.AMP.DTYPE == "bfloat16"
+    assert cfg.SOLVER.AMP.DTYPE == "auto"
     assert cfg.MODEL.SIMVP.TRANSLATOR == "gSTA"
     cfg.merge_from_list(["SOLVER.AMP.DTYPE", "float32", "INPUT.FRAMESKIP", "(1, 2)"])
     assert cfg.SOLVER.AMP.DTYPE == "float32"

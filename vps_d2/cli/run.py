@@ -26,6 +26,10 @@ def run_tool(main: Callable[[], None]) -> int:
     # What a full disk refuses to a log, or to a thread, the main thread reports.
     logging.raiseExceptions = False
     threading.excepthook = _report_of_thread
+    # What happens on the way goes to standard error, unless a command sets up a log of its own.
+    logging.getLogger("vps_d2").setLevel(logging.INFO)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.INFO)
     try:
         os.getcwd()
     except OSError:  # of which some libraries die when they are imported

@@ -32,6 +32,7 @@ def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
 
 
 _RULES: dict[str, _Rule] = {
+    "MODEL.CHANNELS_LAST": ("True, False or None", lambda last, _: last in (None, True, False)),
     "MODEL.DEVICE": ("cpu or cuda", lambda device, _: torch.device(device) is not None),
     "INPUT.NUM_INPUT_FRAMES": _at_least(1),
     "INPUT.NUM_TARGET_FRAMES": _at_least(1),

@@ -18,7 +18,8 @@ def add_vps_config(cfg: CfgNode) -> None:
     cfg.SOLVER.OPTIMIZER = "SGD"  # or "AdamW"
     # bfloat16 needs no loss scaling and runs on CPUs and GPUs alike, unlike Detectron2's float16.
     cfg.SOLVER.AMP.ENABLED = True
-    cfg.SOLVER.AMP.DTYPE = "bfloat16"
+    # "auto": bfloat16 where the device computes in it, float32 elsewhere.
+    cfg.SOLVER.AMP.DTYPE = "auto"
     # Names in EVALUATOR_REGISTRY; every one is run on every data set of DATASETS.TEST.
     cfg.TEST.EVALUATORS = ()
     # Iterations between two sets of pictures in TensorBoard (0: none), and videos in each.
@@ -82,8 +83,8 @@ def _add_data_config(cfg: CfgNode) -> None:
 
 def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-    # Memory format of convolution inputs and weights: faster in bfloat16 on CPUs and GPUs.
-    cfg.MODEL.CHANNELS_LAST = True
+    # Memory format of convolution inputs and weights: True or False; None for the faster one.
+    cfg.MODEL.CHANNELS_LAST = None
 
     cfg.MODEL.SIMVP = CfgNode()
     # Space-to-depth factor before the encoder; 1 is the paper's network.

@@ -1,4 +1,4 @@
-"""The training loop: forward in bfloat16, on random numbers of each iteration's own."""
+"""The training loop: forward in a chosen format, on random numbers of each iteration's own."""
 
 import time
 from collections.abc import Iterable

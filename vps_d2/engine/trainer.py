@@ -20,7 +20,7 @@ from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model
 from vps_d2.modeling.checkpoint import SafeCheckpointer
-from vps_d2.modeling.precision import amp_dtype, inference_autocast
+from vps_d2.modeling.precision import find_dtype, inference_autocast
 
 
 class Trainer(DefaultTrainer):
@@ -45,7 +45,7 @@ class Trainer(DefaultTrainer):
             _distribute(model),
             loader,
             optimizer,
-            precision=amp_dtype(cfg) if cfg.SOLVER.AMP.ENABLED else None,
+            precision=find_dtype(cfg)[0],
             seed=cfg.SEED,
         )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)

@@ -10,22 +10,23 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling.poolers import ROIPooler
 from vps_d2.data.metadata import find_taxonomy
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.precision import use_channels_last
+from vps_d2.modeling.precision import log_precision, use_channels_last, wants_channels_last
 from vps_d2.modeling.tasks import check_architecture
 
 
 def build_model(cfg: CfgNode) -> nn.Module:
     """Build the architecture that MODEL describes, with random weights, on MODEL.DEVICE.
 
-    It is Detectron2's function, and two things more: the memory format follows
-    MODEL.CHANNELS_LAST, and boxes are pooled in single precision. Detectron2 rounds boxes to the
-    number format of the features, in bfloat16 to whole pixels from 128 on.
+    It is Detectron2's function, and two things more: the memory format is that of
+    :func:`wants_channels_last`, and boxes are pooled in single precision. Detectron2 rounds boxes
+    to the number format of the features, in bfloat16 to whole pixels from 128 on.
     """
     model: nn.Module = modeling.build_model(cfg)
     for module in model.modules():
         if isinstance(module, ROIPooler):
             module.register_forward_pre_hook(_in_single_precision)
-    return use_channels_last(model) if cfg.MODEL.CHANNELS_LAST else model
+    log_precision(cfg)
+    return use_channels_last(model) if wants_channels_last(cfg) else model
 
 
 def _in_single_precision(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

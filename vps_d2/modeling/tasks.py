@@ -23,15 +23,25 @@ def model_task(cfg: CfgNode) -> Task:
     Raises:
         UserError: if the architecture does not exist, or does not say its task.
     """
+    task = find_task(cfg)
+    if task is None:
+        raise UserError(
+            f"architecture {cfg.MODEL.META_ARCHITECTURE} does not say what it does; give its class "
+            f"an attribute task, one of {', '.join(get_args(Task))}."
+        )
+    return task
+
+
+def find_task(cfg: CfgNode) -> Task | None:
+    """Return the task of the architecture that a configuration names, None if it says none.
+
+    Raises:
+        UserError: if the architecture does not exist.
+    """
     name = cfg.MODEL.META_ARCHITECTURE
     check_architecture(name)
     task = getattr(META_ARCH_REGISTRY.get(name), "task", _OF_DETECTRON2.get(name))
-    if task not in get_args(Task):
-        raise UserError(
-            f"architecture {name} does not say what it does; give its class an attribute task, "
-            f"one of {', '.join(get_args(Task))}."
-        )
-    return cast(Task, task)
+    return cast(Task, task) if task in get_args(Task) else None
 
 
 def check_task(cfg: CfgNode, task: Task, source: str) -> None:

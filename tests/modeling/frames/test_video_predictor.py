@@ -101,5 +101,5 @@ def test_unknown_names_are_named() -> None:
     with pytest.raises(UserError, match="use one of IncepU, gSTA"):
         build_model(cfg)
     cfg.SOLVER.AMP.DTYPE = "int8"
-    with pytest.raises(UserError, match="no number format"):
+    with pytest.raises(UserError, match="not a number format"):
         inference_autocast(cfg)

@@ -17,7 +17,7 @@ from vps_d2.io.errors import UserError
 from vps_d2.modeling.frames.convlstm import ConvLSTMCell
 from vps_d2.modeling.frames.simvp import ConvBlock, pad_to_multiple
 from vps_d2.modeling.frames.video_predictor import VideoPredictor
-from vps_d2.modeling.precision import use_channels_last
+from vps_d2.modeling.precision import use_channels_last, wants_channels_last
 
 
 class ReconstructorNetwork(nn.Module):
@@ -131,5 +131,5 @@ class ConvLSTMReconstructor(VideoPredictor):
             hidden_channels=keys.HIDDEN_CHANNELS,
             kernel_size=keys.KERNEL_SIZE,
             residual=keys.RESIDUAL,
-            channels_last=cfg.MODEL.CHANNELS_LAST,
+            channels_last=wants_channels_last(cfg),
         )

@@ -17,6 +17,7 @@ from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
+from vps_d2.modeling.precision import wants_channels_last
 from vps_d2.modeling.tasks import Task
 
 
@@ -138,7 +139,7 @@ class SimVP(VideoPredictor):
             translator=simvp.TRANSLATOR,
             patch_size=simvp.PATCH_SIZE,
             residual=simvp.RESIDUAL,
-            channels_last=cfg.MODEL.CHANNELS_LAST,
+            channels_last=wants_channels_last(cfg),
         )
 
 
@@ -154,5 +155,5 @@ class ConvLSTM(VideoPredictor):
             hidden_channels=cfg.MODEL.CONVLSTM.HIDDEN_CHANNELS,
             kernel_size=cfg.MODEL.CONVLSTM.KERNEL_SIZE,
             patch_size=cfg.MODEL.CONVLSTM.PATCH_SIZE,
-            channels_last=cfg.MODEL.CHANNELS_LAST,
+            channels_last=wants_channels_last(cfg),
         )

@@ -30,6 +30,7 @@ from vps_d2.modeling.masks.slots import (
     slot_groups,
     to_class_logits,
 )
+from vps_d2.modeling.precision import wants_channels_last
 from vps_d2.modeling.tasks import Task
 
 _NUM_COORDINATES = 2
@@ -160,7 +161,7 @@ class MaskSimVP(nn.Module):
             translator_options={"mlp_ratio": keys.MLP_RATIO} if keys.TRANSLATOR == "gSTA" else {},
             patch_size=keys.PATCH_SIZE,
             skip_last=True,
-            channels_last=cfg.MODEL.CHANNELS_LAST,
+            channels_last=wants_channels_last(cfg),
         )
         return {
             "network": network,

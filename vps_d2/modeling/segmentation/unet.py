@@ -20,7 +20,7 @@ from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.simvp import pad_to_multiple
 from vps_d2.modeling.losses import dice_loss, lovasz_softmax_loss, mask_cross_entropy
 from vps_d2.modeling.outputs import best_class
-from vps_d2.modeling.precision import use_channels_last
+from vps_d2.modeling.precision import use_channels_last, wants_channels_last
 from vps_d2.modeling.tasks import Task
 
 
@@ -164,7 +164,7 @@ class UNet(nn.Module):
                 num_classes=config_taxonomy(cfg).num_classes,
                 channels=keys.CHANNELS,
                 patch_size=keys.PATCH_SIZE,
-                channels_last=cfg.MODEL.CHANNELS_LAST,
+                channels_last=wants_channels_last(cfg),
             ),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
