@@ -12,6 +12,7 @@ from vps_d2.config.pipeline import load_pipeline_config
 from vps_d2.d2.structures import Instances
 from vps_d2.data.vps import TAXONOMY
 from vps_d2.inference.future_masks import FutureMaskPredictor, output_to_mask
+from vps_d2.inference.models import LoadedModel
 from vps_d2.io.errors import UserError
 
 
@@ -40,6 +41,13 @@ def test_frames_in_masks_out(config: Path, frames: np.ndarray) -> None:
     channels_first = pipeline(np.moveaxis(frames, -1, 2))
     for one, other in zip(results, channels_first, strict=True):
         assert (one.mask == other.mask).all() and (one.frames == other.frames).all()
+
+
+def test_the_mask_is_the_same_without_the_frames(config: Path, frames: np.ndarray) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    for one, other in zip(pipeline(frames), pipeline(frames, want_frames=False), strict=True):
+        assert (one.mask == other.mask).all()
+        assert other.frames.shape == (0, 16, 24, 3) and not other.captions()
 
 
 def test_classes_never_seen_are_left_out(config: Path, frames: np.ndarray) -> None:
@@ -153,3 +161,41 @@ def test_missing_weights_and_wrong_keys_are_sentences(config: Path, tmp_path: Pa
         FutureMaskPredictor.from_config_file(config, weights)
     with pytest.raises(UserError, match="KEY VALUE"):
         load_pipeline_config(config, ["PIPELINE.NONE", "1"])
+
+
+def models_of(pipeline: FutureMaskPredictor) -> list[LoadedModel]:
+    assert pipeline.predictor is not None
+    return [pipeline.predictor, pipeline.segmenter]
+
+
+def test_overrides_reach_every_model(config: Path) -> None:
+    opts = ["SOLVER.AMP.ENABLED", "False", "MODEL.CHANNELS_LAST", "False"]
+    pipeline = FutureMaskPredictor.from_config_file(config, opts)
+    for model in models_of(pipeline):
+        assert not model.cfg.SOLVER.AMP.ENABLED
+        assert model.cfg.MODEL.CHANNELS_LAST is False
+
+
+def test_keys_in_the_file_of_a_pipeline_reach_every_model(config: Path) -> None:
+    segmenter = config.with_name("segmenter.yaml")
+    segmenter.write_text(segmenter.read_text() + "SOLVER:\n  AMP:\n    DTYPE: bfloat16\n")
+    # "auto" is the default, but what is said for the pipeline still wins.
+    config.write_text(config.read_text() + "SOLVER:\n  AMP:\n    DTYPE: auto\nSEED: 7\n")
+    for model in models_of(FutureMaskPredictor.from_config_file(config)):
+        assert model.cfg.SOLVER.AMP.DTYPE == "auto" and model.cfg.SEED == 7
+    overridden = FutureMaskPredictor.from_config_file(config, ["SOLVER.AMP.DTYPE", "float32"])
+    for model in models_of(overridden):
+        assert model.cfg.SOLVER.AMP.DTYPE == "float32"
+
+
+def test_the_keys_of_a_pipeline_are_not_those_of_its_models(config: Path) -> None:
+    opts = ["INPUT.NUM_KNOWN_FRAMES", "12", "PIPELINE.SCORE_THRESH", "0.75"]
+    for model in models_of(FutureMaskPredictor.from_config_file(config, opts)):
+        assert model.cfg.INPUT.NUM_KNOWN_FRAMES == 0
+        assert model.cfg.PIPELINE.SCORE_THRESH == 0.5
+
+
+@pytest.mark.parametrize("key", ["MODEL.WEIGHTS", "MODEL.META_ARCHITECTURE"])
+def test_a_key_of_one_model_is_refused_for_several(config: Path, key: str) -> None:
+    with pytest.raises(UserError, match=rf"{key} is set for .*PIPELINE\.SEGMENTER\.WEIGHTS"):
+        load_pipeline_config(config, [key, "unet.pth"])

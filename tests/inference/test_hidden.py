@@ -60,11 +60,11 @@ class _Interrupted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.pipeline, name)
 
-    def __call__(self, frames: np.ndarray) -> Any:
+    def __call__(self, frames: np.ndarray, **options: Any) -> Any:
         if not self.calls:
             raise KeyboardInterrupt
         self.calls -= 1
-        return self.pipeline(frames)
+        return self.pipeline(frames, **options)
 
 
 def test_resumed_and_sharded_runs_give_the_same_bytes(

@@ -76,6 +76,18 @@ def test_the_mask_comes_from_the_masks_of_the_input(config: Path, frames: np.nda
     assert pipeline.predict_masks(frames[:0]).shape == (0, 16, 24)
 
 
+def test_frames_that_nobody_wants_are_not_predicted(
+    config: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    wanted = pipeline(frames)
+    monkeypatch.setattr(pipeline, "predictor", lambda _: pytest.fail("frames were predicted"))
+    monkeypatch.setattr(pipeline, "_frame_numbers", lambda _: range(12, 23))
+    for one, other in zip(pipeline(frames, want_frames=False), wanted, strict=True):
+        assert (one.mask == other.mask).all()
+        assert one.frames.shape == (0, 16, 24, 3) and not one.captions()
+
+
 def test_without_a_predictor_the_frame_is_the_last_one(config: Path, frames: np.ndarray) -> None:
     opts = ["PIPELINE.PREDICTOR.CONFIG_FILE", ""]
     result = FutureMaskPredictor.from_config_file(config, opts)(frames)[1]

@@ -187,6 +187,8 @@ def _add_pipeline_config(cfg: CfgNode) -> None:
     # What the leaderboard says of it: a name, and what it was trained on and for how long.
     cfg.PIPELINE.TITLE = ""
     cfg.PIPELINE.TRAINING = ""
+    # Keys and values that all its models are built with: what is set beside PIPELINE.
+    cfg.PIPELINE.MODEL_OPTS = []
     cfg.PIPELINE.PREDICTOR = CfgNode()
     cfg.PIPELINE.PREDICTOR.CONFIG_FILE = ""
     cfg.PIPELINE.PREDICTOR.WEIGHTS = ""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vps_d2.config.checks import check_values
 from vps_d2.config.defaults import get_vps_cfg
@@ -41,18 +42,36 @@ def load_config(config_file: str | Path = "", opts: Sequence[str] = ()) -> CfgNo
             :func:`~vps_d2.config.files.read_config_file`), or if a key is unknown or has a value
             of the wrong type or out of its range.
     """
+    table = read_config_file(config_file) if config_file else {}
+    return build_config(table, config_file, opts)
+
+
+def build_config(
+    table: dict[str, Any], config_file: str | Path = "", opts: Sequence[str] = ()
+) -> CfgNode:
+    """Build a configuration of a table that has been read.
+
+    Args:
+        table: of :func:`~vps_d2.config.files.read_config_file`.
+        config_file: that it was read from, for errors.
+        opts: keys and values in turn, which override the table.
+
+    Returns:
+        the configuration, not frozen.
+
+    Raises:
+        UserError: if a key is unknown or has a value of the wrong type or out of its range.
+    """
     cfg = get_vps_cfg()
-    if config_file:
-        table = read_config_file(config_file)
-        try:
-            if table.get("VERSION", cfg.VERSION) == cfg.VERSION:
-                cfg.merge_from_other_cfg(CfgNode(table))
-            else:  # Detectron2 brings an older file up to date, or says that it cannot
-                cfg.merge_from_file(str(config_file), allow_unsafe=False)
-        except UserError:
+    try:
+        if table.get("VERSION", cfg.VERSION) == cfg.VERSION:
+            cfg.merge_from_other_cfg(CfgNode(table))
+        else:  # Detectron2 brings an older file up to date, or says that it cannot
+            cfg.merge_from_file(str(config_file), allow_unsafe=False)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        if isinstance(error, UserError):
             raise
-        except (KeyError, TypeError, ValueError, AssertionError) as error:
-            raise UserError(f"config file {config_file}: {_words(error)}.") from error
+        raise UserError(f"config file {config_file}: {_words(error)}.") from error
     merge_opts(cfg, opts)
     return cfg
 

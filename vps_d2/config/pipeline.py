@@ -1,17 +1,26 @@
 """Configurations of pipelines, which name the models that they are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from vps_d2.config.files import resolve_path
-from vps_d2.config.loading import load_config
+from vps_d2.config.files import read_config_file, resolve_path
+from vps_d2.config.loading import build_config
 from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
 from vps_d2.io.resources import config_path
 
+# Keys of the pipeline itself, and those that can only be said of one model.
+_OWN = ("PIPELINE.", "INPUT.NUM_KNOWN_FRAMES", "VERSION")
+_OF_ONE_MODEL = ("MODEL.WEIGHTS", "MODEL.META_ARCHITECTURE")
+
 
 def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> CfgNode:
     """Read the configuration of a pipeline, with the paths of its models made absolute.
+
+    Keys that are not the pipeline's own (PIPELINE and INPUT.NUM_KNOWN_FRAMES) are set for every
+    model that it names, such as MODEL.DEVICE, SOLVER.AMP.ENABLED or MODEL.CHANNELS_LAST. They are
+    kept in PIPELINE.MODEL_OPTS.
 
     Args:
         config_file: a YAML file with PIPELINE keys, or the name of a shipped one. Relative paths in
@@ -21,9 +30,14 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
             folder.
 
     Raises:
-        UserError: if the file or an override is wrong, or no segmenter is named.
+        UserError: if the file or an override is wrong, a key can only be set for one model, or no
+            segmenter is named.
     """
-    cfg = load_config(config_file, opts)
+    table = read_config_file(config_file)
+    cfg = build_config(table, config_file, opts)
+    cfg.PIPELINE.MODEL_OPTS = _model_opts(
+        [*_leaves(table), *zip(opts[::2], opts[1::2], strict=True)]
+    )
     for node in model_nodes(cfg):  # those of the file are absolute
         node.CONFIG_FILE = config_path(node.CONFIG_FILE, Path.cwd())
         node.WEIGHTS = resolve_path(node.WEIGHTS, Path.cwd())
@@ -38,3 +52,26 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
 def model_nodes(cfg: CfgNode) -> tuple[CfgNode, CfgNode, CfgNode]:
     """Return what names the models of a pipeline: predictor, segmenter and mask predictor."""
     return cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER, cfg.PIPELINE.MASK_PREDICTOR
+
+
+def _leaves(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _model_opts(pairs: Sequence[tuple[str, Any]]) -> list[Any]:
+    """Return keys and values in turn, of the pairs that are meant for the models."""
+    opts: list[Any] = []
+    for key, value in pairs:
+        if key in _OF_ONE_MODEL:
+            raise UserError(
+                f"{key} is set for a pipeline, which has several models; set "
+                "PIPELINE.SEGMENTER.WEIGHTS or CONFIG_FILE, or those of PIPELINE.PREDICTOR or "
+                "PIPELINE.MASK_PREDICTOR."
+            )
+        if not key.startswith(_OWN):
+            opts += [key, value]
+    return opts

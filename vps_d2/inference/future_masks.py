@@ -33,7 +33,7 @@ class FuturePrediction(NamedTuple):
 
     Attributes:
         frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
-            is no predictor.
+            is no predictor, and none if none was asked for.
         mask: uint8 ``(H, W)``.
         frame_numbers: which frames of the video ``frames`` are, counted from 1.
         mask_number: which frame the mask is of, or without a model that predicts, taken for.
@@ -131,15 +131,15 @@ class FutureMaskPredictor:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "FutureMaskPredictor":
-        """Build a pipeline from the PIPELINE keys and MODEL.DEVICE; paths must be absolute.
+        """Build the pipeline of :func:`load_pipeline_config`, on MODEL.DEVICE.
 
         Raises:
             UserError: if a file is missing or wrong.
         """
         tasks: tuple[Task, ...] = ("frames", "segmentation", "future_masks")
-        device = ("MODEL.DEVICE", cfg.MODEL.DEVICE)
+        opts = [*cfg.PIPELINE.MODEL_OPTS, "MODEL.DEVICE", cfg.MODEL.DEVICE]
         predictor, segmenter, mask_predictor = (
-            load_model(node.CONFIG_FILE, device, task=task, weights=node.WEIGHTS)
+            load_model(node.CONFIG_FILE, opts, task=task, weights=node.WEIGHTS)
             if node.CONFIG_FILE
             else None
             for node, task in zip(model_nodes(cfg), tasks, strict=True)
@@ -157,12 +157,14 @@ class FutureMaskPredictor:
             batch_size=cfg.PIPELINE.BATCH_SIZE,
         )
 
-    def __call__(self, frames: np.ndarray) -> list[FuturePrediction]:
+    def __call__(self, frames: np.ndarray, *, want_frames: bool = True) -> list[FuturePrediction]:
         """Predict and segment.
 
         Args:
             frames: the first frames of each video, uint8 ``(N, T, H, W, 3)`` or ``(N, T, 3, H,
                 W)``, with as many ``T`` as the models were trained on, or more.
+            want_frames: give frames too; without them, none is predicted that the mask does not
+                need.
 
         Returns:
             one prediction for each video.
@@ -177,16 +179,22 @@ class FutureMaskPredictor:
         predictions: list[FuturePrediction] = []
         for start in range(0, len(frames), self.batch_size):
             batch = frames[start : start + self.batch_size]
-            predicted = self.predict_frames(batch)
+            if want_frames or self.mask_predictor is None:
+                predicted = self._predict(batch)
+            else:
+                predicted = to_tensor(batch[:, :0])
             if self.mask_predictor is not None:
                 masks = self.predict_masks(batch)
             else:
                 seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
-                masks = self.segment(predicted[:, self._place_of(target, num_known)], seen)
+                place = self._place_of(target, num_known)
+                masks = self._frame_segmenter.segment(predicted[:, place], seen)
             numbers = self._frame_numbers(num_known)
+            if not want_frames:
+                predicted, numbers = predicted[:, :0], numbers[:0]
             predictions += [
                 FuturePrediction(*each, numbers, target, num_known)
-                for each in zip(predicted, masks, strict=True)
+                for each in zip(_to_numpy(predicted), masks, strict=True)
             ]
         return predictions
 
@@ -257,8 +265,15 @@ class FutureMaskPredictor:
         Returns:
             uint8 ``(N, T_out, H, W, 3)``; the last input frame where there is no predictor.
         """
+        return _to_numpy(self._predict(frames))
+
+    def _predict(self, frames: np.ndarray) -> torch.Tensor:
+        """Return predicted frames as uint8 ``(N, T_out, 3, H, W)``, on the device of their model.
+
+        A segmenter on the same device takes them from there.
+        """
         if self.predictor is None or not len(frames):
-            return frames[:, -1:]
+            return to_tensor(frames[:, -1:])
         frames = _last_frames(frames, self.predictor)
         outputs = self.predictor([{"frames": to_tensor(video)} for video in frames])
         count, wanted = len(outputs[0]["frames"]), self.predictor.clip.num_target
@@ -269,7 +284,7 @@ class FutureMaskPredictor:
             )
         # Rounded on the device, so that a quarter of the bytes have to leave it.
         predicted = torch.stack([output["frames"] for output in outputs]).round().clamp(0, 255)
-        return predicted.to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
+        return predicted.to(torch.uint8)
 
     def predict_masks(self, frames: np.ndarray) -> np.ndarray:
         """Segment the input frames, and predict the mask of a later one from their masks.
@@ -347,3 +362,8 @@ class FutureMaskPredictor:
 def _last_frames(frames: np.ndarray, model: LoadedModel) -> np.ndarray:
     inputs = model.clip.input_frames(frames.shape[1])
     return frames[:, inputs.start : inputs.stop]
+
+
+def _to_numpy(frames: torch.Tensor) -> np.ndarray:
+    """Return frames ``(N, T, 3, H, W)`` as an array ``(N, T, H, W, 3)``."""
+    return frames.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()

@@ -276,7 +276,8 @@ class HiddenInference:
                 for fault in map(escape_controls, faults.values()):
                     bar.write(f"written as background: {fault}")
                     progress.skipped.append(fault)
-                predictions = self.pipeline(frames) if good else []
+                want_frames = self.save_frames or any(video < self.num_gifs for video in good)
+                predictions = self.pipeline(frames, want_frames=want_frames) if good else []
                 for video, clip, prediction in zip(good, frames, predictions, strict=True):
                     masks[video - batch.start] = prediction.mask
                     self._write_extras(video, clip, prediction)
@@ -406,6 +407,7 @@ def run_fingerprint(cfg: CfgNode, pipeline: FutureMaskPredictor) -> str:
         the settings as YAML, with the fingerprints of the models in the place of their paths.
     """
     cfg = cfg.clone()
+    cfg.PIPELINE.MODEL_OPTS = []  # the models' fingerprints have them, without the device
     models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
     for node, loaded in zip(model_nodes(cfg), models, strict=True):
         node.CONFIG_FILE, node.WEIGHTS = loaded.fingerprint() if loaded else "", ""

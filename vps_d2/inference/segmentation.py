@@ -1,12 +1,14 @@
 """Segmentation of single frames by a trained model.
 
-Shapes: ``N`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uint8 class maps.
+Shapes: ``N`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, arrays ``(N, H, W, 3)`` or
+tensors ``(N, 3, H, W)``, on any device; masks are uint8 class maps.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import torch
 
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.metadata import find_taxonomy
@@ -18,6 +20,8 @@ from vps_d2.modeling.outputs import (
     confidence,
     output_to_mask,
 )
+
+Frames = np.ndarray | torch.Tensor
 
 
 class FrameSegmenter:
@@ -35,28 +39,28 @@ class FrameSegmenter:
         self.batch_size = batch_size
         self.taxonomy = find_taxonomy(model.cfg) or Taxonomy.numbered(MAX_CLASSES)
 
-    def outputs(self, frames: np.ndarray) -> Iterator[SegmentationOutput]:
-        """Yield what the model says of each frame of ``(N, H, W, 3)``: instances or logits."""
+    def outputs(self, frames: Frames) -> Iterator[SegmentationOutput]:
+        """Yield what the model says of each frame: instances or logits."""
         for batch in self._batches(frames):
             yield from cast(list[SegmentationOutput], self.model(_inputs(frames[batch])))
 
-    def _batches(self, frames: np.ndarray) -> Iterator[slice]:
+    def _batches(self, frames: Frames) -> Iterator[slice]:
         for start in range(0, len(frames), self.batch_size):
             yield slice(start, start + self.batch_size)
 
     def segment(
-        self, frames: np.ndarray, classes: Sequence[np.ndarray | None] | None = None
+        self, frames: Frames, classes: Sequence[np.ndarray | None] | None = None
     ) -> np.ndarray:
         """Segment frames.
 
         Args:
-            frames: ``(N, H, W, 3)``.
+            frames: of one size.
             classes: for each frame the class numbers that may be in it, None for all.
 
         Returns:
             masks ``(N, H, W)``.
         """
-        masks = np.zeros(frames.shape[:3], np.uint8)
+        masks = _no_masks(frames)
         if isinstance(self.model.model, ClassMapper):
             for batch in self._batches(frames):
                 some = None if classes is None else classes[batch]
@@ -67,13 +71,13 @@ class FrameSegmenter:
             masks[index] = self._class_map(output, allowed)
         return masks
 
-    def label(self, frames: np.ndarray) -> tuple[np.ndarray, float]:
-        """Segment frames ``(N, H, W, 3)``, and say how sure the model is of what it found.
+    def label(self, frames: Frames) -> tuple[np.ndarray, float]:
+        """Segment frames of one size, and say how sure the model is of what it found.
 
         Returns:
             masks ``(N, H, W)``, and the mean probability of the objects' pixels, 0 of no object.
         """
-        masks, total, pixels = np.zeros(frames.shape[:3], np.uint8), 0.0, 0
+        masks, total, pixels = _no_masks(frames), 0.0, 0
         for index, output in enumerate(self.outputs(frames)):
             masks[index] = self._class_map(output)
             probability, count = confidence(output, self.score_thresh)
@@ -95,6 +99,12 @@ class FrameSegmenter:
         return self.model.fingerprint()
 
 
-def _inputs(frames: np.ndarray) -> list[dict[str, Any]]:
-    height, width = frames.shape[1:3]
-    return [{"image": to_tensor(frame), "height": height, "width": width} for frame in frames]
+def _inputs(frames: Frames) -> list[dict[str, Any]]:
+    images = frames if isinstance(frames, torch.Tensor) else to_tensor(frames)
+    height, width = images.shape[-2:]
+    return [{"image": image, "height": height, "width": width} for image in images]
+
+
+def _no_masks(frames: Frames) -> np.ndarray:
+    size = frames.shape[-2:] if isinstance(frames, torch.Tensor) else frames.shape[1:3]
+    return np.zeros((len(frames), *size), np.uint8)
