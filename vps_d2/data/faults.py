@@ -2,7 +2,7 @@
 
 A scan reads the first and last bytes of every frame and all of every mask: it finds all faults
 but pixels spoiled in the middle of a file, at about a thousand videos in some seconds. It runs
-whenever a data set is loaded. With ``decode`` it also decodes every frame, as
+whenever a data set is loaded. With ``decode`` it also reads every frame to its end, as
 ``tools/check_dataset.py`` does; a training run meets such a frame when it reads it, and stops with
 the same words.
 """
@@ -24,13 +24,13 @@ from vps_d2.data.video import (
     REPLACE,
     FaultError,
     check_classes,
+    check_frame,
     duplicate_reason,
     frame_indices,
     frame_path,
     frame_size_reason,
     group_videos,
     open_masks,
-    read_frame,
     read_frame_size,
 )
 from vps_d2.io.errors import UserError
@@ -116,8 +116,8 @@ def scan_video(
     Args:
         folder: the video.
         kind: one of :data:`KINDS`.
-        decode: decode every frame, instead of looking at both ends of its file.
-        layout: classes and number of frames that are expected.
+        decode: check all of every frame, instead of looking at both ends of its file.
+    layout: classes and number of frames that are expected.
 
     Returns:
         what was seen, faults included.
@@ -143,7 +143,7 @@ def scan_video(
             if scan.size not in (None, size):
                 raise FaultError(path, frame_size_reason(size, scan.size))
             if decode:
-                read_frame(path, size)
+                check_frame(path, size)
         except FaultError as error:
             scan.faults.append(Fault.of(error))
             continue

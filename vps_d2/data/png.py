@@ -5,6 +5,9 @@ anything.
 """
 
 import struct
+import zlib
+
+import numpy as np
 
 MAX_PIXELS = 1 << 26
 """Pixels of the largest picture that is decoded, about twice those of an 8K video."""
@@ -20,6 +23,10 @@ END_BYTES = len(_END)
 _MAX_OTHER_BYTES = 1 << 24
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, should nothing compress
 _ORIENTATION, _UPRIGHT = 0x0112, 1
+_PLAIN = bytes([8, 2, 0, 0, 0])
+"""End of the header of 8-bit RGB that is not interlaced."""
+_CHANNELS = 3
+_HIGHEST_FILTER = 4
 
 # How files of other kinds begin, and what they are.
 _KINDS = (
@@ -130,3 +137,53 @@ def _parse_orientation(exif: bytes) -> int:
     except struct.error:  # cut off
         pass
     return _UPRIGHT
+
+
+def is_sound_png(data: bytes) -> bool:
+    """Return whether a PNG is sure to be read: an 8-bit RGB one with nothing missing or spoiled.
+
+    Every checksum is compared and the pixels are decompressed, but not put together, which takes
+    two thirds of the time of decoding.
+
+    Args:
+        data: content of a file.
+
+    Returns:
+        True if it is sound; False if it is not, and also of a kind that is not looked into: only a
+        decoder can tell then.
+    """
+    if not data.startswith(_START[:_SIGNATURE_BYTES]):
+        return False
+    pixels: list[bytes] = []
+    view, start = memoryview(data), _SIGNATURE_BYTES
+    size = (0, 0)
+    while start + 12 <= len(data):
+        kind = data[start + 4 : start + 8]
+        end = start + 8 + int.from_bytes(data[start : start + 4], "big")
+        checksum = int.from_bytes(data[end : end + 4], "big")
+        if end + 4 > len(data) or zlib.crc32(view[start + 4 : end]) != checksum:
+            return False
+        content = view[start + 8 : end]
+        if kind == b"IEND":
+            return end + 4 == len(data) and _are_rows(b"".join(pixels), *size)
+        if kind == b"IHDR" and not any(size) and content[8:] == _PLAIN:
+            size = (int.from_bytes(content[4:8], "big"), int.from_bytes(content[:4], "big"))
+        elif kind == b"IDAT":
+            pixels.append(bytes(content))
+        else:
+            return False
+        start = end + 4
+    return False
+
+
+def _are_rows(compressed: bytes, height: int, width: int) -> bool:
+    """Return whether data decompress to so many rows, each with the number of its filter first."""
+    length = 1 + _CHANNELS * width
+    stream = zlib.decompressobj()
+    try:
+        rows = stream.decompress(compressed, height * length + 1)
+    except zlib.error:
+        return False
+    if not height or not width or len(rows) != height * length or not stream.eof:
+        return False
+    return int(np.frombuffer(rows, np.uint8)[::length].max()) <= _HIGHEST_FILTER
