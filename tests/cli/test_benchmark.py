@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers import ROOT, load_tool
 from vps_d2.io.errors import UserError
@@ -19,11 +20,18 @@ def test_a_table_and_json(
     arguments += ["--data", str(tiny_videos / "train"), "--threads", "1", "--batch-size", "2"]
     arguments += ["--predictor", str(configs / "simvp_instant_test.yaml"), "--device", "cpu"]
     load_tool("benchmark").main([*arguments, "--json", str(report)])
-    figures = json.loads(report.read_text())["figures"]
-    assert len(figures) == 11
+    written = json.loads(report.read_text())
+    figures = written["figures"]
+    assert len(figures) == 13
+    assert isinstance(written["computes_in_bfloat16"], bool)
     assert all(figure["value"] > 0 for figure in figures)
     text = capsys.readouterr().out
-    assert "SimVP training, gain" in text and "pipeline" in text
+    assert "SimVP training, gain" in text
+    for name in ("SimVP inference", "GeneralizedRCNN training", "ObjectDynamics inference"):
+        assert f"{name}, float32" in text and f"{name}, bfloat16" in text
+    assert "pipeline, float32" in text and "pipeline, bfloat16" in text
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert f"the CPU ({capability})" in text.splitlines()[0] and "1 thread(s)" in text
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:

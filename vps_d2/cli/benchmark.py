@@ -72,8 +72,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     check_output(args.json)
     device = _prepare(args.device, args.threads)
 
-    from vps_d2.evaluation.benchmark import format_table, to_report
+    from vps_d2.evaluation.benchmark import describe_machine, format_table, to_report
 
+    print(describe_machine(device), flush=True)
     figures = _measure(args, device)
     print(format_table(figures))
     write_json(args.json, to_report(figures, device))

@@ -8,7 +8,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.inference.models import LoadedModel
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model, check_model
+from vps_d2.modeling.precision import computes_in_bfloat16, inference_autocast
 from vps_d2.modeling.tasks import Task, check_task
 
 _TASKS: dict[str, Task] = {
@@ -35,7 +35,7 @@ _TASKS: dict[str, Task] = {
     "segmenter": "segmentation",
     "mask_predictor": "future_masks",
 }
-PRECISIONS = {"float32 contiguous": False, "bfloat16 channels_last": True}
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ class Benchmark:
 
     def _model(self, kind: str, unit: str) -> list[Figure]:
         figures = []
-        for precision, reduced in PRECISIONS.items():
-            loaded = self._build(kind, reduced)
+        for precision in PRECISIONS:
+            loaded = self._build(kind, precision)
             name = loaded.cfg.MODEL.META_ARCHITECTURE
             train, infer = self._inputs(kind, True), self._inputs(kind, False)
             optimizer = torch.optim.SGD(loaded.model.parameters(), lr=1e-6)
@@ -155,11 +155,11 @@ class Benchmark:
         check_task(cfg, _TASKS[kind], str(config))
         return cfg
 
-    def _build(self, kind: str, reduced: bool) -> LoadedModel:
+    def _build(self, kind: str, precision: str) -> LoadedModel:
         cfg = self.configs[kind].clone()
-        cfg.MODEL.CHANNELS_LAST = reduced
-        cfg.SOLVER.AMP.ENABLED = reduced
-        cfg.SOLVER.AMP.DTYPE = "bfloat16"
+        cfg.MODEL.CHANNELS_LAST = None  # the faster one
+        cfg.SOLVER.AMP.ENABLED = True
+        cfg.SOLVER.AMP.DTYPE = precision
         torch.manual_seed(0)
         return LoadedModel(build_model(cfg), cfg)
 
@@ -185,12 +185,8 @@ class Benchmark:
     def _training_step(
         self, loaded: LoadedModel, optimizer: torch.optim.Optimizer, inputs: list[dict[str, Any]]
     ) -> Callable[[], None]:
-        amp = loaded.cfg.SOLVER.AMP.ENABLED
-        kind = torch.device(self.device).type
-
         def step() -> None:
-            context = torch.autocast(kind, dtype=torch.bfloat16) if amp else nullcontext()
-            with EventStorage(), context:
+            with EventStorage(), inference_autocast(loaded.cfg):
                 loss = sum(loaded.model(inputs).values())
             optimizer.zero_grad()
             loss.backward()
@@ -200,19 +196,25 @@ class Benchmark:
 
     def mask_predictor(self) -> list[Figure]:
         """Measure inference of the predictor of masks, from true ones, in a batch of 4 times."""
-        loaded = self._build("mask_predictor", True)
-        loaded.model.eval()
+        figures = []
         inputs = [
             {"masks": torch.from_numpy(read_masks(self._folder(index))[:NUM_INPUT_FRAMES].copy())}
             for index in range(4 * self.batch_size)
         ]
-        seconds = median_seconds(partial(loaded.__call__, inputs), self.repeats) / len(inputs)
-        name = f"{loaded.cfg.MODEL.META_ARCHITECTURE} inference, bfloat16"
-        return [self._figure(name, 1000 * seconds, "ms/video")]
+        for precision in PRECISIONS:
+            loaded = self._build("mask_predictor", precision)
+            loaded.model.eval()
+            seconds = median_seconds(partial(loaded.__call__, inputs), self.repeats) / len(inputs)
+            name = f"{loaded.cfg.MODEL.META_ARCHITECTURE} inference, {precision}"
+            figures.append(self._figure(name, 1000 * seconds, "ms/video"))
+        return figures
 
     def pipeline(self) -> list[Figure]:
-        """Measure the pipeline, in bfloat16 and channels_last."""
-        models = [self._build(kind, True) for kind in ("predictor", "segmenter")]
+        """Measure the pipeline of predictor and segmenter."""
+        return [self._pipeline(precision) for precision in PRECISIONS]
+
+    def _pipeline(self, precision: str) -> Figure:
+        models = [self._build(kind, precision) for kind in ("predictor", "segmenter")]
         for loaded in models:
             loaded.model.eval()
         pipeline = FutureMaskPredictor(*models, batch_size=self.batch_size)
@@ -220,7 +222,7 @@ class Benchmark:
             [read_frames(self._folder(index), range(11)) for index in range(self.batch_size)]
         )
         seconds = median_seconds(lambda: pipeline(frames), self.repeats)
-        return [self._figure("pipeline", self.batch_size / seconds, "videos/s")]
+        return self._figure(f"pipeline, {precision}", seconds / self.batch_size, "s/video")
 
 
 def generator_figure(generate: Callable[[Path, int], None], repeats: int, count: int) -> Figure:
@@ -243,6 +245,12 @@ def generator_figure(generate: Callable[[Path, int], None], repeats: int, count:
     return Figure("generator", statistics.median(speeds), "videos/s", repeats)
 
 
+def describe_machine(device: str) -> str:
+    """Return in a line what the figures were measured on."""
+    _, words = computes_in_bfloat16(device)
+    return f"{words}, {torch.get_num_threads()} thread(s)"
+
+
 def format_table(figures: list[Figure]) -> str:
     """Return figures as a table, and how much faster reduced precision is."""
     lines = [f"{each.name:<48}{each.value:>10.3f} {each.unit}" for each in figures]
@@ -262,6 +270,7 @@ def to_report(figures: list[Figure], device: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "computes_in_bfloat16": computes_in_bfloat16(device)[0],
         "threads": torch.get_num_threads(),
         "figures": [asdict(each) for each in figures],
     }
