@@ -117,7 +117,7 @@ def scan_video(
         folder: the video.
         kind: one of :data:`KINDS`.
         decode: check all of every frame, instead of looking at both ends of its file.
-    layout: classes and number of frames that are expected.
+        layout: classes and number of frames that are expected.
 
     Returns:
         what was seen, faults included.

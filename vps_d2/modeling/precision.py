@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.utils.logger import log_first_n
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.tasks import find_task
 
@@ -92,7 +91,12 @@ def log_precision(cfg: CfgNode) -> None:
     if cfg.MODEL.CHANNELS_LAST is not None:
         reason += f", MODEL.CHANNELS_LAST is {cfg.MODEL.CHANNELS_LAST}"
     name = str(dtype).removeprefix("torch.")
-    log_first_n(logging.INFO, f"Computing in {name}, {memory}: {reason}.", key="message")
+    _log_once(f"Computing in {name}, {memory}: {reason}.")
+
+
+@cache
+def _log_once(message: str) -> None:
+    logging.getLogger(__name__).info(message)
 
 
 def inference_autocast(cfg: CfgNode) -> AbstractContextManager:

@@ -55,7 +55,9 @@ def test_learns_one_frame():
 @pytest.mark.parametrize("patch_size", [1, 2])
 def test_class_maps_are_the_highest_logits(patch_size, channels_last):
     torch.manual_seed(0)
-    network = UNetNetwork(channels=(4, 8), patch_size=patch_size, channels_last=channels_last)
+    network = UNetNetwork(
+        num_classes=49, channels=(4, 8), patch_size=patch_size, channels_last=channels_last
+    )
     network = network.double().eval()  # in which no two logits are about the same
     torch.nn.init.normal_(network.head.weight)
     frames = torch.randn(3, 3, 11, 14, dtype=torch.float64)
