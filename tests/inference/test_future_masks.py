@@ -43,8 +43,14 @@ def test_frames_in_masks_out(config: Path, frames: np.ndarray) -> None:
         assert (one.mask == other.mask).all() and (one.frames == other.frames).all()
 
 
-def test_the_mask_is_the_same_without_the_frames(config: Path, frames: np.ndarray) -> None:
-    pipeline = FutureMaskPredictor.from_config_file(config)
+@pytest.mark.parametrize("number", ["0", "15"])
+def test_the_mask_is_the_same_without_the_frames(
+    config: Path, frames: np.ndarray, number: str
+) -> None:
+    opts = ["PIPELINE.TARGET_FRAME", number, "PIPELINE.SEEN_CLASSES_ONLY", "False"]
+    frames[:, -1, 0, :, 0] = 145  # and brighter than 150 from the sixth predicted frame on
+    pipeline = FutureMaskPredictor.from_config_file(config, opts)
+    assert pipeline(frames)[0].mask.any() == (number == "0")
     for one, other in zip(pipeline(frames), pipeline(frames, want_frames=False), strict=True):
         assert (one.mask == other.mask).all()
         assert other.frames.shape == (0, 16, 24, 3) and not other.captions()

@@ -179,22 +179,20 @@ class FutureMaskPredictor:
         predictions: list[FuturePrediction] = []
         for start in range(0, len(frames), self.batch_size):
             batch = frames[start : start + self.batch_size]
-            if want_frames or self.mask_predictor is None:
-                predicted = self._predict(batch)
-            else:
-                predicted = to_tensor(batch[:, :0])
             if self.mask_predictor is not None:
+                predicted = self._predict(batch) if want_frames else None
                 masks = self.predict_masks(batch)
             else:
-                seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
                 place = self._place_of(target, num_known)
-                masks = self._frame_segmenter.segment(predicted[:, place], seen)
-            numbers = self._frame_numbers(num_known)
-            if not want_frames:
-                predicted, numbers = predicted[:, :0], numbers[:0]
+                predicted = self._predict(batch, None if want_frames else place)
+                last = predicted[:, place if want_frames else 0]
+                seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
+                masks = self._frame_segmenter.segment(last, seen)
+            given = _to_numpy(predicted) if want_frames and predicted is not None else batch[:, :0]
+            numbers = self._frame_numbers(num_known)[: given.shape[1]]
             predictions += [
                 FuturePrediction(*each, numbers, target, num_known)
-                for each in zip(_to_numpy(predicted), masks, strict=True)
+                for each in zip(given, masks, strict=True)
             ]
         return predictions
 
@@ -267,24 +265,28 @@ class FutureMaskPredictor:
         """
         return _to_numpy(self._predict(frames))
 
-    def _predict(self, frames: np.ndarray) -> torch.Tensor:
+    def _predict(self, frames: np.ndarray, place: int | None = None) -> torch.Tensor:
         """Return predicted frames as uint8 ``(N, T_out, 3, H, W)``, on the device of their model.
 
-        A segmenter on the same device takes them from there.
+        A segmenter on the same device takes them from there. Given the place of the only one that
+        is wanted, it is ``(N, 1, 3, H, W)``.
         """
         if self.predictor is None or not len(frames):
             return to_tensor(frames[:, -1:])
         frames = _last_frames(frames, self.predictor)
-        outputs = self.predictor([{"frames": to_tensor(video)} for video in frames])
+        options = {} if place is None else {"target_index": place}
+        outputs = self.predictor([{"frames": to_tensor(video), **options} for video in frames])
         count, wanted = len(outputs[0]["frames"]), self.predictor.clip.num_target
-        if count != wanted:
+        if count != wanted and (place is None or count != 1):
             raise UserError(
                 f"the predictor gave {count} frames, but INPUT.NUM_TARGET_FRAMES of its "
                 f"configuration is {wanted}; correct the configuration."
             )
         # Rounded on the device, so that a quarter of the bytes have to leave it.
-        predicted = torch.stack([output["frames"] for output in outputs]).round().clamp(0, 255)
-        return predicted.to(torch.uint8)
+        predicted = torch.stack([output["frames"] for output in outputs])
+        if place is not None and count == wanted:
+            predicted = predicted[:, place, None]
+        return predicted.round().clamp(0, 255).to(torch.uint8)
 
     def predict_masks(self, frames: np.ndarray) -> np.ndarray:
         """Segment the input frames, and predict the mask of a later one from their masks.

@@ -101,3 +101,18 @@ def test_padding_repeats_the_edge() -> None:
     assert padded.shape == (1, 1, 4, 4)
     assert padded[0, 0, :, 3].tolist() == [2, 5, 5, 5]
     assert pad_to_multiple(frames, 1) is frames
+
+
+@pytest.mark.parametrize("frames_out", [3, 5])
+def test_one_frame_alone(frames_out: int) -> None:
+    torch.manual_seed(0)
+    model = small(num_input_frames=3, num_output_frames=frames_out).double().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.1)
+    frames = torch.randn(2, 3, 3, 14, 18, dtype=torch.float64)
+    with torch.no_grad():
+        every = model(frames)
+        assert every.std(1).max() > 1e-3  # they differ
+        for index in range(frames_out):
+            torch.testing.assert_close(model.predict_one(frames, index), every[:, index, None])

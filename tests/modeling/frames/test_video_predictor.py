@@ -70,6 +70,23 @@ def test_frames_come_out_in_8_bit_range() -> None:
     assert model([]) == []
 
 
+def test_one_frame_of_a_model_that_can_leave_out_the_others() -> None:
+    cfg = get_vps_cfg()
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.DEVICE = "SimVP", "cpu"
+    cfg.MODEL.SIMVP.HIDDEN_SPATIAL, cfg.MODEL.SIMVP.HIDDEN_TEMPORAL = 4, 8
+    cfg.INPUT.NUM_INPUT_FRAMES, cfg.INPUT.NUM_TARGET_FRAMES = 3, 2
+    model = build_model(cfg).eval()
+    sample = video()
+    with torch.no_grad():
+        every = model([sample, sample])[0]["frames"]
+        (one, _) = model([{**sample, "target_index": 1}] * 2)
+        mixed = model([{**sample, "target_index": 1}, sample])[0]["frames"]
+    torch.testing.assert_close(one["frames"], every[1:])
+    assert mixed.shape == every.shape
+    # Others give all frames.
+    assert predictor().eval()([{**sample, "target_index": 1}])[0]["frames"].shape == (2, 3, 8, 12)
+
+
 def test_sizes_do_not_mix() -> None:
     with pytest.raises(UserError, match="12x8 and 12x10"):
         predictor().eval()([video(8), video(10)])

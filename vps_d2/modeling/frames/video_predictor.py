@@ -72,13 +72,15 @@ class VideoPredictor(nn.Module):
 
         Args:
             batched_inputs: for each video ``frames`` uint8 ``(T_in, 3, H, W)``, all of one size; in
-                training also ``target_frames`` uint8 ``(T_out, 3, H, W)`` and ``target_valid`` bool
+                inference, where one frame is enough, also its ``target_index`` from 0 on; in
+                training ``target_frames`` uint8 ``(T_out, 3, H, W)`` and ``target_valid`` bool
                 ``(T_out,)``. A video without them has no valid target.
 
         Returns:
             in training ``{"loss_mse": scalar}``, the mean squared error of the valid targets in
             normalized values (0 if there is none); otherwise for each video ``{"frames": float32
-            (T_out, 3, H, W)}`` in 0-255.
+            (T_out, 3, H, W)}`` in 0-255, or ``(1, 3, H, W)`` of a model that can do with less work
+            for one.
 
         Raises:
             UserError: if the frames are not of one size.
@@ -87,9 +89,22 @@ class VideoPredictor(nn.Module):
             return {"loss_mse": self.compute_loss(batched_inputs)}
         if not batched_inputs:
             return []
-        predicted = self.network(self._stack(batched_inputs))
+        indices = {video.get("target_index") for video in batched_inputs}
+        index = indices.pop() if len(indices) == 1 else None
+        predicted = self.predict(self._stack(batched_inputs), index)
         frames = predicted.float() * self.pixel_std + self.pixel_mean
         return [{"frames": video} for video in frames.clamp(0, 255)]
+
+    def predict(self, frames: torch.Tensor, index: int | None) -> torch.Tensor:
+        """Run the network on normalized frames ``(N, T_in, 3, H, W)``.
+
+        Args:
+            frames: of the input.
+            index: of the only frame that is asked for; None for all. A model that cannot leave out
+                work gives all the same.
+        """
+        predicted: torch.Tensor = self.network(frames)
+        return predicted
 
     def compute_loss(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
         """Return the loss of :meth:`forward`."""
@@ -141,6 +156,13 @@ class SimVP(VideoPredictor):
             residual=simvp.RESIDUAL,
             channels_last=wants_channels_last(cfg),
         )
+
+    def predict(self, frames: torch.Tensor, index: int | None) -> torch.Tensor:
+        """Decode no other frame than the one that is asked for."""
+        if index is None:
+            return super().predict(frames, index)
+        assert isinstance(self.network, SimVPNetwork)
+        return self.network.predict_one(frames, index)
 
 
 @META_ARCH_REGISTRY.register()
