@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_positive
+from vps_d2.cli.plugins import add_import_option, import_parts
 
 EPILOG = """example:
   vps-d2 generate --config-file configs/simvp/simvp_gsta_11to11.yaml \\
@@ -32,6 +33,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--config-file", required=True, help="of the predictor's training")
     add("--input", type=Path, required=True, help="folder of labeled videos")
     add("--output", type=Path, required=True, help="where frames and masks go")
+    add_import_option(parser)
     add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
     add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a video, the configuration or the weights are wrong.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from vps_d2.data.derived.generated_frames import generate_frames
     from vps_d2.inference.models import load_model

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard, parse_share
+from vps_d2.cli.plugins import add_import_option, import_parts
 
 EPILOG = """example:
   vps-d2 label --config-file configs/unet/unet_frames.yaml \\
@@ -25,6 +26,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--config-file", required=True, help="of the segmenter's training")
     add("--input", type=Path, required=True, help="folder of videos")
     add("--output", type=Path, required=True, help="where the labeled videos go")
+    add_import_option(parser)
     add(
         "--threshold",
         type=parse_share,
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a video, the configuration or the weights are wrong.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from vps_d2.data.derived.pseudo_labels import label_videos
     from vps_d2.inference.models import load_model

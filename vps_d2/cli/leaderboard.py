@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.files import check_output
 
 EPILOG = """example:
@@ -20,6 +21,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the data set")
     add("--split", default="val", help="split with masks (default: val)")
+    add_import_option(parser)
     add("--out", type=Path, required=True, help="where leaderboard.md, .json and .html go")
     add("--configs", default="configs/pipeline", help="methods (default: configs/pipeline)")
     parser.add_overrides("override every config")
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a video or a configuration is wrong.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from vps_d2.evaluation.leaderboard import (
         find_methods,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
 
 EPILOG = """example:
@@ -23,6 +24,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--config-file", required=True, help="of a pipeline, such as one of configs/pipeline")
     add("--input", type=Path, required=True, help="folder of video_<n> with 11 frames or more")
     add("--output", type=Path, required=True, help="where hidden_masks.npy and videos.txt go")
+    add_import_option(parser)
     add("--resume", action="store_true", help="continue an interrupted run")
     add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
     add("--save-frames", action="store_true", help="write predicted frames to frames/<video>.npy")
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         cfg.PIPELINE.BATCH_SIZE = args.batch_size
     if args.input.resolve() == args.output.resolve():
         raise UserError(f"--output {args.output} is the folder of the videos; give another.")
+    import_parts(args.imports)
     pipeline = FutureMaskPredictor.from_config(cfg)
     inference = HiddenInference(
         pipeline,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.files import check_output, write_json
 
 EPILOG = """example:
@@ -19,6 +20,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add = parser.add_argument
     add("--config-file", required=True, help="of a pipeline with ObjectDynamics")
     add("--data", type=Path, required=True, help="folder of labeled videos")
+    add_import_option(parser)
     add("--json", type=Path, help="where to write the figures (default: nowhere)")
     parser.add_overrides()
     return parser.parse_args(argv)
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a file is missing or does not fit.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from vps_d2.evaluation.error_split import format_split, split_errors
     from vps_d2.inference.future_masks import FutureMaskPredictor

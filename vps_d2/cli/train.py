@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
 
 EPILOG = """examples:
@@ -33,6 +34,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         default=f"tcp://127.0.0.1:{2**15 + 2**14 + user % 2**14}",
         help="where the processes meet (default: %(default)s)",
     )
+    add_import_option(parser)
     parser.add_overrides()
     return parser.parse_args(argv)
 
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> Any:
     from vps_d2.engine.trainer import Trainer
     from vps_d2.modeling.checkpoint import SafeCheckpointer
 
+    import_parts(args.imports)  # in every process
     with setup(args) as cfg:
         if args.eval_only:
             model = Trainer.build_model(cfg)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output
 
@@ -24,6 +25,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--config-file", help="of a pipeline; without it nothing is predicted")
     add("--input", type=Path, required=True, help="a video, or a folder of videos")
     add("--output", type=Path, required=True, help="where the pictures go")
+    add_import_option(parser)
     add("--truth", type=Path, help="hidden_truth.npy, for a folder of hidden videos")
     add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
     add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a file or the configuration is wrong.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from tqdm import tqdm
 
