@@ -10,6 +10,7 @@ set. Nothing here imports PyTorch.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,6 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_json
 
 LAYOUT_FILE = "dataset.json"
-_KEYS = {
-    "thing_classes",
-    "thing_colors",
-    "thing_groups",
-    "one_object_per_class",
-    "num_frames",
-    "num_known_frames",
-}
 
 
 @dataclass(frozen=True)
@@ -102,26 +95,58 @@ def write_layout(root: str | Path, layout: VideoLayout) -> None:
 def _parse(path: Path) -> VideoLayout:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-        unknown = sorted(set(content) - _KEYS)
-        if unknown:
-            raise ValueError(f"unknown key {unknown[0]}")
-        taxonomy = Taxonomy(
-            tuple(str(name) for name in content["thing_classes"]),
-            tuple((int(r), int(g), int(b)) for r, g, b in content.get("thing_colors", ())),
-            tuple(int(group) for group in content.get("thing_groups", ())),
-            bool(content.get("one_object_per_class", False)),
-        )
-        num_frames = content.get("num_frames")
-        return VideoLayout(
-            taxonomy,
-            None if num_frames is None else int(num_frames),
-            int(content.get("num_known_frames", 1)),
-        )
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check it.") from error
+    except ValueError as error:  # also of bytes that are no text
+        raise UserError(f"{path} is not a JSON file ({error}); correct it.") from error
+    try:
+        return _to_layout(content)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except KeyError as error:
-        raise UserError(f"{path} has no {error}; add it.") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} does not describe videos ({error}); see docs/own_data.md for its form."
-        ) from error
+
+
+def _to_layout(content: Any) -> VideoLayout:
+    if not isinstance(content, dict):
+        raise UserError('it must hold one object, such as {"thing_classes": ["cat", "dog"]}.')
+    unknown = sorted(set(content) - set(_FORMS))
+    if unknown:
+        raise UserError(f'the key "{unknown[0]}" is unknown; use some of {", ".join(_FORMS)}.')
+    if "thing_classes" not in content:
+        raise UserError("it has no thing_classes; add the names of the object classes.")
+    for key, value in content.items():
+        form, fits = _FORMS[key]
+        if not fits(value):
+            raise UserError(f"{key} is {json.dumps(value)}; give {form}.")
+    taxonomy = Taxonomy(
+        tuple(content["thing_classes"]),
+        tuple((red, green, blue) for red, green, blue in content.get("thing_colors", ())),
+        tuple(content.get("thing_groups", ())),
+        content.get("one_object_per_class", False),
+    )
+    return VideoLayout(taxonomy, content.get("num_frames"), content.get("num_known_frames", 1))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_color(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _is_list(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(fits, value))
+
+
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "thing_classes": (
+        "a list of names",
+        lambda value: _is_list(value, lambda name: isinstance(name, str)),
+    ),
+    "thing_colors": ("a list of [red, green, blue]", lambda value: _is_list(value, _is_color)),
+    "thing_groups": ("a list of whole numbers", lambda value: _is_list(value, _is_number)),
+    "one_object_per_class": ("true or false", lambda value: isinstance(value, bool)),
+    "num_frames": ("a whole number", _is_number),
+    "num_known_frames": ("a whole number", _is_number),
+}
+"""Each key with what its value must be, in words and as a test."""

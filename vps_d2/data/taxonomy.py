@@ -31,8 +31,8 @@ class Taxonomy:
             is an object.
 
     Raises:
-        UserError: if there is no class, there are too many or two of one name, or the numbers of
-            names, colors and groups differ.
+        UserError: if there is no class, there are too many or two of one name, the numbers of
+            names, colors and groups differ, a color has other values, or the groups have gaps.
     """
 
     thing_classes: tuple[str, ...]
@@ -44,13 +44,25 @@ class Taxonomy:
         count = len(self.thing_classes)
         if not 0 < count < MAX_CLASSES:
             raise UserError(f"a taxonomy has {count} object classes; give 1 to {MAX_CLASSES - 1}.")
-        if len(set(self.thing_classes)) < count:
-            raise UserError("two classes of a taxonomy have one name; give each its own.")
+        for number, name in enumerate(self.thing_classes):
+            if name in (_BACKGROUND, *self.thing_classes[:number]):
+                raise UserError(
+                    f'two classes of a taxonomy are called "{name}"; give each object class a name '
+                    f'of its own, other than "{_BACKGROUND}".'
+                )
         for noun, values in (("colors", self.thing_colors), ("groups", self.thing_groups)):
             if values and len(values) != count:
                 raise UserError(
                     f"a taxonomy has {count} object classes and {len(values)} {noun}; give as many."
                 )
+        for color in self.thing_colors:
+            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+                raise UserError(f"{color} is not a color; give red, green and blue of 0 to 255.")
+        if self.thing_groups and set(self.thing_groups) != set(range(self.num_groups)):
+            raise UserError(
+                f"the groups of a taxonomy are {self.thing_groups}; number them from 0 on, without "
+                "gaps."
+            )
 
     @classmethod
     def numbered(cls, num_classes: int) -> "Taxonomy":
