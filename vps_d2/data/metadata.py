@@ -1,11 +1,14 @@
 """Taxonomies in Metadata and in configurations."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.io.errors import UserError
+
+_SHOWN = 5  # classes that an error names before it counts the rest
 
 
 def describe_dataset(name: str, taxonomy: Taxonomy) -> None:
@@ -25,25 +28,40 @@ def dataset_taxonomy(name: str) -> Taxonomy:
     """Return the taxonomy that the Metadata of a registered data set describes.
 
     Args:
-        name: of the data set; ``thing_classes`` is needed, ``thing_colors``, ``thing_groups`` and
+        name: of the data set; ``thing_classes`` is needed, or ``stuff_classes`` of which the first
+            is "background". ``thing_colors`` or ``stuff_colors``, ``thing_groups`` and
             ``one_object_per_class`` are read where they are.
 
     Raises:
-        UserError: if there are no ``thing_classes``.
+        UserError: if there are no such classes, or they are no taxonomy.
     """
-    metadata = MetadataCatalog.get(name)
-    things = metadata.get("thing_classes")
-    if not things:
+    taxonomy = _read_taxonomy(name)
+    if taxonomy is None:
         raise UserError(
-            f"the Metadata of data set {name} has no thing_classes; set them where it is "
-            "registered."
+            f'the Metadata of data set {name} has no thing_classes, and no stuff_classes after '
+            '"background"; set one of them where it is registered.'
         )
-    return Taxonomy(
-        tuple(things),
-        tuple(_rgb(color) for color in metadata.get("thing_colors") or ()),
-        tuple(metadata.get("thing_groups") or ()),
-        bool(metadata.get("one_object_per_class")),
-    )
+    return taxonomy
+
+
+def _read_taxonomy(name: str) -> Taxonomy | None:
+    """Return the taxonomy of a registered data set; None if its Metadata names no classes."""
+    metadata = MetadataCatalog.get(name)
+    classes, colors = metadata.get("thing_classes"), metadata.get("thing_colors")
+    stuff = metadata.get("stuff_classes") or [""]
+    if not classes and stuff[0] == "background":
+        classes, colors = stuff[1:], (metadata.get("stuff_colors") or [])[1:]
+    if not classes:
+        return None
+    try:
+        return Taxonomy(
+            tuple(classes),
+            tuple(_rgb(color) for color in colors or ()),
+            tuple(metadata.get("thing_groups") or ()),
+            bool(metadata.get("one_object_per_class")),
+        )
+    except UserError as error:
+        raise UserError(f"the Metadata of data set {name}: {error}") from error
 
 
 def find_taxonomy(cfg: CfgNode) -> Taxonomy | None:
@@ -55,20 +73,48 @@ def find_taxonomy(cfg: CfgNode) -> Taxonomy | None:
 
     Returns:
         the taxonomy; None if nothing says it.
+
+    Raises:
+        UserError: if what says it is no taxonomy.
     """
     keys = cfg.TAXONOMY
     if keys.CLASSES:
-        return Taxonomy(
-            tuple(keys.CLASSES),
-            tuple(_rgb(color) for color in keys.COLORS),
-            tuple(keys.GROUPS),
-            keys.ONE_OBJECT_PER_CLASS,
-        )
-    known = DatasetCatalog.list()
-    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
-        if name in known and MetadataCatalog.get(name).get("thing_classes"):
-            return dataset_taxonomy(name)
+        try:
+            return Taxonomy(
+                tuple(keys.CLASSES),
+                tuple(_rgb(color) for color in keys.COLORS),
+                tuple(keys.GROUPS),
+                keys.ONE_OBJECT_PER_CLASS,
+            )
+        except UserError as error:
+            raise UserError(f"TAXONOMY of the configuration: {error}") from error
+    for name in _registered(cfg):
+        if taxonomy := _read_taxonomy(name):
+            return taxonomy
     return None
+
+
+def _registered(cfg: CfgNode) -> list[str]:
+    """Return the data sets of a configuration that are registered here."""
+    known = DatasetCatalog.list()
+    return [name for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST) if name in known]
+
+
+def check_taxonomies(cfg: CfgNode) -> None:
+    """Check that all data sets of a configuration number the same classes in the same way.
+
+    Raises:
+        UserError: if the classes of one are not those of the configuration, or of the first.
+    """
+    wanted = find_taxonomy(cfg)
+    for name in _registered(cfg):
+        found = _read_taxonomy(name)
+        if found and wanted and found.thing_classes != wanted.thing_classes:
+            source = "TAXONOMY.CLASSES" if cfg.TAXONOMY.CLASSES else "the first data set"
+            raise UserError(
+                f"the classes of data set {name} are {_words(found)}, those of {source} "
+                f"{_words(wanted)}; use data sets of the same classes in the same order."
+            )
 
 
 def config_taxonomy(cfg: CfgNode) -> Taxonomy:
@@ -103,5 +149,11 @@ def write_taxonomy(cfg: CfgNode) -> None:
 
 
 def _rgb(color: Sequence[int]) -> tuple[int, int, int]:
-    red, green, blue = (int(value) for value in color)
-    return red, green, blue
+    # Some data sets hold colors as floats or arrays; how many values there are is checked later.
+    return cast(tuple[int, int, int], tuple(int(value) for value in color))
+
+
+def _words(taxonomy: Taxonomy) -> str:
+    names = taxonomy.thing_classes
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

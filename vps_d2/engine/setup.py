@@ -17,7 +17,7 @@ from vps_d2.d2.engine import DefaultTrainer, TrainerBase, default_setup
 from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.data.datasets import dataset_root
-from vps_d2.data.metadata import write_taxonomy
+from vps_d2.data.metadata import check_taxonomies, write_taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
 from vps_d2.io.files import DISK_ERRORS, write_errors
@@ -30,8 +30,8 @@ def check_config(cfg: CfgNode) -> None:
     """Check what a configuration names.
 
     Raises:
-        UserError: if a data set, architecture or device does not exist, or if training and
-            evaluation share a data set or the folder of one.
+        UserError: if a data set, architecture or device does not exist, if training and
+            evaluation share a data set or the folder of one, or if data sets differ in classes.
     """
     known = DatasetCatalog.list()
     for key in ("TRAIN", "TEST"):
@@ -50,6 +50,7 @@ def check_config(cfg: CfgNode) -> None:
                     f'DATASETS.TRAIN "{train}" and DATASETS.TEST "{test}" are the same videos; '
                     "evaluate on a split that is not trained on."
                 )
+    check_taxonomies(cfg)
     check_model(cfg)
 
 
