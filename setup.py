@@ -47,6 +47,7 @@ setup(
         "iopath>=0.1.9",
         "portalocker>=2.3",
         "numpy>=1.24",
+        "pillow>=9",
         "opencv-python-headless>=4.8",
         "pillow>=9.4",
         "pyyaml>=6.0",

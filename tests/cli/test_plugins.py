@@ -83,9 +83,7 @@ def test_the_option_repeats() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_a_config_has_it(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_of_a_config_has_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         importlib.import_module(f"vps_d2.cli.{command}").main(["--help"])
     assert "--import FILE_OR_MODULE" in capsys.readouterr().out

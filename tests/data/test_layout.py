@@ -82,6 +82,8 @@ def test_each_wrong_content_is_one_sentence(content: Any, words: str, tmp_path: 
 @pytest.mark.parametrize("content", [b"", b"{", b"thing_classes: [cat]", b"\xff\xfe\x00"])
 def test_what_is_no_json_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / LAYOUT_FILE).write_bytes(content)
-    with pytest.raises(UserError, match=r"dataset\.json is not a JSON file .*; correct it") as error:
+    with pytest.raises(
+        UserError, match=r"dataset\.json is not a JSON file .*; correct it"
+    ) as error:
         read_layout(tmp_path)
     assert "\n" not in str(error.value)

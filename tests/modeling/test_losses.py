@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from vps_d2.modeling.losses import dice_loss, lovasz_softmax_loss, mask_cross_entropy
+from vps_d2.modeling.losses import IGNORED, dice_loss, lovasz_softmax_loss, mask_cross_entropy
 
 
 def certain(labels, num_classes=4, sure=50.0):
@@ -49,3 +49,16 @@ def test_lovasz_of_hard_masks_is_one_minus_jaccard():
             scores.append(1 - (ours & true).sum() / (ours | true).sum())
         value = lovasz_softmax_loss(certain(guess), LABELS)
         assert value.item() == pytest.approx(torch.stack(scores).mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", [mask_cross_entropy, dice_loss, lovasz_softmax_loss])
+def test_pixels_that_do_not_count_change_nothing(loss):
+    torch.manual_seed(0)
+    logits = torch.randn(1, 4, 2, 3, requires_grad=True)
+    labels = LABELS.clone()
+    labels[0, :, 2] = IGNORED
+    value = loss(logits, labels)
+    assert value.item() == pytest.approx(loss(logits[..., :2], LABELS[..., :2]).item(), abs=1e-6)
+    nothing = loss(logits, torch.full_like(labels, IGNORED))
+    nothing.backward()
+    assert nothing.item() == 0 and not logits.grad.any()

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     single = frame_path(args.input, 0).exists()
     folders = [args.input] if single else find_videos(args.input)
     pipeline = None
-    taxonomy = read_layout(args.input).taxonomy
+    taxonomy = read_layout(folders[0].parent).taxonomy
     if args.config_file:
         from vps_d2.inference.future_masks import FutureMaskPredictor
 

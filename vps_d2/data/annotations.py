@@ -9,13 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as mask_utils
 
 from vps_d2.d2.structures import BoxMode
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.metadata import dataset_taxonomy
-from vps_d2.data.taxonomy import Taxonomy
-from vps_d2.data.video import read_mask
+from vps_d2.data.taxonomy import MAX_CLASSES, NO_CLASS, Taxonomy
+from vps_d2.data.video import FaultError, check_classes, read_mask
 from vps_d2.io.files import check_output, write_json
 
 
@@ -25,7 +26,7 @@ def split_mask(
     """Take a class map apart into its objects.
 
     Args:
-        mask: class map, uint8 ``(H, W)``.
+        mask: class map, uint8 ``(H, W)``; NO_CLASS is no object.
         one_object_per_class: a class is an object; otherwise each connected part of it is one.
 
     Returns:
@@ -33,7 +34,7 @@ def split_mask(
         float32 ``(K, 4)`` as x0, y0, x1, y1 in pixels, the far edges exclusive. K is 0 for a mask
         that is all background.
     """
-    classes = np.flatnonzero(np.bincount(mask.ravel())[1:]) + 1
+    classes = np.flatnonzero(np.bincount(mask.ravel())[1:NO_CLASS]) + 1
     bits = mask[None] == classes[:, None, None].astype(np.uint8)
     if not one_object_per_class and len(classes):
         parts = [_connected_parts(each) for each in bits]
@@ -56,7 +57,7 @@ def annotate(record: Record, taxonomy: Taxonomy) -> Record:
     """Return a copy of a frame record with Detectron2's ``"annotations"``.
 
     Args:
-        record: of a data set of frames.
+        record: of a data set of frames; see :func:`read_class_map`.
         taxonomy: of its mask.
 
     Returns:
@@ -66,7 +67,7 @@ def annotate(record: Record, taxonomy: Taxonomy) -> Record:
     Raises:
         UserError: if the mask cannot be read.
     """
-    mask = read_mask(record["mask_file_name"], record["mask_index"], taxonomy.num_classes)
+    mask = read_class_map(record, taxonomy.num_classes)
     classes, bits, boxes = split_mask(mask, taxonomy.one_object_per_class)
     annotations = [
         {
@@ -81,12 +82,33 @@ def annotate(record: Record, taxonomy: Taxonomy) -> Record:
     return {**record, "annotations": annotations}
 
 
-def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
+def read_class_map(record: Record, num_classes: int = MAX_CLASSES) -> np.ndarray:
+    """Read the mask of a frame.
+
+    Args:
+        record: of a data set of frames, with ``mask_file_name`` and ``mask_index``, or as
+            Detectron2 has it, with ``sem_seg_file_name``.
+        num_classes: background included; a higher number in the mask is a fault.
+
+    Returns:
+        class map uint8 ``(H, W)``; NO_CLASS where a picture has it.
+
+    Raises:
+        UserError: if the mask cannot be read.
+    """
+    if "mask_file_name" in record:
+        return read_mask(record["mask_file_name"], record["mask_index"], num_classes)
+    return load_mask_frame(record["sem_seg_file_name"], num_classes=num_classes)
+
+
+def load_mask_frame(uri: str, dtype: Any = np.uint8, num_classes: int = MAX_CLASSES) -> np.ndarray:
     """Load the mask that a ``sem_seg_file_name`` names: SemSegEvaluator's ``sem_seg_loading_fn``.
 
     Args:
-        uri: ``<file>.npy#<index>`` for one mask of a video, or ``<file>.npy``.
+        uri: ``<file>.npy#<index>`` for one mask of a video, or ``<file>.npy``; any other file is a
+            picture whose pixels, gray or indices of a palette, are class numbers or NO_CLASS.
         dtype: of the result.
+        num_classes: background included; a higher number in the mask is a fault.
 
     Returns:
         class map ``(H, W)``.
@@ -96,8 +118,25 @@ def load_mask_frame(uri: str, dtype: Any = np.uint8) -> np.ndarray:
     """
     path, mark, index = uri.rpartition("#")
     if mark and index.isdigit():
-        return read_mask(path, int(index)).astype(dtype)
-    return read_mask(uri).astype(dtype)
+        return read_mask(path, int(index), num_classes).astype(dtype)
+    if uri.endswith(".npy"):
+        return read_mask(uri, None, num_classes).astype(dtype)
+    return _read_picture(uri, num_classes).astype(dtype)
+
+
+def _read_picture(path: str, num_classes: int) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:  # OpenCV would turn the indices of a palette into colors
+            mask = np.array(picture)
+    except FileNotFoundError as error:
+        raise FaultError(path, "missing mask", "put it there or remove the frame") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FaultError(path, "unreadable mask") from error
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        reason = f"mask of the wrong form ({mask.dtype} {mask.shape}, not uint8 of one channel)"
+        raise FaultError(path, reason, "convert it")
+    check_classes(path, mask[mask != NO_CLASS], num_classes)
+    return mask
 
 
 def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:

@@ -75,15 +75,19 @@ def register_frames(name: str, root: str | Path, *, layout: VideoLayout | None =
     _register(name, partial(_frame_records, name, partial(Path, root), layout), layout)
 
 
-def register_generated_frames(name: str, root: str | Path) -> None:
+def register_generated_frames(
+    name: str, root: str | Path, *, layout: VideoLayout | None = None
+) -> None:
     """Register the frames that ``vps-d2 generate`` wrote, with their true masks.
 
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder of ``video_<v>_frame_<f>.png`` and ``mask_video_<v>_frame_<f>.npy``, where
             ``f`` is the index of the frame, counted from 0.
+        layout: see :func:`register_videos`.
     """
-    _register(name, partial(_generated_records, name, partial(Path, root)), read_layout(root))
+    layout = layout or read_layout(root)
+    _register(name, partial(_generated_records, name, partial(Path, root)), layout)
 
 
 def register_tracks(name: str, root: str | Path) -> None:

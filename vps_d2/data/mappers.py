@@ -15,7 +15,7 @@ from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.data import transforms as T
 from vps_d2.d2.structures import BitMasks, Boxes, Instances
 from vps_d2.d2.utils.registry import Registry
-from vps_d2.data.annotations import split_mask
+from vps_d2.data.annotations import read_class_map, split_mask
 from vps_d2.data.augmentation import build_blur, build_flip
 from vps_d2.data.clips import ClipSampler, ClipSpec, num_known_frames
 from vps_d2.data.datasets import Record
@@ -28,7 +28,6 @@ from vps_d2.data.video import (
     FaultError,
     read_frame,
     read_frames,
-    read_mask,
     read_masks,
 )
 from vps_d2.io.errors import UserError
@@ -318,13 +317,14 @@ class FrameMapper:
         """Read and augment one frame.
 
         Args:
-            record: of a data set of frames.
+            record: of a data set of frames, of this project or in Detectron2's form
+                (:func:`~vps_d2.data.annotations.read_class_map`).
 
         Returns:
             the record and ``image`` uint8 ``(3, H, W)``; in training ``instances`` with
             ``gt_boxes``, ``gt_classes`` (class number minus one) and ``gt_masks``
             (:class:`BitMasks`), none of them for an empty frame, and if asked for ``sem_seg``
-            int64 ``(H, W)``.
+            int64 ``(H, W)``, NO_CLASS where a pixel does not count.
 
         Raises:
             UserError: if the frame or its mask cannot be read.
@@ -334,10 +334,10 @@ class FrameMapper:
         if not self.is_train:
             output["image"] = to_tensor(frame)
             return output
-        mask = read_mask(record["mask_file_name"], record["mask_index"], self.taxonomy.num_classes)
+        mask = read_class_map(record, self.taxonomy.num_classes)
         if mask.shape != frame.shape[:2]:
             reason = f"mask of the wrong shape {mask.shape}, frame {frame.shape[:2]}"
-            raise FaultError(record["mask_file_name"], reason)
+            raise FaultError(record.get("mask_file_name") or record["sem_seg_file_name"], reason)
         transforms = self.augmentations(augmented := T.AugInput(frame))
         mask = transforms.apply_segmentation(mask)
         output["image"] = to_tensor(augmented.image)

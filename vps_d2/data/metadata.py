@@ -8,7 +8,7 @@ from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.io.errors import UserError
 
-_SHOWN = 5  # classes that an error names before it counts the rest
+_SHOWN = 5  # names of classes in an error
 
 
 def describe_dataset(name: str, taxonomy: Taxonomy) -> None:
@@ -38,7 +38,7 @@ def dataset_taxonomy(name: str) -> Taxonomy:
     taxonomy = _read_taxonomy(name)
     if taxonomy is None:
         raise UserError(
-            f'the Metadata of data set {name} has no thing_classes, and no stuff_classes after '
+            f"the Metadata of data set {name} has no thing_classes, and no stuff_classes after "
             '"background"; set one of them where it is registered.'
         )
     return taxonomy
@@ -112,8 +112,8 @@ def check_taxonomies(cfg: CfgNode) -> None:
         if found and wanted and found.thing_classes != wanted.thing_classes:
             source = "TAXONOMY.CLASSES" if cfg.TAXONOMY.CLASSES else "the first data set"
             raise UserError(
-                f"the classes of data set {name} are {_words(found)}, those of {source} "
-                f"{_words(wanted)}; use data sets of the same classes in the same order."
+                f"data set {name} has {describe_classes(found)}, {source} "
+                f"{describe_classes(wanted)}; use data sets of the same classes in the same order."
             )
 
 
@@ -153,7 +153,8 @@ def _rgb(color: Sequence[int]) -> tuple[int, int, int]:
     return cast(tuple[int, int, int], tuple(int(value) for value in color))
 
 
-def _words(taxonomy: Taxonomy) -> str:
+def describe_classes(taxonomy: Taxonomy) -> str:
+    """Return the number and the first names of classes, for an error."""
     names = taxonomy.thing_classes
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)} object classes ({', '.join(names[:_SHOWN])}{more})"

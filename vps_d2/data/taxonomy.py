@@ -13,7 +13,9 @@ import numpy as np
 from vps_d2.io.errors import UserError
 
 MAX_CLASSES = 255
-"""Background included; class maps are uint8, and 255 marks what no class is."""
+"""Background included; class maps are uint8."""
+NO_CLASS = 255
+"""In a class map: the pixel is of no class and does not count."""
 _BACKGROUND = "background"
 _GOLDEN_RATIO = 0.618034
 
@@ -98,7 +100,7 @@ class Taxonomy:
     def palette(self) -> np.ndarray:
         """RGB of every number a pixel of a class map can have, uint8 ``(256, 3)``.
 
-        Background is black; what is no class is white, so that it is seen.
+        Background is black; numbers of no class are white, so that they are seen.
         """
         palette = np.full((256, 3), 255, np.uint8)
         palette[: self.num_classes] = ((0, 0, 0), *self.colors)

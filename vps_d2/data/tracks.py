@@ -1,6 +1,6 @@
 """Tracks: where each object of a video is seen, frame by frame, read from masks.
 
-In one video every object is of a different class, so a class is an object, and the masks of a video
+Where every object of a video is of a different class, a class is an object, and the masks of a video
 hold exact tracks. Nothing here imports PyTorch.
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Outlines are float32 ``(K, T, 7)``:
@@ -11,7 +11,8 @@ picture, x to the right and y down.
 
 import numpy as np
 
-from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.data.taxonomy import MAX_CLASSES
+from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
 
 FRAME_SECONDS = 0.24
 """Between two frames of the videos."""
@@ -55,16 +56,16 @@ def join_confused(masks: np.ndarray) -> np.ndarray:
     A class that is always where another one is, or would be, and less often seen, is that object.
 
     Args:
-        masks: uint8 ``(T, H, W)`` with class numbers 0-48.
+        masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
 
     Returns:
         the masks, with such classes replaced.
     """
-    class_ids, outlines = read_outlines(masks, NUM_CLASSES)
+    class_ids, outlines = read_outlines(masks, MAX_CLASSES)
     areas = outlines[..., 0]
     order = np.lexsort((areas.sum(1), (areas > 0).sum(1)))
     paths = [_path(track) for track in outlines]
-    table = np.arange(NUM_CLASSES, dtype=np.uint8)
+    table = np.arange(MAX_CLASSES, dtype=np.uint8)
     for rank, minor in enumerate(order):
         apart = [
             _apart(outlines[minor], outlines[major], *paths[major]) for major in order[rank + 1 :]
@@ -111,18 +112,19 @@ def read_outlines(
     """Measure the objects of a video.
 
     Args:
-        masks: uint8 ``(T, H, W)`` with class numbers 0-48.
+        masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
         max_objects: of more, those with the most pixels are kept.
 
     Returns:
         their class numbers, uint8 ``(K,)``, those with the most pixels first, and outlines.
     """
     num_frames, height, width = masks.shape
-    cells = num_frames * NUM_CLASSES
+    num_classes = int(masks.max(initial=0)) + 1
+    cells = num_frames * num_classes
     index = np.flatnonzero(masks)
     frames, rest = np.divmod(index, height * width)
     rows, columns = np.divmod(rest, width)
-    cell = frames * NUM_CLASSES + masks.reshape(-1)[index]
+    cell = frames * num_classes + masks.reshape(-1)[index]
     area = np.bincount(cell, minlength=cells).astype(np.float64)
     lows = np.full((2, cells), max(height, width))
     highs = np.zeros((2, cells), np.int64)
@@ -146,7 +148,7 @@ def read_outlines(
     )
     seen = area >= _MIN_PIXELS * (width / 240) ** 2
     outlines = (measures / width * seen[:, None]).astype(np.float32)
-    outlines = outlines.reshape(num_frames, NUM_CLASSES, NUM_MEASURES).swapaxes(0, 1)
+    outlines = outlines.reshape(num_frames, num_classes, NUM_MEASURES).swapaxes(0, 1)
     total = outlines[:, :, 0].sum(1)
     total[0] = 0
     largest = np.argsort(-total, kind="stable")[:max_objects]

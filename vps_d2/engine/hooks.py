@@ -147,7 +147,7 @@ def draw_result(
     """Draw a model's input, its output and the truth side by side.
 
     Args:
-        sample: mapped input of a predictor of frames or of masks, or of a segmenter of frames.
+        sample: mapped input: with ``image``, ``frames`` or ``masks``.
         output: of the model for it.
         taxonomy: of the masks.
         score_thresh: instances below it are not painted.
@@ -164,6 +164,8 @@ def draw_result(
         return _side_by_side([_to_picture(part) for part in parts])
     if "image" in sample:
         pictures = [_to_picture(sample["image"])]
+    elif "frames" in sample:
+        pictures = [_to_picture(sample["frames"][-1])]
     else:
         pictures = [colorize_mask(sample["masks"][-1].numpy(), taxonomy)]
     mask = output_to_mask(output, score_thresh, one_per_class=taxonomy.one_object_per_class)

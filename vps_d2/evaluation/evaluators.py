@@ -14,6 +14,8 @@ from vps_d2.d2.evaluation import COCOEvaluator, DatasetEvaluator
 from vps_d2.d2.utils import comm
 from vps_d2.data.annotations import coco_json, load_mask_frame
 from vps_d2.data.metadata import dataset_taxonomy
+from vps_d2.data.taxonomy import NO_CLASS
+from vps_d2.data.video import FaultError
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.modeling.outputs import output_to_mask
@@ -77,12 +79,22 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
         self.jaccard = JaccardIndex(self.taxonomy.num_classes)
 
     def process(self, inputs: Batch, outputs: Batch) -> None:
-        """Count a batch of outputs with ``"sem_seg"`` logits ``(C, H, W)`` or ``"instances"``."""
+        """Count a batch of outputs with ``"sem_seg"`` logits ``(C, H, W)`` or ``"instances"``.
+
+        Raises:
+            UserError: if the mask of a frame cannot be read, or has another size.
+        """
         for frame, output in zip(inputs, outputs, strict=True):
             predicted = output_to_mask(
                 output, self.score_thresh, one_per_class=self.taxonomy.one_object_per_class
             )
-            self.jaccard.update(predicted, load_mask_frame(frame["sem_seg_file_name"]))
+            path = frame["sem_seg_file_name"]
+            truth = load_mask_frame(path, num_classes=self.taxonomy.num_classes)
+            if truth.shape != predicted.shape:
+                reason = f"mask of the wrong shape {truth.shape}, prediction {predicted.shape}"
+                raise FaultError(path, reason)
+            counts = truth != NO_CLASS
+            self.jaccard.update(predicted[counts], truth[counts])
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """Return ``{"jaccard": {"macro", "class-<name>"...}}``, on the main process alone.

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from vps_d2.config.loading import load_config
 from vps_d2.config.pipeline import load_pipeline_config, model_nodes
 from vps_d2.d2.config import CfgNode
-from vps_d2.data.layout import read_layout
+from vps_d2.data.layout import LAYOUT_FILE, read_layout
+from vps_d2.data.metadata import describe_classes
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     find_videos,
@@ -128,7 +129,7 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
 
     Raises:
         UserError: if a video or a configuration cannot be read, the methods predict different
-            frames, or no method has weights.
+            frames or other classes than the videos have, or no method has weights.
     """
     folders = find_videos(root)
     taxonomy = read_layout(root).taxonomy
@@ -141,6 +142,12 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
         if target is None:
             masks = load_masks(Path(root), taxonomy, asked[1] - 1)
             target = Target(masks, taxonomy, *asked)
+        if pipeline.taxonomy.thing_classes != taxonomy.thing_classes:
+            raise UserError(
+                f"{method.name} knows {describe_classes(pipeline.taxonomy)}, the videos in {root} "
+                f"have {describe_classes(taxonomy)}; compare methods trained on the classes of "
+                f"the videos, and describe these in {LAYOUT_FILE}."
+            )
         if asked != (target.num_known, target.mask_number):
             raise UserError(
                 f"{method.name} predicts frame {asked[1]} from {asked[0]} frames, others frame "

@@ -32,7 +32,7 @@ class JaccardIndex:
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
-        """Count masks, integers ``(..., H, W)`` of one shape and below ``num_classes``.
+        """Count pixels, integers of one shape and below ``num_classes``.
 
         Raises:
             ValueError: if the shapes differ or a class number is out of range.

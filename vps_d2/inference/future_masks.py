@@ -1,7 +1,7 @@
 """The main job: from the first frames of a video to later ones and the mask of one of them.
 
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB; masks are uint8
-with class numbers 0-48.
+class maps.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from vps_d2.config.pipeline import load_pipeline_config, model_nodes
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.clips import num_known_frames
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.metadata import describe_classes, find_taxonomy
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.tracks import join_confused
 from vps_d2.inference.models import LoadedModel, load_model
@@ -79,7 +80,8 @@ class FutureMaskPredictor:
         batch_size: videos on the device at a time.
 
     Raises:
-        UserError: if the models do not predict the wanted frame from so many.
+        UserError: if the models do not predict the wanted frame from so many, or if segmenter and
+            mask predictor were trained on different classes.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class FutureMaskPredictor:
         self._frame_segmenter = FrameSegmenter(
             segmenter, score_thresh=score_thresh, batch_size=batch_size
         )
+        self._check_classes()
 
     @classmethod
     def from_config_file(
@@ -195,6 +198,15 @@ class FutureMaskPredictor:
                 for each in zip(given, masks, strict=True)
             ]
         return predictions
+
+    def _check_classes(self) -> None:
+        masks = find_taxonomy(self.mask_predictor.cfg) if self.mask_predictor else None
+        frames = find_taxonomy(self.segmenter.cfg)
+        if masks and frames and masks.thing_classes != frames.thing_classes:
+            raise UserError(
+                f"the segmenter knows {describe_classes(frames)}, the mask predictor "
+                f"{describe_classes(masks)}; combine models of the same classes in the same order."
+            )
 
     @property
     def taxonomy(self) -> Taxonomy:

@@ -78,31 +78,41 @@ def soft_jaccard_loss(
 
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return one minus the mean soft Dice index, ``2 sum(p y) / (sum(p) + sum(y))`` of a class."""
-    probabilities = logits.movedim(1, -1).flatten(0, 2).float().softmax(1)
-    labels = labels.flatten()
+    """Return one minus the mean soft Dice index, ``2 sum(p y) / (sum(p) + sum(y))`` of a class.
+
+    It is 0 if no pixel counts.
+    """
+    pixels, labels = _counted(logits.movedim(1, -1).flatten(0, 2), labels.flatten())
+    probabilities = pixels.float().softmax(1)
     counts = torch.bincount(labels, minlength=probabilities.shape[1])
     classes = counts.nonzero().flatten()
     own = probabilities.gather(1, labels[:, None]).flatten()
-    overlap = torch.zeros_like(probabilities[0]).index_add(0, labels, own)[classes]
+    overlap = probabilities.new_zeros(len(counts)).index_add(0, labels, own)[classes]
     total = (probabilities.sum(0) + counts)[classes]
-    return (1 - 2 * overlap / total).mean()
+    return (1 - 2 * overlap / total).sum() / max(len(classes), 1)
 
 
 def lovasz_softmax_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the Lovasz extension of one minus the Jaccard index (arXiv 1705.08790).
 
     Unlike Dice it is exact for masks of zeros and ones, and slower: it sorts the pixels once for
-    every class.
+    every class. It is 0 if no pixel counts.
     """
-    probabilities = logits.float().softmax(1).movedim(1, 0).flatten(1)
-    labels = labels.flatten()
-    losses = []
+    planes = logits.float().softmax(1).movedim(1, 0).flatten(1)
+    pixels, labels = _counted(planes.T, labels.flatten())
+    probabilities = pixels.T
+    losses = [probabilities.sum() * 0]
     for number in labels.unique():
         truth = (labels == number).float()
         errors, order = (truth - probabilities[number]).abs().sort(descending=True)
         losses.append((errors * _lovasz_weights(truth[order])).sum())
-    return torch.stack(losses).mean()
+    return torch.stack(losses).sum() / max(len(losses) - 1, 1)
+
+
+def _counted(pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return those of the pixels ``(P, C)`` and of their labels ``(P,)`` that count."""
+    counts = labels != IGNORED
+    return (pixels, labels) if counts.all() else (pixels[counts], labels[counts])
 
 
 def _lovasz_weights(truth: torch.Tensor) -> torch.Tensor:

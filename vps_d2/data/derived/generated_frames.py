@@ -1,7 +1,7 @@
 """A predictor's own frames with the true masks, to train a segmenter on what it will meet.
 
 Frames go to ``video_<v>_frame_<f>.png`` and masks to ``mask_video_<v>_frame_<f>.npy``, where ``f``
-is the index of the frame, counted from 0.
+is the index of the frame, counted from 0. A ``dataset.json`` of the videos comes along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.clips import ClipSpec, name_frames, num_known_frames
 from vps_d2.data.faults import scan_split, stop_or_log
+from vps_d2.data.layout import read_layout, write_layout
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.video import (
     encode_frame,
@@ -90,6 +91,7 @@ def generate_frames(
     folders = [scan.folder for scan in scans]
     with claim_folder(output):
         check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
+        write_layout(output, read_layout(root))
         return _generate(predictor, folders, output, frame_indices, batch_size)
 
 

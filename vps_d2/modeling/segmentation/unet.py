@@ -15,10 +15,11 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.metadata import config_taxonomy
+from vps_d2.data.taxonomy import NO_CLASS
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.batching import check_one_size
 from vps_d2.modeling.frames.simvp import pad_to_multiple
-from vps_d2.modeling.losses import dice_loss, lovasz_softmax_loss, mask_cross_entropy
+from vps_d2.modeling.losses import IGNORED, dice_loss, lovasz_softmax_loss, mask_cross_entropy
 from vps_d2.modeling.outputs import best_class
 from vps_d2.modeling.precision import use_channels_last, wants_channels_last
 from vps_d2.modeling.tasks import Task
@@ -186,7 +187,7 @@ class UNet(nn.Module):
 
         Args:
             batched_inputs: for each frame ``image`` ``(3, H, W)``, 0-255, all of one size; in
-                training also ``sem_seg`` int64 ``(H, W)``.
+                training also ``sem_seg`` int64 ``(H, W)``, NO_CLASS where a pixel does not count.
 
         Returns:
             in training a dict of scalars, ``loss_cross_entropy``, ``loss_dice`` and
@@ -202,7 +203,7 @@ class UNet(nn.Module):
         if not self.training:
             return [{"sem_seg": each} for each in logits.float()]
         labels = torch.stack([frame["sem_seg"].to(self.device) for frame in batched_inputs])
-        return self._losses(logits, labels)
+        return self._losses(logits, labels.masked_fill(labels == NO_CLASS, IGNORED))
 
     def class_maps(
         self,
