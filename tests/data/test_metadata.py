@@ -100,7 +100,7 @@ def test_a_configuration_has_the_classes_of_its_first_data_set_until_they_are_wr
 def test_classes_of_a_configuration_that_are_no_taxonomy_are_one_sentence() -> None:
     cfg = get_vps_cfg()
     cfg.TAXONOMY.CLASSES, cfg.TAXONOMY.COLORS = ("a",), ((0, 0, 300),)
-    with pytest.raises(UserError, match="^TAXONOMY of the configuration: .* is not a color"):
+    with pytest.raises(UserError, match=r"^TAXONOMY of the configuration: .* is not a color"):
         find_taxonomy(cfg)
 
 

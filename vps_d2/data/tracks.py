@@ -1,7 +1,7 @@
 """Tracks: where each object of a video is seen, frame by frame, read from masks.
 
-Where every object of a video is of a different class, a class is an object, and the masks of a video
-hold exact tracks. Nothing here imports PyTorch.
+Where every object of a video is of a different class, a class is an object, and the masks of a
+video hold exact tracks. Nothing here imports PyTorch.
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Outlines are float32 ``(K, T, 7)``:
 area, center x and y, left, top, right and bottom of an object in a frame, zeros where it is not
