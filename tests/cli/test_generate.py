@@ -1,5 +1,6 @@
 """tools/generate_frames.py: the files of the data set vps_generated_train."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 
 from tests.helpers import file_size_limit, load_tool
 from tests.pipeline_stubs import write_pipeline
+from vps_d2.data.layout import VideoLayout, read_layout, write_layout
+from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import read_frame
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
@@ -90,3 +93,17 @@ def test_the_gap_before_the_targets_counts(
     assert (read_frame(out / names[0]) == np.minimum(given + 1, 255)).all()  # the first it makes
     mask = np.load(out / "mask_video_0_frame_21.npy")
     assert (mask == np.load(folder / "mask.npy")[21]).all()
+
+
+def test_frames_of_own_classes_say_so(
+    tiny_videos: Path, tmp_path: Path, weights: list[str]
+) -> None:
+    own = VideoLayout(Taxonomy.numbered(100), 22, 11)
+    shutil.copytree(tiny_videos / "train", tmp_path / "own")
+    write_layout(tmp_path / "own", own)
+    arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--frames", "12"]
+    arguments += ["--input", str(tmp_path / "own"), "--output", str(tmp_path / "out")]
+    load_tool("generate_frames").main([*arguments, *weights])
+    written = read_layout(tmp_path / "out")
+    assert written.taxonomy.thing_classes == own.taxonomy.thing_classes
+    assert (written.num_frames, written.num_known) == (22, 11)

@@ -1,5 +1,7 @@
 """tools/visualize.py as a user calls it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -16,6 +18,16 @@ def test_a_video_without_a_pipeline(tiny_videos: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["contact_sheet.png", "video_00002.gif", "video_00002.mp4"]
     assert len(iio.imread(tmp_path / "video_00002.mp4")) == 27
+
+
+def test_a_video_has_the_colors_that_its_data_set_says(tiny_videos: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_videos / "val", tmp_path / "own" / "val") / "video_00002"
+    content = {"thing_classes": [str(number) for number in range(48)]}
+    content["thing_colors"] = [[1, 2, 3]] * 48
+    (tmp_path / "own" / "dataset.json").write_text(json.dumps(content))
+    load_tool("visualize").main(["--input", str(folder), "--output", str(tmp_path / "out")])
+    sheet = iio.imread(tmp_path / "out" / "contact_sheet.png")
+    assert (sheet == (1, 2, 3)).all(-1).any()
 
 
 @pytest.mark.parametrize("predictor", ["predictor.yaml", ""])

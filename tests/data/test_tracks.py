@@ -88,3 +88,9 @@ def test_objects_of_their_own_stay():
 def test_with_one_object_or_none_nothing_is_joined(boxes):
     masks = masks_with(*boxes, frames=11)
     np.testing.assert_array_equal(join_confused(masks), masks)
+
+
+def test_classes_of_any_number_are_joined():
+    masks = masks_with(*moving(200, range(8)), *moving(254, range(8, 9)), frames=9)
+    joined = join_confused(masks)
+    assert set(np.unique(joined)) == {0, 200} and np.array_equal(joined > 0, masks > 0)

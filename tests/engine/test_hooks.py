@@ -1,6 +1,8 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -49,6 +51,22 @@ def test_pictures_of_masks(kind: str) -> None:
     output = {"instances": nothing} if kind == "instances" else {"sem_seg": torch.zeros(49, 4, 6)}
     picture = draw_result({"image": torch.zeros(3, 4, 6, dtype=torch.uint8)}, output, TAXONOMY)
     assert picture.shape == ((8, 24, 3) if kind == "instances" else (4, 12, 3))
+
+
+def test_pictures_show_a_true_mask_in_detectron2s_form(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), np.tile(np.uint8([1, 0, 255]), (4, 2)))
+    sample = {
+        "image": torch.zeros(3, 4, 6, dtype=torch.uint8),
+        "sem_seg_file_name": str(tmp_path / "mask.png"),
+    }
+    picture = draw_result(sample, {"sem_seg": torch.zeros(49, 4, 6)}, TAXONOMY)
+    assert picture[0, 12:15].tolist() == [[147, 147, 147], [0, 0, 0], [255, 255, 255]]
+
+
+def test_pictures_of_masks_that_are_predicted_from_frames() -> None:
+    sample = {**video(True), "masks": torch.ones(2, 4, 6, dtype=torch.uint8)}
+    picture = draw_result(sample, {"mask": torch.zeros(4, 6, dtype=torch.uint8)}, TAXONOMY)
+    assert picture[0, :, 0].tolist() == [9] * 6 + [0] * 6
 
 
 def test_pictures_come_in_their_turn() -> None:

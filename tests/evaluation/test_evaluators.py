@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import vps_d2.evaluation  # noqa: F401  registers the evaluators
 from tests.conftest import write_tiny_videos
 from vps_d2.config.defaults import get_vps_cfg
+from vps_d2.d2.data import MetadataCatalog
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.data.annotations import load_mask_frame, split_mask
 from vps_d2.data.datasets import load_records, register_frames
@@ -108,3 +110,19 @@ def test_unknown_evaluator_is_named() -> None:
     cfg.TEST.EVALUATORS = ("Jaccard",)
     with pytest.raises(UserError, match=r'"Jaccard" is not a .* use some of COCO, Frame'):
         build_evaluator(cfg, "any")
+
+
+def test_jaccard_of_pictures_leaves_out_what_is_of_no_class(tmp_path: Path) -> None:
+    truth = np.array([[0, 1, 1, 255], [0, 0, 2, 255]], np.uint8)
+    Image.fromarray(truth).save(tmp_path / "mask.png")
+    name = "pictures_of_test_evaluators"
+    MetadataCatalog.get(name).set(thing_classes=["cat", "dog"])
+    evaluator = SemanticJaccardEvaluator(get_vps_cfg(), name)
+    record = {"sem_seg_file_name": str(tmp_path / "mask.png")}
+    guess = np.array([[0, 1, 1, 2], [0, 0, 2, 1]])
+    logits = torch.nn.functional.one_hot(torch.from_numpy(guess), 3).permute(2, 0, 1)
+    evaluator.process([record], [{"sem_seg": logits}])
+    scores = evaluator.evaluate()["jaccard"]
+    assert scores == {"macro": 1, "class-background": 1, "class-cat": 1, "class-dog": 1}
+    with pytest.raises(UserError, match=r"wrong shape \(2, 4\), prediction \(2, 3\)"):
+        evaluator.process([record], [{"sem_seg": logits[..., :3]}])

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -135,3 +136,11 @@ def test_a_file_as_output_stops_before_the_work(tiny_videos, configs, tmp_path, 
     arguments = ["--data", str(tiny_videos), "--configs", str(configs)]
     with pytest.raises(UserError, match="file cannot be made"):
         tool.main([*arguments, "--out", str(tmp_path / "file")])
+
+
+def test_methods_of_other_classes_than_the_videos_are_refused(tiny_videos, configs, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "dataset.json").write_text('{"thing_classes": ["cat", "dog"]}')
+    shutil.copytree(tiny_videos / "val", tmp_path / "own" / "copied")
+    with pytest.raises(UserError, match=r"copy knows 48 object .*copied have 2 .*\(cat, dog\)"):
+        run_methods(find_methods(configs), tmp_path / "own" / "copied")

@@ -136,3 +136,11 @@ def test_shipped_pipelines(segmenter: str) -> None:
     frames = load_pipeline_config(folder / f"reconstructor_{segmenter}.yaml").PIPELINE
     assert Path(frames.PREDICTOR.CONFIG_FILE).is_file()
     assert frames.MASK_PREDICTOR.CONFIG_FILE == "" and frames.SEGMENTER == masks.SEGMENTER
+
+
+def test_models_of_different_classes_are_not_combined(config: Path) -> None:
+    path = config.with_name("mask_predictor.yaml")
+    path.write_text(f"TAXONOMY:\n  CLASSES: ('cat', 'dog')\n{path.read_text()}")
+    words = r"segmenter knows 48 object classes \(gray .*mask predictor 2 .*\(cat, dog\)"
+    with pytest.raises(UserError, match=words):
+        FutureMaskPredictor.from_config_file(config)

@@ -138,16 +138,16 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
         if method.missing:
             continue
         pipeline = FutureMaskPredictor.from_config(method.cfg)
-        asked = (pipeline.num_known, pipeline.find_target(pipeline.num_known))
-        if target is None:
-            masks = load_masks(Path(root), taxonomy, asked[1] - 1)
-            target = Target(masks, taxonomy, *asked)
         if pipeline.taxonomy.thing_classes != taxonomy.thing_classes:
             raise UserError(
                 f"{method.name} knows {describe_classes(pipeline.taxonomy)}, the videos in {root} "
                 f"have {describe_classes(taxonomy)}; compare methods trained on the classes of "
                 f"the videos, and describe these in {LAYOUT_FILE}."
             )
+        asked = (pipeline.num_known, pipeline.find_target(pipeline.num_known))
+        if target is None:
+            masks = load_masks(Path(root), taxonomy, asked[1] - 1)
+            target = Target(masks, taxonomy, *asked)
         if asked != (target.num_known, target.mask_number):
             raise UserError(
                 f"{method.name} predicts frame {asked[1]} from {asked[0]} frames, others frame "
