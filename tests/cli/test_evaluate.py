@@ -1,6 +1,7 @@
 """tools/evaluate.py as a user calls it."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -112,3 +113,24 @@ def test_no_input_is_replaced_by_the_scores(tiny_videos: Path, tmp_path: Path) -
     with pytest.raises(UserError, match=r"truth\.npy is one of the files that are read"):
         load_tool("evaluate").main(list(map(str, arguments)))
     assert truth.read_bytes() == before
+
+
+def test_masks_of_other_classes_are_a_sentence(tiny_videos: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_videos / "val", tmp_path / "own" / "val")
+    (tmp_path / "own" / "dataset.json").write_text('{"thing_classes": ["cat", "dog"]}')
+    np.save(tmp_path / "hidden_masks.npy", np.zeros((2, 32, 48), np.uint8))
+    description = {"num_known": 11, "frames": [], "mask_frame": 22, "classes": ["dog", "cat"]}
+    (tmp_path / "predictions.json").write_text(json.dumps(description))
+    arguments = ["--pred", tmp_path / "hidden_masks.npy", "--truth", tmp_path / "own" / "val"]
+    with pytest.raises(UserError, match=r"of 2 .*\(dog, cat\), the true masks of 2 .*\(cat, dog\)"):
+        evaluate(tmp_path, *arguments)
+
+
+def test_long_names_stay_in_their_columns(tmp_path: Path, capsys) -> None:
+    names = ["a", "a class whose name is longer than most are", "b", "c"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"thing_classes": names}))
+    np.save(tmp_path / "truth.npy", np.arange(5, dtype=np.uint8).reshape(1, 1, 5))
+    evaluate(tmp_path, "--pred", tmp_path / "truth.npy", "--truth", tmp_path / "truth.npy")
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert first.index("1.000") == second.index("1.000")
+    assert "longer than most are  1.000" in first + second

@@ -42,7 +42,10 @@ def test_all_faults_are_found_in_one_pass(root):
     sizes = "frames of different sizes (this one is 48x16, others are 48x32)"
     assert found(root) == {
         ("train/video_00000/image_5.png", "missing frame"),
-        ("train/video_00000/image_22.png", "extra frame"),
+        (
+            "train/video_00000/image_22.png",
+            "extra frame (videos of other than 22 frames need a dataset.json)",
+        ),
         ("train/video_00001/image_3.png", "unreadable PNG"),
         ("train/video_00001/mask.npy", "mask of 18 frames, not 22"),
         ("val/video_00002", two),

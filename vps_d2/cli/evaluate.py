@@ -90,12 +90,17 @@ def _folder_of_results(args: argparse.Namespace) -> Path:
 def _score_masks(args: argparse.Namespace, described: "Described | None") -> dict[str, Any]:
     """Score the masks, and on demand those of the last known frame, and print it."""
     from vps_d2.data.layout import read_layout
-    from vps_d2.data.taxonomy import Taxonomy
-    from vps_d2.evaluation.compare import check_order, format_masks_report, load_masks, score_masks
+    from vps_d2.evaluation.compare import (
+        check_order,
+        comparison_taxonomy,
+        format_masks_report,
+        load_masks,
+        score_masks,
+    )
 
     in_folder = args.truth.is_dir()
     layout = read_layout(args.truth if in_folder else args.truth.parent)
-    taxonomy = Taxonomy(described.classes) if described else layout.taxonomy
+    taxonomy = comparison_taxonomy(described, layout)
     # Without a description, the masks are taken for those of the last frame, as the truth has it.
     mask_frame = described.mask_frame - 1 if described else -1
     truth = load_masks(args.truth, taxonomy, mask_frame)

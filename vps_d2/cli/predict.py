@@ -1,4 +1,4 @@
-"""Predict frames 12-22 and the mask of frame 22 of every video in a folder."""
+"""Predict later frames of every video in a folder, and the mask of one of them."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,12 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--config-file", required=True, help="of a pipeline, such as one of configs/pipeline")
-    add("--input", type=Path, required=True, help="folder of video_<n> with 11 frames or more")
+    add(
+        "--input",
+        type=Path,
+        required=True,
+        help="folder of video_<n> with the known frames or more",
+    )
     add("--output", type=Path, required=True, help="where hidden_masks.npy and videos.txt go")
     add_import_option(parser)
     add("--resume", action="store_true", help="continue an interrupted run")

@@ -26,7 +26,11 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--input", type=Path, required=True, help="a video, or a folder of videos")
     add("--output", type=Path, required=True, help="where the pictures go")
     add_import_option(parser)
-    add("--truth", type=Path, help="hidden_truth.npy, for a folder of hidden videos")
+    add(
+        "--truth",
+        type=Path,
+        help="true masks of the predicted frame, .npy, of videos without masks",
+    )
     add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
     add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
     parser.add_overrides()

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
+from vps_d2.data.layout import LAYOUT_FILE, VPS_LAYOUT, VideoLayout, read_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
@@ -134,8 +134,11 @@ def scan_video(
         scan.faults.append(Fault(folder, _names_reason(range(expected), missing, others)))
     else:
         scan.faults += [Fault(frame_path(folder, index), "missing frame") for index in missing]
+    extra = "extra frame"
+    if layout == VPS_LAYOUT:  # taken for granted where nothing describes the videos
+        extra += f" (videos of other than {expected} frames need a {LAYOUT_FILE})"
     for index in (index for index in present if index >= expected):
-        scan.faults.append(Fault(frame_path(folder, index), "extra frame"))
+        scan.faults.append(Fault(frame_path(folder, index), extra))
     for index in present:
         path = frame_path(folder, index)
         try:

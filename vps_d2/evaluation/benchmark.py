@@ -21,8 +21,14 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.utils.events import EventStorage
 from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper
-from vps_d2.data.video import MASK_FILE, find_videos, frame_path, read_frames, read_masks
-from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.data.video import (
+    MASK_FILE,
+    find_videos,
+    frame_indices,
+    frame_path,
+    read_frames,
+    read_masks,
+)
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.inference.models import LoadedModel
 from vps_d2.io.errors import UserError
@@ -112,14 +118,14 @@ class Benchmark:
 
     def loader(self) -> list[Figure]:
         """Measure reading and decoding frames, in one thread."""
-        count = min(len(self.folders), 8)
+        videos = [(folder, frame_indices(folder)) for folder in self.folders[:8]]
 
         def step() -> None:
-            for folder in self.folders[:count]:
-                read_frames(folder, range(NUM_FRAMES))
+            for folder, indices in videos:
+                read_frames(folder, indices)
 
-        seconds = median_seconds(step, self.repeats)
-        return [self._figure("loader", count * NUM_FRAMES / seconds, "frames/s")]
+        count = sum(len(indices) for _, indices in videos)
+        return [self._figure("loader", count / median_seconds(step, self.repeats), "frames/s")]
 
     def predictor(self) -> list[Figure]:
         """Measure training and inference of the video predictor."""
@@ -168,17 +174,19 @@ class Benchmark:
         for index in range(self.batch_size):
             folder = self._folder(index)
             height, width = read_frames(folder, [0]).shape[1:3]
+            num_frames = len(frame_indices(folder))
             record: dict[str, Any] = {"height": height, "width": width}
             if kind == "predictor":
                 record |= {"video_id": index, "video_name": folder.name, "folder": str(folder)}
-                record["num_frames"] = NUM_FRAMES
+                record["num_frames"] = num_frames
                 clips = FutureFramesMapper(
                     is_train=training, clip=ClipSpec.from_config(self.configs[kind])
                 )
                 inputs.append(clips(record))
             else:
-                record |= {"file_name": str(frame_path(folder, 10)), "image_id": index}
-                record |= {"mask_file_name": str(folder / MASK_FILE), "mask_index": 10}
+                middle = (num_frames - 1) // 2
+                record |= {"file_name": str(frame_path(folder, middle)), "image_id": index}
+                record |= {"mask_file_name": str(folder / MASK_FILE), "mask_index": middle}
                 inputs.append(FrameMapper(is_train=training)(record))
         return inputs
 
@@ -197,8 +205,9 @@ class Benchmark:
     def mask_predictor(self) -> list[Figure]:
         """Measure inference of the predictor of masks, from true ones, in a batch of 4 times."""
         figures = []
+        count = ClipSpec.from_config(self.configs["mask_predictor"]).num_input
         inputs = [
-            {"masks": torch.from_numpy(read_masks(self._folder(index))[:NUM_INPUT_FRAMES].copy())}
+            {"masks": torch.from_numpy(read_masks(self._folder(index))[:count].copy())}
             for index in range(4 * self.batch_size)
         ]
         for precision in PRECISIONS:
@@ -219,7 +228,10 @@ class Benchmark:
             loaded.model.eval()
         pipeline = FutureMaskPredictor(*models, batch_size=self.batch_size)
         frames = np.stack(
-            [read_frames(self._folder(index), range(11)) for index in range(self.batch_size)]
+            [
+                read_frames(self._folder(index), range(pipeline.num_known))
+                for index in range(self.batch_size)
+            ]
         )
         seconds = median_seconds(lambda: pipeline(frames), self.repeats)
         return self._figure(f"pipeline, {precision}", seconds / self.batch_size, "s/video")

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vps_d2.data.layout import VPS_LAYOUT, VideoLayout
 from vps_d2.data.mappers import to_tensor
+from vps_d2.data.metadata import describe_classes
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import (
     MASK_FILE,
@@ -97,6 +99,28 @@ def read_description(folder: Path) -> Described | None:
         )
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}); predict the videos again.") from error
+
+
+def comparison_taxonomy(described: Described | None, layout: VideoLayout) -> Taxonomy:
+    """Return the classes that masks are compared by.
+
+    Args:
+        described: the result; None if it says nothing of itself.
+        layout: of the true masks.
+
+    Raises:
+        UserError: if both say their classes, and they differ.
+    """
+    if described is None:
+        return layout.taxonomy
+    taxonomy = Taxonomy(described.classes)
+    # Where nothing describes the truth, it is only taken for the vps data set.
+    if layout != VPS_LAYOUT and taxonomy.thing_classes != layout.taxonomy.thing_classes:
+        raise UserError(
+            f"the predictions are of {describe_classes(taxonomy)}, the true masks of "
+            f"{describe_classes(layout.taxonomy)}; give masks of the same classes."
+        )
+    return taxonomy
 
 
 def check_order(predictions: Path, truth: Path) -> None:
@@ -225,8 +249,9 @@ def format_masks_report(scores: dict[str, Any], title: str) -> str:
 
 
 def _columns(per_class: dict[str, float | None], columns: int = 3) -> Sequence[str]:
+    width = max(23, *(len(name) + 1 for name in per_class))
     cells = [
-        f"{name:<23}{'     -' if score is None else f'{score:6.3f}'}"
+        f"{name:<{width}}{'     -' if score is None else f'{score:6.3f}'}"
         for name, score in per_class.items()
     ]
     rows = -(-len(cells) // columns)

@@ -110,7 +110,7 @@ class ReconstructorNetwork(nn.Module):
 
 @META_ARCH_REGISTRY.register()
 class ConvLSTMReconstructor(VideoPredictor):
-    """The reconstructor of frame 22, by the keys of MODEL.RECONSTRUCTOR."""
+    """The reconstructor of one later frame, by the keys of MODEL.RECONSTRUCTOR."""
 
     @classmethod
     def build_network(cls, cfg: CfgNode) -> nn.Module:
@@ -122,8 +122,8 @@ class ConvLSTMReconstructor(VideoPredictor):
         if cfg.INPUT.NUM_TARGET_FRAMES != 1:
             raise UserError(
                 "ConvLSTMReconstructor predicts one frame, but INPUT.NUM_TARGET_FRAMES is "
-                f"{cfg.INPUT.NUM_TARGET_FRAMES}; set it to 1, and INPUT.TARGET_GAP to 10 for "
-                "frame 22."
+                f"{cfg.INPUT.NUM_TARGET_FRAMES}; set it to 1, and INPUT.TARGET_GAP to the frames "
+                "that it leaves out."
             )
         keys = cfg.MODEL.RECONSTRUCTOR
         return ReconstructorNetwork(
