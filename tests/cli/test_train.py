@@ -134,6 +134,7 @@ def test_the_command_line() -> None:
     assert args.pop("dist_url").startswith("tcp://127.0.0.1:")
     assert args == {
         **{"config_file": "", "resume": False, "eval_only": False, "opts": []},
+        **{"imports": []},
         **{"num_gpus": 1, "num_machines": 1, "machine_rank": 0},
     }
     args = vars(

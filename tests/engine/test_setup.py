@@ -157,7 +157,10 @@ def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("opts", "words"),
     [
-        (["DATASETS.TEST", '("vps_vla",)'], '"vps_vla", which is no data set'),
+        (
+            ["DATASETS.TEST", '("vps_vla",)'],
+            '"vps_vla", which is not a data set; give --import the file',
+        ),
         (["MODEL.META_ARCHITECTURE", "SimVPP"], "use one of ConvLSTM.* GeneralizedRCNN"),
     ],
 )

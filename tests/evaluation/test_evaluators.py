@@ -108,7 +108,9 @@ def test_coco_of_the_faultless_part_and_then_of_all(tmp_path: Path) -> None:
 def test_unknown_evaluator_is_named() -> None:
     cfg = get_vps_cfg()
     cfg.TEST.EVALUATORS = ("Jaccard",)
-    with pytest.raises(UserError, match=r'"Jaccard" is not a .* use some of COCO, Frame'):
+    with pytest.raises(
+        UserError, match=r'"Jaccard" is not an evaluator; use some of COCO, .*Frame'
+    ):
         build_evaluator(cfg, "any")
 
 

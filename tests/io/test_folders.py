@@ -19,9 +19,10 @@ import os, sys, time
 from vps_d2.io.folders import check_apart, claim_folder
 with claim_folder(sys.argv[1]):
     if sys.argv[2] == "fork" and os.fork() == 0:
+        print("child", flush=True)
         time.sleep(5)
         os._exit(0)
-    print(os.getpid(), flush=True)
+    print("parent", flush=True)
     time.sleep(60)
 """
 
@@ -30,7 +31,9 @@ def hold(folder: Path, how: str = "") -> "subprocess.Popen[str]":
     """Start a process that holds a folder until it is killed."""
     command = [sys.executable, "-c", HOLD, str(folder), how]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline()
+    assert process.stdout is not None
+    for _ in range(2 if how == "fork" else 1):  # until each of them has begun
+        assert process.stdout.readline()
     return process
 
 

@@ -49,7 +49,10 @@ def build_mapper(cfg: CfgNode, is_train: bool) -> Mapper:
     """
     if cfg.INPUT.MAPPER not in DATASET_MAPPER_REGISTRY:
         names = ", ".join(sorted(name for name, _ in DATASET_MAPPER_REGISTRY))
-        raise UserError(f'INPUT.MAPPER "{cfg.INPUT.MAPPER}" is no mapper; use one of {names}.')
+        raise UserError(
+            f'INPUT.MAPPER "{cfg.INPUT.MAPPER}" is not a mapper; use one of {names}, or give '
+            "--import the file that registers it."
+        )
     return DATASET_MAPPER_REGISTRY.get(cfg.INPUT.MAPPER)(cfg, is_train=is_train)
 
 

@@ -24,8 +24,9 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
         if name not in EVALUATOR_REGISTRY:
             names = ", ".join(sorted(known for known, _ in EVALUATOR_REGISTRY))
             raise UserError(
-                f'TEST.EVALUATORS "{name}" is not a registered evaluator; use some of '
-                f"{names or 'those that are registered when vps_d2.evaluation is imported'}."
+                f'TEST.EVALUATORS "{name}" is not an evaluator; use some of '
+                f"{names or 'those of vps_d2.evaluation, once that is imported'}, or give "
+                "--import the file that registers it."
             )
     builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
     return DatasetEvaluators([build(cfg, dataset_name) for build in builders])

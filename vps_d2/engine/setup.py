@@ -39,8 +39,8 @@ def check_config(cfg: CfgNode) -> None:
             if name not in known:
                 ours = ", ".join(sorted(each for each in known if each.startswith("vps_")))
                 raise UserError(
-                    f'DATASETS.{key} names "{name}", which is no data set; register it, '
-                    f"or use one of {ours}."
+                    f'DATASETS.{key} names "{name}", which is not a data set; give --import '
+                    f"the file that registers it, or use one of {ours}."
                 )
     for train in cfg.DATASETS.TRAIN:
         for test in cfg.DATASETS.TEST:

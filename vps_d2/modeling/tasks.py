@@ -72,5 +72,6 @@ def check_architecture(name: str) -> None:
     if name not in META_ARCH_REGISTRY:
         names = ", ".join(sorted(known for known, _ in META_ARCH_REGISTRY))
         raise UserError(
-            f'MODEL.META_ARCHITECTURE "{name}" is not an architecture; use one of {names}.'
+            f'MODEL.META_ARCHITECTURE "{name}" is not an architecture; use one of {names}, or give '
+            "--import the file that registers it."
         )
