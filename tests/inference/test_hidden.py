@@ -219,11 +219,11 @@ def test_two_runs_in_one_folder(
     out = tmp_path / "out"
 
     class First(_Interrupted):
-        def __call__(self, frames: np.ndarray) -> Any:
+        def __call__(self, frames: np.ndarray, **options: Any) -> Any:
             with pytest.raises(UserError, match="another run"):
                 run(pipeline, videos, out)
             run(pipeline, videos, out, shard=(1, 2))  # another shard is no rival
-            return pipeline(frames)
+            return pipeline(frames, **options)
 
     first: Any = First(pipeline, 0)
     assert run(first, videos, out)
