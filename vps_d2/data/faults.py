@@ -142,11 +142,9 @@ def scan_video(
     for index in present:
         path = frame_path(folder, index)
         try:
-            size = read_frame_size(path)
+            size = check_frame(path, scan.size) if decode else read_frame_size(path)
             if scan.size not in (None, size):
                 raise FaultError(path, frame_size_reason(size, scan.size))
-            if decode:
-                check_frame(path, size)
         except FaultError as error:
             scan.faults.append(Fault.of(error))
             continue
