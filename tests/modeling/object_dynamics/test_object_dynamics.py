@@ -131,3 +131,8 @@ def test_the_order_of_objects_does_not_matter():
     torch.testing.assert_close(
         there.trajectory.places[known], back.trajectory.places.flip(1)[known], atol=1e-4, rtol=1e-4
     )
+
+
+def test_other_classes_are_refused():
+    with pytest.raises(UserError, match="knows the objects of the vps data set alone"):
+        build("TAXONOMY.CLASSES", "('cat', 'dog')")

@@ -13,15 +13,16 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.architecture import PixelArchitecture
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
+from vps_d2.modeling.outputs import FramesOutput
 from vps_d2.modeling.precision import wants_channels_last
 from vps_d2.modeling.tasks import Task
 
 
-class VideoPredictor(nn.Module):
+class VideoPredictor(PixelArchitecture):
     """A network over frames, behind Detectron2's interface of a model.
 
     Args:
@@ -32,9 +33,6 @@ class VideoPredictor(nn.Module):
 
     task: Task = "frames"
 
-    pixel_mean: torch.Tensor
-    pixel_std: torch.Tensor
-
     @configurable
     def __init__(
         self,
@@ -43,10 +41,8 @@ class VideoPredictor(nn.Module):
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
     ) -> None:
-        super().__init__()
+        super().__init__(pixel_mean, pixel_std)
         self.network = network
-        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
-            self.register_buffer(name, torch.tensor(values).reshape(3, 1, 1), persistent=False)
 
     @classmethod
     def build_network(cls, cfg: CfgNode) -> nn.Module:
@@ -62,38 +58,26 @@ class VideoPredictor(nn.Module):
             "pixel_std": cfg.MODEL.PIXEL_STD,
         }
 
-    @property
-    def device(self) -> torch.device:
-        """The device that the model is on."""
-        return self.pixel_mean.device
-
-    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
-        """Predict frames, or in training how wrong the prediction is.
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[FramesOutput]:
+        """Predict frames.
 
         Args:
-            batched_inputs: for each video ``frames`` uint8 ``(T_in, 3, H, W)``, all of one size; in
-                inference, where one frame is enough, also its ``target_index`` from 0 on; in
-                training ``target_frames`` uint8 ``(T_out, 3, H, W)`` and ``target_valid`` bool
-                ``(T_out,)``. A video without them has no valid target.
+            batched_inputs: for each video ``frames`` uint8 ``(T_in, 3, H, W)``, all of one size,
+                and where one frame is enough, its ``target_index`` from 0 on.
 
         Returns:
-            in training ``{"loss_mse": scalar}``, the mean squared error of the valid targets in
-            normalized values (0 if there is none); otherwise for each video ``{"frames": float32
-            (T_out, 3, H, W)}`` in 0-255, or ``(1, 3, H, W)`` of a model that can do with less work
-            for one.
+            for each video the frames, or one ``(1, 3, H, W)``, where it is enough and the model can
+            do with less work for it.
 
         Raises:
             UserError: if the frames are not of one size.
         """
-        if self.training:
-            return {"loss_mse": self.compute_loss(batched_inputs)}
-        if not batched_inputs:
-            return []
         indices = {video.get("target_index") for video in batched_inputs}
         index = indices.pop() if len(indices) == 1 else None
-        predicted = self.predict(self._stack(batched_inputs), index)
-        frames = predicted.float() * self.pixel_std + self.pixel_mean
-        return [{"frames": video} for video in frames.clamp(0, 255)]
+        frames = self.stack([video["frames"] for video in batched_inputs], "videos")
+        predicted = self.predict(frames, index)
+        pixels = predicted.float() * self.pixel_std + self.pixel_mean
+        return [{"frames": video} for video in pixels.clamp(0, 255)]
 
     def predict(self, frames: torch.Tensor, index: int | None) -> torch.Tensor:
         """Run the network on normalized frames ``(N, T_in, 3, H, W)``.
@@ -106,25 +90,32 @@ class VideoPredictor(nn.Module):
         predicted: torch.Tensor = self.network(frames)
         return predicted
 
-    def compute_loss(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
-        """Return the loss of :meth:`forward`."""
-        predicted = self.network(self._stack(batched_inputs)).float()
+    def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return how wrong the prediction is.
+
+        Args:
+            batched_inputs: as :meth:`infer` takes them, with ``target_frames`` uint8 ``(T_out, 3,
+                H, W)`` and ``target_valid`` bool ``(T_out,)``. A video without them has no valid
+                target.
+
+        Returns:
+            ``loss_mse``, the mean squared error of the valid targets in normalized values; 0 if
+            there is none.
+
+        Raises:
+            UserError: if the frames are not of one size.
+        """
+        frames = self.stack([video["frames"] for video in batched_inputs], "videos")
+        predicted = self.network(frames).float()
         targets = torch.zeros_like(predicted)
         valid = torch.zeros(predicted.shape[:2], dtype=torch.bool, device=self.device)
         for index, video in enumerate(batched_inputs):
             if "target_frames" in video:
-                targets[index] = self._normalize(video["target_frames"])
+                targets[index] = self.normalize(video["target_frames"])
                 valid[index] = video["target_valid"].to(self.device)
         errors = (predicted - targets).square().mean(dim=(2, 3, 4))
         # A sum over nothing is 0 and still has a gradient, as every process of a group needs.
-        return (errors * valid).sum() / valid.sum().clamp(min=1)
-
-    def _normalize(self, frames: torch.Tensor) -> torch.Tensor:
-        return (frames.to(self.device).float() - self.pixel_mean) / self.pixel_std
-
-    def _stack(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
-        check_one_size([video["frames"] for video in batched_inputs], "videos")
-        return torch.stack([self._normalize(video["frames"]) for video in batched_inputs])
+        return {"loss_mse": (errors * valid).sum() / valid.sum().clamp(min=1)}
 
 
 @META_ARCH_REGISTRY.register()

@@ -17,6 +17,7 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.utils.events import get_event_storage
 from vps_d2.data.metadata import config_taxonomy
 from vps_d2.io.errors import UserError
+from vps_d2.modeling.architecture import MaskArchitecture
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
 from vps_d2.modeling.losses import IGNORED, mask_cross_entropy, soft_jaccard_loss
@@ -30,6 +31,7 @@ from vps_d2.modeling.masks.slots import (
     slot_groups,
     to_class_logits,
 )
+from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.precision import wants_channels_last
 from vps_d2.modeling.tasks import Task
 
@@ -47,7 +49,7 @@ class _Videos(NamedTuple):
 
 
 @META_ARCH_REGISTRY.register()
-class MaskSimVP(nn.Module):
+class MaskSimVP(MaskArchitecture):
     """SimVP over masks, behind Detectron2's interface of a model.
 
     Args:
@@ -180,32 +182,19 @@ class MaskSimVP(nn.Module):
             "sampling_iters": keys.SCHEDULED_SAMPLING.ITERS,
         }
 
-    @property
-    def device(self) -> torch.device:
-        """The device that the model is on."""
-        return self.network.readout.weight.device
-
-    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
-        """Predict masks, or in training how wrong the prediction is.
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[FutureMasksOutput]:
+        """Predict masks.
 
         Args:
-            batched_inputs: for each video ``masks`` uint8 ``(T_in, H, W)``, all of one size; in
-                training also ``target_masks`` uint8 ``(T, H, W)``, those that follow, and
-                ``target_valid`` bool ``(T,)``: which of them exist.
+            batched_inputs: for each video ``masks`` uint8 ``(T_in, H, W)``, all of one size.
 
         Returns:
-            in training a dict of scalars, ``loss_cross_entropy`` and ``loss_jaccard``, of those
-            that have a weight; otherwise for each video ``{"sem_seg": float32 (C, H, W)}``, logits
-            of the last predicted mask, and with all targets ``"sem_segs"`` float32 ``(T_out, C, H,
-            W)``.
+            for each video ``sem_seg``, logits of the last predicted mask, and with all targets
+            ``sem_segs``, of all of them.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
         """
-        if self.training:
-            return self.compute_losses(batched_inputs)
-        if not batched_inputs:
-            return []
         videos = self._read(batched_inputs)
         if self.rollout_steps:
             logits = self._roll_out(videos, self.rollout_steps)
@@ -219,7 +208,18 @@ class MaskSimVP(nn.Module):
         return [{"sem_seg": video[-1], "sem_segs": video} for video in classes]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return the losses of :meth:`forward`."""
+        """Return how wrong the prediction is.
+
+        Args:
+            batched_inputs: as :meth:`infer` takes them, with ``target_masks`` uint8 ``(T, H, W)``,
+                those that follow, and ``target_valid`` bool ``(T,)``: which of them exist.
+
+        Returns:
+            ``loss_cross_entropy`` and ``loss_jaccard``, of those that have a weight.
+
+        Raises:
+            UserError: if the masks are not of one size, or not ``T_in``.
+        """
         videos = self._read(batched_inputs)
         targets = torch.stack([video["target_masks"].to(self.device) for video in batched_inputs])
         valid = torch.stack([video["target_valid"].to(self.device) for video in batched_inputs])
@@ -270,19 +270,7 @@ class MaskSimVP(nn.Module):
         return torch.cat([planes, coordinates.expand(*planes.shape[:2], -1, -1, -1)], dim=2)
 
     def _read(self, batched_inputs: list[dict[str, Any]]) -> _Videos:
-        sizes = {tuple(video["masks"].shape) for video in batched_inputs}
-        if len(sizes) > 1:
-            raise UserError(
-                f"masks of shapes {' and '.join(map(str, sorted(sizes)))} are in one batch; use "
-                "one size or a batch of 1."
-            )
-        count = sizes.pop()[0]
-        if count != self.network.num_input_frames:
-            raise UserError(
-                f"the mask predictor wants {self.network.num_input_frames} masks of a video, not "
-                f"{count}; give as many."
-            )
-        masks = torch.stack([video["masks"].to(self.device) for video in batched_inputs])
+        masks = self.stack_masks(batched_inputs, self.network.num_input_frames)
         counts = count_pixels(masks, self.num_classes)
         if self.num_slots:
             slots = assign_slots(counts, self.num_slots)

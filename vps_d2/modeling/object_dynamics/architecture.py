@@ -3,17 +3,18 @@
 from typing import Any
 
 import torch
-from torch import nn
 
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.clips import ClipSpec
-from vps_d2.data.vps import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES
+from vps_d2.data.metadata import find_taxonomy
+from vps_d2.data.vps import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES, TAXONOMY
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.architecture import MaskArchitecture
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
+from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.tasks import Task
 
 _ASPECT = 2 / 3
@@ -23,7 +24,7 @@ _CLIP = ClipSpec(NUM_INPUT_FRAMES, NUM_TARGET_FRAMES)
 
 
 @META_ARCH_REGISTRY.register()
-class ObjectDynamics(nn.Module):
+class ObjectDynamics(MaskArchitecture):
     """:class:`ObjectDynamicsNetwork` behind Detectron2's interface of a model.
 
     Args:
@@ -55,8 +56,20 @@ class ObjectDynamics(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        """Read the arguments from a configuration."""
+        """Read the arguments from a configuration.
+
+        Raises:
+            UserError: if MODEL.OBJECT_DYNAMICS.TARGETS names nothing, or the classes are not those
+                of the vps data set.
+        """
         keys = cfg.MODEL.OBJECT_DYNAMICS
+        taxonomy = find_taxonomy(cfg)
+        if taxonomy is not None and taxonomy.thing_classes != TAXONOMY.thing_classes:
+            raise UserError(
+                "ObjectDynamics knows the objects of the vps data set alone, but the data has "
+                f"{len(taxonomy.thing_classes)} other classes; take another mask predictor, such "
+                "as MaskSimVP."
+            )
         if keys.TARGETS not in ("last", "all"):
             raise UserError(
                 f'MODEL.OBJECT_DYNAMICS.TARGETS "{keys.TARGETS}" is none of "last" and "all"; '
@@ -80,40 +93,21 @@ class ObjectDynamics(nn.Module):
             "state_noise": keys.STATE_NOISE,
         }
 
-    @property
-    def device(self) -> torch.device:
-        """The device that the model is on."""
-        return self.network.camera.pitch.device
-
-    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
-        """Predict masks, or in training how wrong the prediction is.
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[FutureMasksOutput]:
+        """Predict masks.
 
         Args:
-            batched_inputs: for each video ``masks`` uint8 ``(T_in, H, W)``, all of one size; in
-                training what ``TracksMapper`` gives.
+            batched_inputs: for each video ``masks`` uint8 ``(T_in, H, W)``, all of one size.
 
         Returns:
-            in training a dict of scalars; otherwise for each video ``mask`` uint8 ``(H, W)``, the
-            last one, with all frames also ``masks`` uint8 ``(T_out, H, W)``, and of its ``K``
-            objects ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K, T_out)`` of being
-            about where they are drawn, and ``places`` float32 ``(K, T_out, 2)`` on the floor in
-            meters.
+            for each video ``mask``, the last one, with all frames also ``masks``, and of its ``K``
+            objects ``class_ids``, ``probabilities`` and ``places``.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
         """
-        if self.training:
-            return self.compute_losses(batched_inputs)
-        if not batched_inputs:
-            return []
-        masks = [video["masks"] for video in batched_inputs]
-        check_one_size(masks, "masks")
-        if len(masks[0]) != self.network.num_input_frames:
-            raise UserError(
-                f"the mask predictor wants {self.network.num_input_frames} masks of a video, not "
-                f"{len(masks[0])}; give as many."
-            )
-        tracks = self.to_device(masks_to_tracks(masks))
+        masks = self.stack_masks(batched_inputs, self.network.num_input_frames)
+        tracks = self.to_device(masks_to_tracks(list(masks)))
         # Counted from the last input frame.
         frames = self.clip.target_frames(1)
         future = self.network(tracks, frames[-1])
@@ -124,7 +118,11 @@ class ObjectDynamics(nn.Module):
         return [self._output(tracks, future, video, painted[video]) for video in range(len(masks))]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return the losses of :func:`object_dynamics_losses`."""
+        """Return the losses of :func:`object_dynamics_losses`.
+
+        Args:
+            batched_inputs: what ``TracksMapper`` gives.
+        """
         batch = {
             name: torch.stack([video[name] for video in batched_inputs]).to(self.device)
             for name in ("class_ids", "outlines", *Motions._fields)
@@ -160,9 +158,9 @@ class ObjectDynamics(nn.Module):
     @staticmethod
     def _output(
         tracks: Tracks, future: Future, video: int, painted: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
+    ) -> FutureMasksOutput:
         known = tracks.class_ids[video] > 0
-        output = {
+        output: FutureMasksOutput = {
             "mask": painted[-1],
             "class_ids": tracks.class_ids[video, known],
             "probabilities": future.probabilities[video, known, 1:],

@@ -17,10 +17,10 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.metadata import config_taxonomy
 from vps_d2.data.taxonomy import NO_CLASS
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.batching import check_one_size
+from vps_d2.modeling.architecture import PixelArchitecture
 from vps_d2.modeling.frames.simvp import pad_to_multiple
 from vps_d2.modeling.losses import IGNORED, dice_loss, lovasz_softmax_loss, mask_cross_entropy
-from vps_d2.modeling.outputs import best_class
+from vps_d2.modeling.outputs import SegmentationOutput, best_class
 from vps_d2.modeling.precision import use_channels_last, wants_channels_last
 from vps_d2.modeling.tasks import Task
 
@@ -121,7 +121,7 @@ class UNetNetwork(nn.Module):
 
 
 @META_ARCH_REGISTRY.register()
-class UNet(nn.Module):
+class UNet(PixelArchitecture):
     """U-Net behind Detectron2's interface of a model.
 
     Args:
@@ -144,7 +144,7 @@ class UNet(nn.Module):
         loss_weights: dict[str, float],
         background_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(pixel_mean, pixel_std)
         if not any(loss_weights.values()):
             raise UserError(
                 "MODEL.UNET.LOSS.CROSS_ENTROPY, DICE and LOVASZ are all 0: nothing is learned; "
@@ -153,8 +153,6 @@ class UNet(nn.Module):
         self.network = network
         self.loss_weights = loss_weights
         self.background_weight = background_weight
-        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
-            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -177,31 +175,35 @@ class UNet(nn.Module):
             "background_weight": keys.LOSS.BACKGROUND_WEIGHT,
         }
 
-    @property
-    def device(self) -> torch.device:
-        """The device that the model is on."""
-        return self.network.head.weight.device
-
-    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
-        """Segment frames, or in training say how wrong the segmentation is.
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[SegmentationOutput]:
+        """Segment frames.
 
         Args:
-            batched_inputs: for each frame ``image`` ``(3, H, W)``, 0-255, all of one size; in
-                training also ``sem_seg`` int64 ``(H, W)``, NO_CLASS where a pixel does not count.
+            batched_inputs: for each frame ``image`` ``(3, H, W)``, 0-255, all of one size.
 
         Returns:
-            in training a dict of scalars, ``loss_cross_entropy``, ``loss_dice`` and
-            ``loss_lovasz``, of those that have a weight; otherwise for each frame
-            ``{"sem_seg": float32 (C, H, W)}``, logits.
+            ``sem_seg`` of each frame, logits float32 ``(C, H, W)``.
 
         Raises:
             UserError: if the frames are not of one size.
         """
-        if not batched_inputs:
-            return []
         logits = self.network(self._stack(batched_inputs))
-        if not self.training:
-            return [{"sem_seg": each} for each in logits.float()]
+        return [{"sem_seg": each} for each in logits.float()]
+
+    def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return how wrong the segmentation is.
+
+        Args:
+            batched_inputs: as :meth:`infer` takes them, with ``sem_seg`` int64 ``(H, W)``, NO_CLASS
+                where a pixel does not count.
+
+        Returns:
+            ``loss_cross_entropy``, ``loss_dice`` and ``loss_lovasz``, of those that have a weight.
+
+        Raises:
+            UserError: if the frames are not of one size.
+        """
+        logits = self.network(self._stack(batched_inputs))
         labels = torch.stack([frame["sem_seg"].to(self.device) for frame in batched_inputs])
         return self._losses(logits, labels.masked_fill(labels == NO_CLASS, IGNORED))
 
@@ -218,10 +220,7 @@ class UNet(nn.Module):
         return self.network.class_maps(self._stack(batched_inputs), classes)
 
     def _stack(self, batched_inputs: list[dict[str, Any]]) -> torch.Tensor:
-        check_one_size([frame["image"] for frame in batched_inputs], "frames")
-        images = torch.stack([frame["image"].to(self.device) for frame in batched_inputs])
-        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
-        return (images - mean) / std
+        return self.stack([frame["image"] for frame in batched_inputs], "frames")
 
     def _losses(self, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         weights = self.loss_weights
