@@ -26,7 +26,8 @@ NAMES = ["fish", "crab", "turtle", "shrimp", "snail"]
 PIPELINE = "aquarium/pipelines/unet_mask_simvp.yaml"
 # Last on the command line, so they override what the page gives: the same, sooner there.
 SHORT = """SOLVER.MAX_ITER 2 SOLVER.IMS_PER_BATCH 1 SOLVER.WARMUP_ITERS 0 TEST.EVAL_PERIOD 2
-TEST.PICTURE_PERIOD 2 TEST.NUM_PICTURES 1 DATALOADER.NUM_WORKERS 0 MODEL.DEVICE cpu"""
+TEST.PICTURE_PERIOD 2 TEST.NUM_PICTURES 1 DATALOADER.NUM_WORKERS 0 MODEL.DEVICE cpu
+SOLVER.AMP.ENABLED False"""
 SMALL = {
     "unet": "MODEL.UNET.CHANNELS (8,8) MODEL.UNET.PATCH_SIZE 8",
     "mask_rcnn": "MODEL.RESNETS.WIDTH_PER_GROUP 4 MODEL.RESNETS.RES2_OUT_CHANNELS 16 "
