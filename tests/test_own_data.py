@@ -177,7 +177,7 @@ def make_files(work: Path) -> None:
     for text in (*blocks("yaml"), *blocks("python")):
         path = work / text.splitlines()[0].removeprefix("# ")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("package://configs", str(ROOT / "configs")))
+        path.write_text(text)
     (work / "own_parts.py").write_text(PARTS)
     (work / "own_config.yaml").write_text(OWN_CONFIG)
     (work / "own_pipeline.yaml").write_text(OWN_PIPELINE)
