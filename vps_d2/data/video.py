@@ -161,7 +161,7 @@ def read_frame(path: str | Path, size: tuple[int, int] | None = None) -> np.ndar
 
 
 def check_frame(path: str | Path, size: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Check that :func:`read_frame` can read a PNG, in two thirds of its time.
+    """Check that :func:`read_frame` can read a PNG, in a third of its time.
 
     Args:
         path: of the file.
