@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         register_tracks,
         register_videos,
     )
+    from vps_d2.data.layout import VideoLayout
+    from vps_d2.data.taxonomy import Taxonomy
     from vps_d2.engine.trainer import Trainer
     from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
     from vps_d2.inference.models import LoadedModel, load_model
@@ -29,8 +31,10 @@ __all__ = [
     "FutureMaskPredictor",
     "FuturePrediction",
     "LoadedModel",
+    "Taxonomy",
     "Trainer",
     "UserError",
+    "VideoLayout",
     "add_vps_config",
     "get_vps_cfg",
     "load_config",
@@ -47,8 +51,10 @@ _HOMES = {
     "FutureMaskPredictor": "inference.future_masks",
     "FuturePrediction": "inference.future_masks",
     "LoadedModel": "inference.models",
+    "Taxonomy": "data.taxonomy",
     "Trainer": "engine.trainer",
     "UserError": "io.errors",
+    "VideoLayout": "data.layout",
     "add_vps_config": "config.defaults",
     "get_vps_cfg": "config.defaults",
     "load_config": "config.loading",
