@@ -165,8 +165,8 @@ class VideoPictures:
     def _moment(self, index: int) -> np.ndarray:
         blank = np.full_like(self.frames[0], _BLANK)
         number, target = index + 1, self.mask_number
-        known = index < len(self.frames)
-        parts = [(f"frame {number}" if known else "", self.frames[index] if known else blank)]
+        shown = min(index, len(self.frames) - 1)  # the last frame that there is stays
+        parts = [(f"frame {shown + 1}", self.frames[shown])]
         if self.masks is not None:
             mask = self._color(self.masks[index]) if index < len(self.masks) else blank
             parts.append((f"mask {number}", mask))
