@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from iopath.common.file_io import PathHandler
 from torch import nn
 
 from tests.d2.engine import engine_module
@@ -231,40 +230,3 @@ def mask_rcnn_config() -> Any:
     from vps_d2.config.defaults import get_vps_cfg
 
     return config(get_vps_cfg)
-
-
-class _Downloads(PathHandler):
-    """Stands in for the network: finds in a folder what is asked for, and notes the address."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder, self.asked = folder, []
-
-    def _get_supported_prefixes(self) -> list[str]:
-        return ["https://dl.fbaipublicfiles.com/"]
-
-    def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:
-        self.asked.append(path)
-        return str(self.folder / Path(path).name)
-
-    def _open(self, path: str, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:
-        return open(self._get_local_path(path), mode)
-
-
-def test_model_zoo_is_found_where_detectron2_publishes_it(tmp_path: Path) -> None:
-    manager = engine_module("utils.file_io").PathManager
-    downloads = _Downloads(tmp_path)
-    manager.register_handler(downloads)
-    try:
-        net = make_net(0)
-        torch.save({"model": net.state_dict()}, tmp_path / "model.pth")
-        other = make_net(1)
-        DetectionCheckpointer(other).load("detectron2://COCO/x/model.pth")
-        assert same(net, other)
-        (tmp_path / "text").write_text("hello")
-        with manager.open("detectron2://text") as file:
-            assert file.read() == "hello"
-    finally:
-        manager._path_handlers.pop("https://dl.fbaipublicfiles.com/")
-    server = "https://dl.fbaipublicfiles.com/detectron2/"
-    assert set(downloads.asked) == {f"{server}COCO/x/model.pth", f"{server}text"}

@@ -93,7 +93,7 @@ def test_best_and_worst_are_shown(tiny_videos, configs):
         ("lost.pth", ["lost.pth"]),
         ("package://lost.pth", ["lost.pth"]),
         ("package://unet.pth", []),
-        ("https://example.org/segmenter.pth", []),
+        ("https://example.org/unnamed.pth", ["https://example.org/unnamed.pth"]),
     ],
 )
 def test_weights_of_the_model_configuration_count(configs, weights, missing):

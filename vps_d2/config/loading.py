@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from vps_d2.config.checks import check_values
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.config.files import read_config_file
 from vps_d2.d2.config import CfgNode
+from vps_d2.io.download import allow_address, is_address
 from vps_d2.io.errors import UserError
 
 # How a value of each type is written.
@@ -19,6 +21,10 @@ _KINDS = {
     "str": 'text, such as "{}"',
     "tuple": "a tuple, such as ({},)",
     "list": "a list, such as [{}]",
+}
+_WEIGHTS = {
+    "MODEL.WEIGHTS",
+    *(f"PIPELINE.{model}.WEIGHTS" for model in ("PREDICTOR", "SEGMENTER", "MASK_PREDICTOR")),
 }
 _MISMATCH = re.compile(
     r"Type mismatch \(<class '(.+?)'> vs\. <class '(.+?)'>\) "
@@ -81,7 +87,8 @@ def merge_opts(cfg: CfgNode, opts: Sequence[str]) -> None:
 
     Args:
         cfg: not frozen.
-        opts: keys and values in turn.
+        opts: keys and values in turn, of the user's own: addresses of weights in them may be
+            fetched, unlike those in a file.
 
     Raises:
         UserError: if a key is unknown, or a value is of the wrong type or out of its range.
@@ -95,6 +102,9 @@ def merge_opts(cfg: CfgNode, opts: Sequence[str]) -> None:
             f"command line: {_words(error)}; overrides are written as KEY VALUE KEY VALUE."
         ) from error
     check_values(cfg)
+    for key, value in zip(opts[::2], opts[1::2], strict=True):
+        if key in _WEIGHTS and is_address(str(value)):
+            allow_address(attrgetter(key)(cfg))
 
 
 def _words(error: Exception) -> str:

@@ -30,6 +30,7 @@ from vps_d2.data.video import (
 from vps_d2.evaluation.compare import load_masks, score_masks
 from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.io.download import is_address, may_fetch
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_markdown
 from vps_d2.io.files import write_errors, write_text
@@ -93,11 +94,13 @@ def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
 
 
 def _missing_weights(node: CfgNode) -> str:
-    """Return what to call the weights of a model that are not there; "" if they are, or a URL."""
+    """Return what to call the weights of a model that are not there; "" if they can be had."""
     weights = local_path(node.WEIGHTS or load_config(node.CONFIG_FILE).MODEL.WEIGHTS)
     if not weights:
         return f"weights of {Path(node.CONFIG_FILE).name}"
-    return "" if "://" in weights or Path(weights).is_file() else Path(weights).name
+    if is_address(weights):
+        return "" if may_fetch(weights) else weights
+    return "" if Path(weights).is_file() else Path(weights).name
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
 from vps_d2.io.checkpoints import read_checkpoint
+from vps_d2.io.download import fetch_weights, is_address
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_errors, write_text, write_whole
 from vps_d2.io.pickles import read_pickle
@@ -76,7 +77,8 @@ class SafeCheckpointer(DetectionCheckpointer):
         """Load a checkpoint.
 
         Args:
-            path: or URL; ``package://name`` for the shipped weights; "" loads nothing.
+            path: or an address (see :mod:`vps_d2.io.download`); ``package://name`` for the shipped
+                weights; "" loads nothing.
             checkpointables: which of them to load besides the model; None for all.
 
         Returns:
@@ -84,10 +86,12 @@ class SafeCheckpointer(DetectionCheckpointer):
 
         Raises:
             UserError: if the file is missing, damaged, would run code, or fits the model nowhere,
-                or if it is strict, not everywhere.
+                or if it is strict, not everywhere, or if it cannot be fetched.
         """
         path = local_path(path)
-        if path and "://" not in path and not os.path.isfile(path):
+        if is_address(path):
+            path = fetch_weights(path)
+        elif path and not os.path.isfile(path):
             read_checkpoint(path)  # tells what is wrong
         self._path = path
         try:

@@ -48,7 +48,7 @@ class DetectionCheckpointer(Checkpointer):
         """Load a checkpoint.
 
         Args:
-            path: or URL; "" loads nothing.
+            path: of a file on this machine; "" loads nothing.
             checkpointables: which of them to load besides the model; None for all.
 
         Returns:
@@ -57,7 +57,7 @@ class DetectionCheckpointer(Checkpointer):
         Raises:
             ValueError: if the file is missing, or its weights are in Caffe2's layout.
         """
-        if path and "://" not in path and not os.path.isfile(path):
+        if path and not os.path.isfile(path):
             raise user_error(f"checkpoint {path} is not there; check MODEL.WEIGHTS.")
         return super().load(path, checkpointables)
 

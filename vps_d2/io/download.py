@@ -1,0 +1,207 @@
+"""Weights from the internet: whole or absent, from addresses that the user vouches for.
+
+An address is fetched if the user wrote it on the command line (:func:`allow_address`), or if the
+project knows the SHA-256 of what is there; one that a configuration file names is not, since a file
+that somebody sent must not make this machine ask a server for anything.
+
+What was fetched lies in ``VPS_D2_CACHE``, or else in the system's folder for caches, under a hash
+of the whole address, so neither the name of a file nor another server decides where.
+"""
+
+import hashlib
+import http.client
+import logging
+import os
+import ssl
+import sys
+import time
+import urllib.request
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from vps_d2 import __version__
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import remove_leftovers, write_errors, write_whole
+from vps_d2.io.locks import lock_file
+
+__all__ = ["allow_address", "cache_folder", "fetch_weights", "is_address", "may_fetch"]
+
+MAX_BYTES = 10**9
+"""Size beyond which nothing is fetched."""
+
+# SHA-256 of files that a configuration of the project may name, by their addresses.
+_KNOWN: dict[str, str] = {}
+_ZOO = "detectron2://"
+_ZOO_SERVER = "https://dl.fbaipublicfiles.com/detectron2/"
+_ENDINGS = (".pth", ".pkl", ".pyth")
+
+_TIMEOUT = 30.0  # seconds without a byte
+# A server that sends a byte now and then would hold a run for ever.
+_PACE_SECONDS = 60.0
+_PACE_BYTES = 100_000
+_CHUNK = 1 << 16
+# A zip archive of PyTorch, or a pickle of one of the protocols: no page that a server makes up.
+_BEGINNINGS = (b"PK\x03\x04", b"\x80", b"(")
+
+_allowed: set[str] = set()
+
+
+def is_address(path: str) -> bool:
+    """Return whether weights are named by an address, and not by a path."""
+    return "://" in path
+
+
+def allow_address(address: str) -> None:
+    """Let an address be fetched from now on, since the user wrote it."""
+    _allowed.add(address)
+
+
+def may_fetch(address: str) -> bool:
+    """Return whether the user wrote an address, or the project knows what is there."""
+    return address in _allowed or _resolve(address) in _KNOWN
+
+
+def cache_folder() -> Path:
+    """Return the folder of what was fetched: VPS_D2_CACHE, or the system's for such files."""
+    named = os.environ.get("VPS_D2_CACHE")
+    if named:
+        return Path(named)
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "vps_d2"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"), "vps_d2", "Cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "vps_d2")
+
+
+def fetch_weights(
+    address: str, *, context: ssl.SSLContext | None = None, max_bytes: int | None = None
+) -> str:
+    """Return the file of an address, which is fetched if it was not before.
+
+    Args:
+        address: ``https://...``, or ``detectron2://...`` for what Detectron2 publishes.
+        context: which certificates are trusted; None for those of the system.
+        max_bytes: size beyond which nothing is fetched; None for :data:`MAX_BYTES`.
+
+    Raises:
+        UserError: if the address is of another kind or nobody vouches for it, the server does not
+            answer, or answers with something else than weights, or the disk refuses.
+    """
+    resolved = _resolve(address)
+    if _scheme_of(resolved) != "https":
+        raise UserError(
+            f"weights {address} cannot be fetched: only addresses that begin with https:// or "
+            f"{_ZOO} can; download them, and give the path of the file."
+        )
+    if not may_fetch(address):
+        raise UserError(
+            f"weights {address} are named by a configuration file, and only addresses on the "
+            f"command line are fetched; add MODEL.WEIGHTS {address} to it (of a pipeline, such as "
+            f"PIPELINE.SEGMENTER.WEIGHTS {address}) where you trust them, or download them."
+        )
+    folder = cache_folder()
+    suffix = PurePosixPath(resolved.partition("?")[0]).suffix
+    name = hashlib.sha256(os.fsencode(resolved)).hexdigest()
+    path = folder / (name + (suffix if suffix in _ENDINGS else ""))
+    if path.is_file():
+        return str(path)
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock_file(folder / "lock"):  # of several processes one fetches
+            if not path.is_file():
+                remove_leftovers(folder)
+                logging.getLogger(__name__).info("Fetching %s to %s", resolved, path)
+                limit = MAX_BYTES if max_bytes is None else max_bytes
+                _fetch(resolved, path, _make_opener(context), limit)
+    return str(path)
+
+
+def _resolve(address: str) -> str:
+    return _ZOO_SERVER + address.removeprefix(_ZOO) if address.startswith(_ZOO) else address
+
+
+def _scheme_of(address: str) -> str:
+    """Return the scheme of an address in small letters, "" if it cannot be taken apart."""
+    try:
+        return urlsplit(address).scheme
+    except ValueError:
+        return ""
+
+
+def _make_opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    """Return what opens https addresses and nothing else, also after being sent elsewhere."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(context=context or ssl.create_default_context()),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    opener.addheaders = [
+        ("User-Agent", f"vps_d2/{__version__}"),
+        ("Accept-Encoding", "identity"),
+    ]
+    return opener
+
+
+def _fetch(address: str, path: Path, opener: urllib.request.OpenerDirector, max_bytes: int) -> None:
+    try:
+        with opener.open(address, timeout=_TIMEOUT) as response, write_whole(path) as file:
+            digest = _copy(response, file, address, max_bytes)
+            if _KNOWN.get(address, digest) != digest:
+                raise UserError(
+                    f"weights {address} are not the ones that the project knows (their SHA-256 is "
+                    f"{digest}); do not use them."
+                )
+    except UserError:
+        raise
+    # What a server can do wrong ends in any of these; an address may hold what none can.
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise UserError(
+            f"weights {address} cannot be fetched ({reason}); check the address and the "
+            "connection, or download them in another way and give the path of the file."
+        ) from error
+
+
+def _copy(response: Any, file: IO[bytes], address: str, max_bytes: int) -> str:
+    """Copy what a server sends, and return its SHA-256."""
+    length = response.length  # None where the server does not say it
+    _check_size(length or 0, address, max_bytes)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise ValueError("the server sends it compressed")
+    digest, count = hashlib.sha256(), 0
+    pace_start, pace_count = time.monotonic(), 0
+    with tqdm(total=length, unit="B", unit_scale=True, desc=PurePosixPath(address).name) as bar:
+        while chunk := response.read1(_CHUNK):
+            if not count and not chunk.startswith(_BEGINNINGS):
+                raise UserError(
+                    f"what {address} sends is no checkpoint; check the address with a browser."
+                )
+            count += len(chunk)
+            _check_size(count, address, max_bytes)
+            digest.update(chunk)
+            file.write(chunk)
+            bar.update(len(chunk))
+            if time.monotonic() - pace_start > _PACE_SECONDS:
+                if count - pace_count < _PACE_BYTES:
+                    raise TimeoutError("the server is too slow")
+                pace_start, pace_count = time.monotonic(), count
+    if not count or (length is not None and count != length):
+        raise ValueError(f"the connection ended after {count} of {length} bytes")
+    return digest.hexdigest()
+
+
+def _check_size(size: int, address: str, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise UserError(
+            f"weights {address} have more than {max_bytes:,} bytes, the most that is fetched; "
+            "download them in another way, and give the path of the file."
+        )
