@@ -137,8 +137,26 @@ def test_a_run_is_neither_overwritten_nor_run_on_beyond_its_end(tmp_path: Path) 
     assert str(tmp_path) in str(error.value)
     check_run(cfg, resume=True)
     cfg.SOLVER.MAX_ITER = 2
+    check_run(cfg, resume=True)  # it was killed before it was evaluated
+    (tmp_path / "last_evaluation").write_text("2")
     with pytest.raises(UserError, match=r"is finished.* 2 iterations of 2; raise SOLVER.MAX_ITER"):
         check_run(cfg, resume=True)
+
+
+@pytest.mark.parametrize("iteration", [None, "1", 1.0, True, -1, [1]])
+def test_a_checkpoint_that_does_not_say_its_iteration(iteration: object, tmp_path: Path) -> None:
+    cfg = load_config("", ["OUTPUT_DIR", str(tmp_path)])
+    torch.save({"model": {}, "iteration": iteration}, tmp_path / "model_1.pth")
+    (tmp_path / "last_checkpoint").write_text("model_1.pth")
+    with pytest.raises(UserError, match=r"model_1\.pth does not say its iteration"):
+        check_run(cfg, resume=True)
+
+
+@pytest.mark.parametrize("name", [b"", b"../model.pth", b"/etc/passwd", b"\xff", b"a\0b", b"a\nb"])
+def test_a_name_of_no_checkpoint(name: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last_checkpoint").write_bytes(name)
+    with pytest.raises(UserError, match="last_checkpoint names no checkpoint"):
+        check_run(load_config("", ["OUTPUT_DIR", str(tmp_path)]), resume=True)
 
 
 def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:

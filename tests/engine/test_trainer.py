@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase, launch
 from vps_d2.d2.utils import comm
 from vps_d2.data.datasets import register_videos
+from vps_d2.engine.hooks import read_evaluated
 from vps_d2.engine.trainer import Trainer, share_buffers
 from vps_d2.io.errors import UserError
+from vps_d2.modeling.checkpoint import find_last
 
 STEPS = 6
 
@@ -122,6 +125,65 @@ def test_a_run_leaves_scores_pictures_and_its_best(tmp_path: Path) -> None:
     assert (folder / "model_best.pth").is_file() and (folder / "model_final.pth").is_file()
     (events,) = folder.glob("events.out.tfevents*")
     assert b"results/1" in events.read_bytes()
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, STEPS])
+def test_an_evaluation_that_a_run_was_killed_in_is_made_up_for(
+    killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = make_config(tmp_path / "whole", amp=False)
+    cfg.defrost()
+    cfg.SOLVER.CHECKPOINT_PERIOD = cfg.TEST.EVAL_PERIOD = 2
+    broken = cfg.clone()
+    broken.OUTPUT_DIR = str(tmp_path / "broken")
+    train(cfg)
+
+    class Killed(BaseException):
+        """Nothing of the program catches it."""
+
+    asked = []
+
+    def test(*args: object) -> dict:
+        asked.append(args)
+        if len(asked) == killed_at // 2:
+            raise Killed
+        return whole_test(*args)
+
+    with monkeypatch.context() as patch:
+        whole_test = Trainer.test
+        patch.setattr(Trainer, "test", staticmethod(test))
+        with pytest.raises(Killed):
+            train(broken)
+    train(broken, resume=True)
+    for name in ("model_best.pth", "model_final.pth", "last_evaluation"):
+        one, other = (tmp_path / run / name for run in ("whole", "broken"))
+        assert one.read_bytes() == other.read_bytes(), name
+    assert read_evaluated(broken.OUTPUT_DIR) == STEPS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.update(iteration="3"),
+        lambda state: state.update(hooks={"LRScheduler": {"last_epoch": "3"}}),
+        lambda state: state.update(hooks=[1]),
+        lambda state: state.pop("_trainer"),
+        lambda state: state["_trainer"].update(optimizer=3),
+        lambda state: state["_trainer"]["optimizer"]["state"][0].update(
+            momentum_buffer=torch.zeros(9)
+        ),
+    ],
+)
+def test_a_state_of_other_types_is_a_sentence(change: Callable, tmp_path: Path) -> None:
+    cfg = make_config(tmp_path, amp=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg, die_before=4)
+    path = find_last(tmp_path)
+    content = torch.load(path)
+    change(content["trainer"])
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"is of another model or optimizer \("):
+        train(cfg, resume=True)
 
 
 def test_nothing_to_evaluate(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_an_address_in_a_file_is_not_fetched(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(f"MODEL: {{WEIGHTS: '{address}'}}\n")
     cfg = load_config(config)
-    assert cfg.MODEL.WEIGHTS == address
+    assert address == cfg.MODEL.WEIGHTS
     with pytest.raises(UserError, match="are named by a configuration file"):
         SafeCheckpointer(nn.Linear(2, 3)).load(address)
     load_config(config, ["MODEL.WEIGHTS", f"{address}?other"])

@@ -9,6 +9,7 @@ if ENGINE == "detectron2":
         SimpleTrainer,
         TrainerBase,
         default_setup,
+        hooks,
         launch,
     )
 else:
@@ -18,6 +19,7 @@ else:
         SimpleTrainer,
         TrainerBase,
         default_setup,
+        hooks,
         launch,
     )
 
@@ -27,5 +29,6 @@ __all__ = [
     "SimpleTrainer",
     "TrainerBase",
     "default_setup",
+    "hooks",
     "launch",
 ]

@@ -24,10 +24,56 @@ from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
+from vps_d2.io.files import open_regular, write_text
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 from vps_d2.modeling.outputs import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
 from vps_d2.visualization.drawing import colorize_mask
+
+_EVALUATED = "last_evaluation"
+_NUMBER_BYTES = 30
+
+
+def read_evaluated(folder: str | Path) -> int:
+    """Return after how many iterations the run in a folder was evaluated last, 0 if never."""
+    try:
+        with open_regular(Path(folder, _EVALUATED)) as file:
+            return int(file.read(_NUMBER_BYTES))
+    except (OSError, ValueError):
+        return 0
+
+
+class EvaluationNote(HookBase):
+    """Notes on the disk which evaluation was the last to be completed.
+
+    A run that is killed between a checkpoint and the end of the evaluation that follows it is
+    resumed behind that checkpoint; so it is seen that the evaluation is to be made up for. Register
+    it behind what evaluates and what keeps the best checkpoint.
+
+    Args:
+        eval_period: of the ``EvalHook``.
+        folder: of the run.
+    """
+
+    def __init__(self, eval_period: int, folder: str) -> None:
+        self.eval_period = eval_period
+        self.path = Path(folder, _EVALUATED)
+
+    def before_train(self) -> None:
+        """Forget what an earlier run in the folder noted."""
+        if self.trainer.start_iter == 0:
+            self.path.unlink(missing_ok=True)
+
+    def after_step(self) -> None:
+        """Note an evaluation on the way."""
+        done = self.trainer.iter + 1
+        if self.eval_period > 0 and done % self.eval_period == 0 and done != self.trainer.max_iter:
+            write_text(self.path, str(done))
+
+    def after_train(self) -> None:
+        """Note the evaluation of the end, after a run that ended well."""
+        if self.trainer.iter >= self.trainer.max_iter:
+            write_text(self.path, str(self.trainer.max_iter))
 
 
 class BestCheckpointer(HookBase):
@@ -64,7 +110,18 @@ class BestCheckpointer(HookBase):
         """Read the best score so far, if the run is resumed."""
         path = Path(self.checkpointer.save_dir) / f"{self.NAME}.pth"
         if self.trainer.start_iter > 0 and path.is_file():
-            self.best = read_checkpoint(str(path)).get("scores", {}).get(self.metric)
+            self.best = self._read_best(path)
+
+    def _read_best(self, path: Path) -> float | None:
+        loaded = read_checkpoint(str(path))
+        scores = loaded.get("scores", {}) if isinstance(loaded, dict) else None
+        best = scores.get(self.metric) if isinstance(scores, dict) else "?"
+        if best is not None and type(best) is not float:
+            raise UserError(
+                f"checkpoint {path} does not say its score; move it away, and the best from now on "
+                "is kept."
+            )
+        return best
 
     def after_step(self) -> None:
         """Look at the score when it is new."""

@@ -18,12 +18,14 @@ from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.data.datasets import dataset_root
 from vps_d2.data.metadata import check_taxonomies, write_taxonomy
+from vps_d2.engine.hooks import read_evaluated
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
 from vps_d2.io.files import DISK_ERRORS, write_errors
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.resources import config_path
 from vps_d2.modeling.build import check_model
+from vps_d2.modeling.checkpoint import find_last
 
 
 def check_config(cfg: CfgNode) -> None:
@@ -64,23 +66,33 @@ def check_run(cfg: CfgNode, resume: bool) -> None:
     Raises:
         UserError: if OUTPUT_DIR holds a run that is not to be resumed, or that is finished.
     """
-    tag = Path(cfg.OUTPUT_DIR, "last_checkpoint")
-    if not tag.is_file():
+    last = find_last(cfg.OUTPUT_DIR)
+    if last is None:
         return
     if not resume:
         raise UserError(
             f"OUTPUT_DIR {cfg.OUTPUT_DIR} holds a run already; give --resume to go on with it, or "
             "another OUTPUT_DIR, or remove it."
         )
-    done = (
-        read_checkpoint(str(tag.with_name(tag.read_text("utf-8").strip()))).get("iteration", -1) + 1
-    )
+    done = _read_iteration(last) + 1
     end = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size()).SOLVER.MAX_ITER
-    if done >= end:
+    if done > end or (done == end and read_evaluated(cfg.OUTPUT_DIR) >= done):
         raise UserError(
             f"the run in OUTPUT_DIR {cfg.OUTPUT_DIR} is finished: it has {done} iterations of "
             f"{end}; raise SOLVER.MAX_ITER to go on, or evaluate it with --eval-only."
         )
+
+
+def _read_iteration(path: Path) -> int:
+    """Return the last iteration that a checkpoint of a run has."""
+    loaded = read_checkpoint(str(path))
+    iteration = loaded.get("iteration") if isinstance(loaded, dict) else None
+    if type(iteration) is not int or iteration < 0:
+        raise UserError(
+            f"checkpoint {path} does not say its iteration, so it is of no run that can be "
+            "resumed; name an older one in last_checkpoint, or give another OUTPUT_DIR."
+        )
+    return iteration
 
 
 @contextmanager

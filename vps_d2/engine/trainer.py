@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vps_d2.d2.config import CfgNode
-from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase
+from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from vps_d2.d2.evaluation import DatasetEvaluators
 from vps_d2.d2.utils import comm
 from vps_d2.data.loader import CheckedLoader, build_test_loader, build_train_loader
 from vps_d2.engine.evaluators import build_evaluator
-from vps_d2.engine.hooks import BestCheckpointer, PictureHook
+from vps_d2.engine.hooks import BestCheckpointer, EvaluationNote, PictureHook, read_evaluated
 from vps_d2.engine.optimizer import build_optimizer
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.io.errors import UserError
@@ -69,7 +69,8 @@ class Trainer(DefaultTrainer):
             super().resume_or_load(resume)
         except UserError:  # of the checkpoint, and a ValueError, too
             raise
-        except (KeyError, ValueError) as error:  # of the optimizer, whose state is another
+        # Of states that are another's, or are of other types than what was saved.
+        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise self._other_run(f"{type(error).__name__}: {error}") from error
         if self.start_iter > 0:
             groups = self.optimizer.param_groups
@@ -82,6 +83,44 @@ class Trainer(DefaultTrainer):
                     self.cfg.SOLVER.BASE_LR,
                 )
             self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of a run.
+
+        Raises:
+            ValueError: if it is not the state of such a run.
+        """
+        own = super().state_dict()
+        # Hooks take over whatever they are given, and fail when it is used.
+        states = {
+            name: _find_like(state, own.get("hooks", {}).get(name, state), name)
+            for name, state in state_dict.get("hooks", {}).items()
+        }
+        super().load_state_dict({**state_dict, "hooks": states})
+        if type(self.iter) is not int or self.iter < 0:
+            raise ValueError(f"iteration {self.iter!r:.80}")
+        for parameter, state in self.optimizer.state.items():
+            for name, value in state.items():
+                shape = getattr(value, "shape", ())
+                if len(shape) and shape != parameter.shape:
+                    raise ValueError(f"{name} of shape {tuple(shape)}, not {parameter.shape}")
+
+    def before_train(self) -> None:
+        """Call the hooks, and make up for an evaluation that the run was killed in."""
+        super().before_train()
+        period, done = self.cfg.TEST.EVAL_PERIOD, self.start_iter
+        if not 0 < done < self.max_iter or period <= 0 or done % period:
+            return
+        if comm.all_gather(read_evaluated(self.cfg.OUTPUT_DIR))[0] < done:
+            self.iter = self.storage.iter = done - 1
+            for hook in self._hooks:
+                if isinstance(hook, hooks.EvalHook | BestCheckpointer | EvaluationNote):
+                    hook.after_step()
+
+    def after_train(self) -> None:
+        """Call the hooks, as at the end of a run that was not resumed there."""
+        self.iter = min(self.iter, self.max_iter)
+        super().after_train()
 
     def _other_run(self, reason: str) -> UserError:
         return UserError(
@@ -125,6 +164,7 @@ class Trainer(DefaultTrainer):
                         test.EVAL_PERIOD, self.checkpointer, test.BEST_METRIC, test.BEST_MODE
                     )
                 )
+            extra.append(EvaluationNote(test.EVAL_PERIOD, self.cfg.OUTPUT_DIR))
             if test.PICTURE_PERIOD > 0:
                 extra.append(PictureHook(self.cfg, self.checkpointer.model))
             all_hooks[-1:-1] = extra
@@ -170,6 +210,20 @@ class Trainer(DefaultTrainer):
         share_buffers(model)
         with inference_autocast(cfg):
             return super().test(cfg, model, evaluators)
+
+
+def _find_like(state: Any, own: Any, name: str) -> Any:
+    """Return what of a state is also in a hook's own, and of its types.
+
+    Raises:
+        ValueError: if there is nothing else than other types.
+    """
+    if isinstance(own, dict) and isinstance(state, dict):
+        return {key: _find_like(state[key], own[key], key) for key in own if key in state}
+    numbers = (int, float)
+    if type(state) is not type(own) and not (type(state) in numbers and type(own) in numbers):
+        raise ValueError(f"{name} is a {type(state).__name__}")
+    return state
 
 
 def share_buffers(model: nn.Module) -> None:

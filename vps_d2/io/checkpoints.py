@@ -3,13 +3,14 @@
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import check_output, write_whole
+from vps_d2.io.files import check_output, open_regular, write_whole
 from vps_d2.io.pickles import read_pickle
 from vps_d2.io.resources import local_path
 
@@ -17,6 +18,8 @@ from vps_d2.io.resources import local_path
 _FOREIGN_GLOBAL = re.compile(
     r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
 )
+
+_ZIP = b"PK\x03\x04"
 
 
 def read_checkpoint(path: str) -> Any:
@@ -37,6 +40,7 @@ def read_checkpoint(path: str) -> Any:
             "output folder of a run to be resumed."
         )
     try:
+        _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = _FOREIGN_GLOBAL.search(str(error))
@@ -48,9 +52,32 @@ def read_checkpoint(path: str) -> Any:
         raise _damaged(path) from error
     except PermissionError as error:
         raise UserError(f"checkpoint {path} may not be read; change its permissions.") from error
-    # Cut short at different places, a file fails in the zip reader, the unpickler or the system.
-    except (EOFError, KeyError, IndexError, ValueError, OSError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    # Cut short or changed at different places, a file fails in the readers of archives, in the
+    # unpickler, in what rebuilds tensors or in the system, with any exception.
+    except Exception as error:
         raise _damaged(path) from error
+
+
+def _check_archive(path: str) -> None:
+    """Compare the content of an archive with its checksums, which PyTorch does not look at.
+
+    Files of PyTorch's older format are no archives, and have no checksums.
+
+    Raises:
+        zipfile.BadZipFile: if it is not what was written, or would grow when it is read.
+        Exception: any other, where the archive is broken in another way.
+    """
+    with open_regular(path) as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return
+        size = os.fstat(file.fileno()).st_size
+        with zipfile.ZipFile(file) as archive:
+            if sum(info.file_size for info in archive.infolist()) > size:
+                raise zipfile.BadZipFile("it is compressed, or holds parts twice")
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("it is not what was written")
 
 
 def _damaged(path: str) -> UserError:
@@ -108,12 +135,38 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
 
 
 def _read_weights(checkpoint: str) -> dict[str, torch.Tensor]:
-    loaded = read_checkpoint(local_path(checkpoint))
+    return find_weights(read_checkpoint(local_path(checkpoint)), checkpoint)
+
+
+def find_weights(loaded: Any, path: str) -> dict[str, torch.Tensor]:
+    """Return the weights in a checkpoint that was read.
+
+    Args:
+        loaded: a ``state_dict``, or a dict with one under ``model``.
+        path: of the checkpoint, for the error.
+
+    Raises:
+        UserError: if there are none, or something that is no weight, such as a number, a tensor
+            without values, or one that takes more room than its values do.
+    """
     weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if (
-        not isinstance(weights, dict)
-        or not weights
-        or not all(map(torch.is_tensor, weights.values()))
-    ):
-        raise UserError(f"checkpoint {checkpoint} holds no weights; give one of a training run.")
+    if not isinstance(weights, dict) or not weights:
+        raise UserError(f"checkpoint {path} holds no weights; give one of a training run.")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not _is_weight(value):
+            raise UserError(
+                f"checkpoint {path} holds something else than weights ({name!s:.80} is no tensor "
+                "of numbers); give one of a training run."
+            )
     return weights
+
+
+def _is_weight(value: Any) -> bool:
+    """Return whether a value is a tensor that lies in memory, each number once."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )

@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from vps_d2.io.errors import UserError
+from vps_d2.io.files import open_regular
 
 __all__ = ["read_pickle"]
 
@@ -55,7 +56,7 @@ def read_pickle(path: str) -> Any:
         UserError: if the file is missing, may not be read, is damaged, or holds anything else.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             _check_opcodes(file)
             file.seek(0)
             return _to_arrays(_Unpickler(file).load(), {})

@@ -1,21 +1,24 @@
 """Checkpoints that are safe to read, and survive a kill at any moment."""
 
 import os
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.io.checkpoints import read_checkpoint
+from vps_d2.io.checkpoints import find_weights, read_checkpoint
 from vps_d2.io.download import fetch_weights, is_address
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_errors, write_text, write_whole
+from vps_d2.io.files import open_regular, write_errors, write_text, write_whole
 from vps_d2.io.pickles import read_pickle
 from vps_d2.io.resources import local_path
 
 _SHOWN = 3
 """Weights that an error names before it counts the rest."""
+_NAME_BYTES = 1000
 
 
 class SafeCheckpointer(DetectionCheckpointer):
@@ -26,8 +29,9 @@ class SafeCheckpointer(DetectionCheckpointer):
     Args:
         model: to load into, and to save.
         save_dir: folder of checkpoints.
-        strict: refuse a checkpoint that lacks a weight of the model, as inference and evaluation
-            must; otherwise what is missing is logged, and stays as it is.
+        strict: refuse a checkpoint that lacks a weight of the model, or has one that is no number,
+            as inference and evaluation must; otherwise what is missing is logged, and stays as it
+            is.
         kwargs: further arguments of ``DetectionCheckpointer``.
     """
 
@@ -86,7 +90,8 @@ class SafeCheckpointer(DetectionCheckpointer):
 
         Raises:
             UserError: if the file is missing, damaged, would run code, or fits the model nowhere,
-                or if it is strict, not everywhere, or if it cannot be fetched.
+                or if it is strict, not everywhere or has values that are no numbers, or if it
+                cannot be fetched.
         """
         path = local_path(path)
         if is_address(path):
@@ -100,6 +105,10 @@ class SafeCheckpointer(DetectionCheckpointer):
             # Detectron2 forgets this after an error, and then refuses the next load.
             self._parsed_url_during_load = None
 
+    def get_checkpoint_file(self) -> str:
+        """Return the checkpoint that a resumed run starts from, as :func:`find_last` does."""
+        return str(find_last(self.save_dir) or "")
+
     def _load_file(self, filename: str) -> dict[str, Any]:
         # Detectron2 would unpickle these two before it asks _torch_load.
         if filename.endswith(".pyth"):
@@ -109,10 +118,8 @@ class SafeCheckpointer(DetectionCheckpointer):
         return super()._load_file(filename)
 
     def _torch_load(self, f: str) -> dict[str, Any]:
-        loaded = read_checkpoint(f)
-        weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-        if not isinstance(weights, dict) or not weights:
-            raise UserError(f"checkpoint {f} holds no weights; it needs a state_dict of a model.")
+        loaded: dict[str, Any] = read_checkpoint(f)
+        find_weights(loaded, f)
         return loaded
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
@@ -121,19 +128,54 @@ class SafeCheckpointer(DetectionCheckpointer):
         incompatible = super()._load_model(checkpoint)
         if self.strict:
             _check_complete(self._path, incompatible)
+            _check_finite(self._path, self.model.state_dict())
         return incompatible
+
+
+def find_last(folder: str | Path) -> Path | None:
+    """Return the checkpoint that a resumed run starts from, None if there is none.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        UserError: if the file that names it cannot be read, or names none in the folder.
+    """
+    tag = Path(folder, "last_checkpoint")
+    try:
+        with open_regular(tag) as file:
+            name = file.read(_NAME_BYTES).decode().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{tag} cannot be read ({error.strerror}); remove it.") from error
+    except ValueError:  # no text
+        name = ""
+    if not name or not name.isprintable() or Path(name).name != name:
+        raise UserError(f"{tag} names no checkpoint; write the name of one of its folder there.")
+    return tag.with_name(name)
 
 
 def _read_model_zoo(path: str) -> dict[str, Any]:
     """Read a ``.pkl`` of Detectron2's model zoo, or of Caffe2, whose names are to be matched."""
     content = read_pickle(path)
-    if not isinstance(content, dict) or not content:
+    weights = content.get("model", content.get("blobs", content)) if _is_table(content) else None
+    if not _is_table(weights) or not weights:
         raise UserError(f"checkpoint {path} holds no weights; it needs arrays by their names.")
-    if "model" in content and "__author__" in content:
-        return content
-    weights = content.get("blobs", content)
     kept = {name: value for name, value in weights.items() if not name.endswith("_momentum")}
+    for name, value in kept.items():
+        if not isinstance(value, np.ndarray):
+            raise UserError(
+                f"checkpoint {path} holds something else than weights ({name:.80} is no array); "
+                "it needs arrays by their names."
+            )
+    if "model" in content and "__author__" in content:
+        return {**content, "model": kept}
     return {"model": kept, "__author__": "Caffe2", "matching_heuristics": True}
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
 def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Tensor]) -> None:
@@ -168,3 +210,13 @@ def _check_complete(path: str, incompatible: Any) -> None:
             f"checkpoint {path} does not hold all weights of the model: it lacks {first}{more}; "
             "give the configuration that it was trained with, or train the rest first."
         )
+
+
+def _check_finite(path: str, model: dict[str, torch.Tensor]) -> None:
+    """Refuse weights with which a model finds nothing anywhere, without a word."""
+    for name, value in model.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"checkpoint {path} has values in {name} that are infinite or no numbers; go back "
+                "to one from before the training went wrong."
+            )
