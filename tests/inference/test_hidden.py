@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -257,7 +258,9 @@ def test_a_full_disk_is_a_sentence_and_the_rest_is_resumed(
     assert (out / "hidden_masks.npy").read_bytes() == whole
 
 
-@pytest.mark.parametrize("lie", ["longer", "shorter", "other", "batches", "types", "text"])
+@pytest.mark.parametrize(
+    "lie", ["longer", "shorter", "other", "classes", "batches", "types", "lines", "text"]
+)
 def test_progress_that_is_not_of_the_masks_is_not_believed(
     lie: str, pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +275,8 @@ def test_progress_that_is_not_of_the_masks_is_not_believed(
         "longer": (content + b"x" * 500, notes),
         "shorter": (content[:-1], notes),
         "other": (b"\xff" * len(content), notes),
+        "classes": (b"\xff" * len(content), notes | {"checksum": crc32(b"\xff" * len(content))}),
+        "lines": (content, {**notes, "skipped": [5]}),
         "batches": (content, {**notes, "batches": 3, "complete": True}),
         "types": (content, {**notes, "batches": "2", "skipped": 5}),
         "text": (content, [1]),

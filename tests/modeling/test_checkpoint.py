@@ -1,6 +1,7 @@
 import os
 import pickle
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from tests.helpers import ROOT, file_size_limit
 from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
+from vps_d2.io.checkpoints import export_weights
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 
@@ -123,6 +125,80 @@ def test_a_strict_checkpointer_wants_every_weight(
     assert "0.bias" in caplog.text
     torch.save({"model": {**net.state_dict(), "more": torch.zeros(1)}}, path)
     SafeCheckpointer(net, strict=True).load(str(path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
+    net, path = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), tmp_path / "diverged.pth"
+    net[1].running_var[1] = value
+    torch.save({"model": net.state_dict()}, path)
+    with pytest.raises(UserError, match=r"diverged\.pth has values in 1\.running_var that are inf"):
+        SafeCheckpointer(net, strict=True).load(str(path))
+    SafeCheckpointer(net).load(str(path))  # training says so itself
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "flipped.pth"
+    torch.save({"model": {"weight": torch.full((300, 200), 7.0), "bias": torch.zeros(300)}}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert (torch.load(path)["model"]["weight"] != 7).any()  # PyTorch does not notice
+    with pytest.raises(UserError, match=r"flipped\.pth is damaged"):
+        SafeCheckpointer(nn.Linear(200, 300)).load(str(path))
+
+
+def test_an_archive_that_grows_is_not_read(tmp_path: Path) -> None:
+    path, bomb = tmp_path / "whole.pth", tmp_path / "bomb.pth"
+    torch.save({"model": {"weight": torch.zeros(300, 200), "bias": torch.zeros(300)}}, path)
+    with ZipFile(path) as whole, ZipFile(bomb, "w", ZIP_DEFLATED) as packed:
+        for info in whole.infolist():
+            packed.writestr(info.filename, whole.read(info))
+    with pytest.raises(UserError, match=r"bomb\.pth is damaged"):
+        SafeCheckpointer(nn.Linear(200, 300)).load(str(bomb))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {1: torch.zeros(3)},
+        {"bias": [0.0, 0.0, 0.0]},
+        {"bias": 3},
+        {"bias": torch.zeros(3, device="meta")},
+        {"bias": torch.zeros(3).to_sparse()},
+        {"bias": torch.zeros(1).expand(10**12)},
+        {"bias": {"weight": torch.zeros(3)}},
+    ],
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_what_is_no_weight_is_named(other: dict, bare: bool, tmp_path: Path) -> None:
+    path, net = tmp_path / "other.pth", nn.Linear(2, 3)
+    weights = {**net.state_dict(), **other}
+    torch.save(weights if bare else {"model": weights}, path)
+    words = rf"other\.pth holds something else than weights \({next(iter(other))} is no tensor"
+    with pytest.raises(UserError, match=words):
+        SafeCheckpointer(net).load(str(path))
+    with pytest.raises(UserError, match=words):
+        export_weights([str(path)], str(tmp_path / "out.pth"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [3, [1], {}, {"model": 3, "__author__": "x"}, {"blobs": [1]}, {1: np.zeros(2)}, {"a": "text"}],
+)
+def test_a_model_zoo_of_other_types_is_a_sentence(content: object, tmp_path: Path) -> None:
+    path = tmp_path / "zoo.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(UserError, match=r"zoo\.pkl holds (no|something else than) weights"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes of this kind")
+@pytest.mark.parametrize("name", ["pipe.pth", "pipe.pkl"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name} (is not there|cannot be read)"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(tmp_path / name))
 
 
 def test_half_precision_loads_into_single(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ MASKS_FILE = "hidden_masks.npy"
 VIDEOS_FILE = "videos.txt"
 SKIPPED_FILE = "skipped.txt"
 _PARTS = ("parts", "frames", "gifs")
+_FINGERPRINT_BYTES = 1000
 PREDICTIONS_FILE = "predictions.json"
 """Says which frames the masks and saved frames are, counted from 1."""
 
@@ -214,14 +215,19 @@ class HiddenInference:
             return None
         if any(type(getattr(progress, k)) is not type(v) for k, v in vars(Progress("")).items()):
             return None
+        if not all(isinstance(line, str) for line in progress.skipped):
+            return None
         own = len(self.batches[index :: self.shard[1]])
         possible = [own] if progress.complete else range(own + 1)
         return progress if progress.batches in possible else None
 
     def _joined_run(self) -> str:
         """Return the fingerprint of the run whose parts were joined last, "" if there is none."""
-        done = self.parts / "joined"
-        return done.read_text("utf-8") if done.exists() else ""
+        try:
+            with open_regular(self.parts / "joined") as file:
+                return file.read(_FINGERPRINT_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def _is_joined(self) -> bool:
         results = (self.output / MASKS_FILE, self.output / VIDEOS_FILE)
@@ -245,13 +251,16 @@ class HiddenInference:
         return progress
 
     def _fits(self, index: int, progress: Progress) -> bool:
-        """Return whether a shard's masks are those that its progress says."""
+        """Return whether a shard's masks are those that its progress says, and of known classes."""
         done = self.batches[index :: self.shard[1]][: progress.batches]
-        checksum = 0
+        checksum, num_classes = 0, self.pipeline.taxonomy.num_classes
         try:
             with open_regular(self._path("masks", index)) as file:
                 for batch in done:
-                    checksum = zlib.crc32(file.read(self._num_bytes(batch)), checksum)
+                    rows = file.read(self._num_bytes(batch))
+                    if np.frombuffer(rows, np.uint8).max(initial=0) >= num_classes:
+                        return False
+                    checksum = zlib.crc32(rows, checksum)
                 return checksum == progress.checksum and file.tell() == self._num_bytes(*done)
         except FileNotFoundError:
             return False
