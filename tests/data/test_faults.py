@@ -171,3 +171,41 @@ def test_stop_or_log():
     faults.stop_or_log("vps_train", some, 3, True, lines.append)
     assert lines[0] == "left out of vps_train: v/0: missing frame" and len(lines) == 12
     faults.stop_or_log("vps_train", [], 3, False, lines.append)
+
+
+def test_a_checker_does_not_die_of_what_it_checks(root, monkeypatch):
+    """One file's trouble is one line, and the rest is checked."""
+    for number, content in enumerate((b"PK\x03\x04" + bytes(90), b"\x93NUMPY\x01\x00\x64\x00(((")):
+        (root / "train" / f"video_{number:05d}" / "mask.npy").write_bytes(content)
+    (root / "val" / "dataset.json").write_text("[" * 100_000)
+    refused = root / "unlabeled" / "video_00004"
+    scan = faults.scan_video
+
+    def scan_video(folder, *args):
+        if folder == refused:
+            raise PermissionError(13, "Permission denied", str(folder / "image_0.png"))
+        if folder.name == "video_00005":
+            raise MemoryError
+        return scan(folder, *args)
+
+    monkeypatch.setattr(faults, "scan_video", scan_video)
+    assert found(root) == {
+        ("train/video_00000/mask.npy", "unreadable mask"),
+        ("train/video_00001/mask.npy", "unreadable mask"),
+        ("unlabeled/video_00004/image_0.png", "unreadable (Permission denied)"),
+        ("unlabeled/video_00005", "too large for the memory"),
+        ("val/dataset.json", "is not a JSON file (it is nested too deeply); correct it"),
+    }
+
+
+def test_a_name_that_asks_for_many_frames_is_a_line(root):
+    folder = root / "hidden" / "video_00007"
+    folder.joinpath("image_0.png").rename(folder / f"image_{10**30}.png")
+    lines = {reason for path, reason in found(root) if "video_00007" in path}
+    assert lines == {"missing frame", f"{10**30 - 11} more missing frames"}
+
+
+def test_an_empty_video_is_one_line(root):
+    shutil.rmtree(root / "train" / "video_00000")
+    (root / "train" / "video_00000").mkdir()
+    assert ("train/video_00000", "no frame in it, of 22") in found(root)

@@ -12,6 +12,8 @@ from tests.helpers import Loop, Scores
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.structures import Boxes, Instances
 from vps_d2.d2.utils.events import EventStorage
+from vps_d2.data.datasets import register_tracks
+from vps_d2.data.tracks import TRACKS
 from vps_d2.data.vps import TAXONOMY
 from vps_d2.engine.hooks import BestCheckpointer, PictureHook, draw_result
 from vps_d2.io.errors import UserError
@@ -85,6 +87,21 @@ def test_pictures_come_in_their_turn() -> None:
             storage.clear_images()
     assert made == [(2, 2), (5, 2), (7, 2)]
     assert model.training
+
+
+def test_tracks_without_a_test_set_have_no_pictures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "tracks_00000.npy", np.zeros(3, TRACKS))
+    register_tracks("tracks_of_test_hooks", tmp_path)
+    cfg = get_vps_cfg()
+    cfg.INPUT.MAPPER, cfg.DATASETS.TRAIN = "TracksMapper", ("tracks_of_test_hooks",)
+    hook = PictureHook(cfg, Copy())
+    hook.trainer = SimpleNamespace(iter=0, max_iter=1)
+    with EventStorage() as storage:
+        hook.after_step()
+        assert not storage._vis_data
+    assert "No pictures are made: TracksMapper finds no" in caplog.text
 
 
 def run(

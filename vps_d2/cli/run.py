@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ def run_tool(main: Callable[[], None]) -> int:
     Returns:
         0 when it finished; 1 after a :class:`UserError`, an error of the system or too little
         memory, of which one sentence goes to standard error without a traceback; 130 after Ctrl-C;
-        and 1 if nobody reads the output any more.
+        143 after a polite request to end (SIGTERM); and 1 if nobody reads the output any more.
 
     Raises:
         Exception: any other, which is a fault of the program.
@@ -30,6 +31,8 @@ def run_tool(main: Callable[[], None]) -> int:
     logging.getLogger("vps_d2").setLevel(logging.INFO)
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.INFO)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         os.getcwd()
     except OSError:  # of which some libraries die when they are imported
@@ -43,6 +46,9 @@ def run_tool(main: Callable[[], None]) -> int:
         _flush()
     except UserError as error:
         return _fail(str(error))
+    except _Terminated:
+        _say("terminated")
+        return 143
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
@@ -59,6 +65,14 @@ def run_tool(main: Callable[[], None]) -> int:
             "SOLVER.IMS_PER_BATCH, --workers)."
         )
     return 0
+
+
+class _Terminated(BaseException):
+    """Somebody asked this process to end; what it has begun is to be cleaned up."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _open_standard_files() -> None:

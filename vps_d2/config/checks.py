@@ -13,13 +13,64 @@ from vps_d2.io.errors import UserError
 # What a value has to be, in words, and whether it is in a configuration.
 _Rule = tuple[str, Callable[[Any, CfgNode], bool]]
 
+_MOST = 10**12
+"""Of most whole numbers: larger ones end in errors of what computes with them."""
+_MOST_CHANNELS = 1 << 16
+_MOST_LAYERS = 1000
+_MOST_WORKERS = 1024
+_MOST_SIDE = 256
+_LAST_SEED = 4_000_000_000
+"""Each process adds its number, and NumPy's seeds end at 2^32."""
 
-def _at_least(least: int) -> _Rule:
-    return f"a whole number of {least} or more", lambda value, _: value >= least
+
+def _at_least(least: int, most: int = _MOST) -> _Rule:
+    return (
+        f"a whole number from {least:,} to {most:,}"
+        if most != _MOST
+        else f"a whole number of {least} or more",
+        lambda value, _: type(value) is int and least <= value <= most,
+    )
+
+
+def _number(least: float, most: float = math.inf) -> _Rule:
+    words = (
+        f"a finite number of {least:g} or more"
+        if most == math.inf
+        else (f"a number from {least:g} to {most:g}")
+    )
+    return words, lambda value, _: math.isfinite(value) and least <= value <= most
 
 
 def _one_of(*names: str) -> _Rule:
     return f"one of {', '.join(names)}", lambda value, _: value in names
+
+
+def _each(words: str, rule: _Rule, count: int | None = None) -> _Rule:
+    return (
+        words,
+        lambda values, cfg: (
+            (len(values) == count if count is not None else len(values) > 0)
+            and all(rule[1](value, cfg) for value in values)
+        ),
+    )
+
+
+_CHANNELS = _at_least(1, _MOST_CHANNELS)
+_LAYERS = _at_least(1, _MOST_LAYERS)
+_SIDE = _at_least(1, _MOST_SIDE)
+_ALL_CHANNELS = _each(f"whole numbers from 1 to {_MOST_CHANNELS:,}, one for a level", _CHANNELS)
+_ODD: _Rule = (
+    f"an odd number from 1 to {_MOST_SIDE}",
+    lambda value, cfg: _SIDE[1](value, cfg) and value % 2 == 1,
+)
+_SHARE = _number(0, 1)
+_FINITE: _Rule = "a finite number", lambda value, _: math.isfinite(value)
+
+
+def _is_device(name: str, _: CfgNode) -> bool:
+    device = torch.device(name)
+    known = device.type in ("cpu", "cuda", "mps", "xpu")
+    return known and (device.type != "cpu" or not device.index)
 
 
 def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
@@ -31,16 +82,85 @@ def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
     )
 
 
+_NETWORKS: dict[str, _Rule] = {
+    **{
+        f"MODEL.{name}.{key}": rule
+        for name in ("SIMVP", "MASK_SIMVP")
+        for key, rule in (
+            ("PATCH_SIZE", _SIDE),
+            ("HIDDEN_SPATIAL", _CHANNELS),
+            ("HIDDEN_TEMPORAL", _CHANNELS),
+            ("NUM_SPATIAL_LAYERS", _LAYERS),
+            ("NUM_TEMPORAL_LAYERS", _LAYERS),
+        )
+    },
+    "MODEL.CONVLSTM.PATCH_SIZE": _SIDE,
+    "MODEL.CONVLSTM.HIDDEN_CHANNELS": _ALL_CHANNELS,
+    "MODEL.CONVLSTM.KERNEL_SIZE": _ODD,
+    "MODEL.RECONSTRUCTOR.CHANNELS": _ALL_CHANNELS,
+    "MODEL.RECONSTRUCTOR.HIDDEN_CHANNELS": _ALL_CHANNELS,
+    "MODEL.RECONSTRUCTOR.KERNEL_SIZE": _ODD,
+    "MODEL.UNET.PATCH_SIZE": _SIDE,
+    "MODEL.UNET.CHANNELS": _ALL_CHANNELS,
+    "MODEL.MASK_SIMVP.SLOTS": _at_least(0, _MOST_SIDE),
+    "MODEL.MASK_SIMVP.EMBEDDING": _at_least(0, _MOST_CHANNELS),
+    "MODEL.MASK_SIMVP.MLP_RATIO": _number(0.01, 1000),
+    "MODEL.MASK_SIMVP.ROLLOUT_TRAIN_STEPS": _at_least(0),
+    "MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.PROB": _each("two numbers from 0 to 1", _SHARE, 2),
+    "MODEL.MASK_SIMVP.SCHEDULED_SAMPLING.ITERS": _at_least(1),
+    "MODEL.OBJECT_DYNAMICS.NUM_LAYERS": _LAYERS,
+    "MODEL.OBJECT_DYNAMICS.HEADS": (
+        "a whole number that MODEL.OBJECT_DYNAMICS.CHANNELS is a multiple of",
+        lambda heads, cfg: heads > 0 and cfg.MODEL.OBJECT_DYNAMICS.CHANNELS % heads == 0,
+    ),
+    "MODEL.OBJECT_DYNAMICS.CODE_SIZE": _CHANNELS,
+    "MODEL.OBJECT_DYNAMICS.CHANNELS": _CHANNELS,
+    "MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS": _CHANNELS,
+    "MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS": _CHANNELS,
+    "MODEL.OBJECT_DYNAMICS.SUBSTEPS": _LAYERS,
+    "MODEL.OBJECT_DYNAMICS.STATE_NOISE": _number(0),
+    "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY": _SHARE,
+    "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
+    "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
+    **{
+        f"MODEL.{key}": _number(0)
+        for key in (
+            *(f"UNET.LOSS.{name}" for name in ("CROSS_ENTROPY", "DICE", "LOVASZ")),
+            *(f"MASK_SIMVP.LOSS.{name}" for name in ("CROSS_ENTROPY", "JACCARD")),
+            *(f"{name}.LOSS.BACKGROUND_WEIGHT" for name in ("UNET", "MASK_SIMVP")),
+        )
+    },
+}
+
 _RULES: dict[str, _Rule] = {
+    **_NETWORKS,
     "MODEL.CHANNELS_LAST": ("True, False or None", lambda last, _: last in (None, True, False)),
-    "MODEL.DEVICE": ("cpu or cuda", lambda device, _: torch.device(device) is not None),
+    "MODEL.DEVICE": ("cpu or cuda", _is_device),
+    "SEED": _at_least(-1, _LAST_SEED),
     "INPUT.NUM_INPUT_FRAMES": _at_least(1),
     "INPUT.NUM_TARGET_FRAMES": _at_least(1),
     "INPUT.NUM_KNOWN_FRAMES": _at_least(0),
     "INPUT.TARGET_GAP": _at_least(0),
-    "MODEL.MASK_SIMVP.ROLLOUT_TRAIN_STEPS": _at_least(0),
+    "INPUT.FRAMESKIP": _each("whole numbers of 1 or more", _at_least(1)),
+    "INPUT.BLUR.PROB": _SHARE,
+    "INPUT.BLUR.SIGMA": _each("two numbers above 0 and up to 100", _number(1e-9, 100), 2),
+    **{
+        f"INPUT.{key}": _SHARE
+        for key in (
+            *(f"MASK_NOISE.{name}" for name in ("PROB", "MISSED_OBJECT", "MISSED_FRAME", "ROUGH")),
+            "TRACK_NOISE.MISSED_FRAME",
+        )
+    },
+    "INPUT.MASK_NOISE.MAX_SHIFT": _at_least(0, _MOST_SIDE),
+    "INPUT.TRACK_NOISE.OUTLINE": _number(0),
+    # Batches are drawn in one way; another name would be passed over.
+    "DATALOADER.SAMPLER_TRAIN": _one_of("TrainingSampler"),
+    "DATALOADER.NUM_WORKERS": _at_least(0, _MOST_WORKERS),
+    "TEST.EVAL_PERIOD": _at_least(0),
+    "TEST.PICTURE_PERIOD": _at_least(0),
+    "TEST.NUM_PICTURES": _at_least(0, _MOST_WORKERS),
     "PIPELINE.TARGET_FRAME": _at_least(0),
-    "DATALOADER.NUM_WORKERS": _at_least(0),
+    "PIPELINE.SCORE_THRESH": _FINITE,
     "SOLVER.IMS_PER_BATCH": _at_least(1),
     "SOLVER.MAX_ITER": _at_least(1),
     "SOLVER.CHECKPOINT_PERIOD": _at_least(1),
@@ -66,11 +186,21 @@ def check_values(cfg: CfgNode) -> None:
     Raises:
         UserError: if a number is out of its range, or a name means nothing.
     """
+    _check_text(cfg)
     for key, (words, is_met) in _RULES.items():
         value = attrgetter(key)(cfg)
         try:
             met = is_met(value, cfg)
-        except (TypeError, RuntimeError):  # None can be given for any value
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # None can be given for any
             met = False
         if not met:
-            raise UserError(f"{key} is {value!r}; give {words}.")
+            raise UserError(f"{key} is {value!r:.200}; give {words}.")
+
+
+def _check_text(cfg: CfgNode, above: str = "") -> None:
+    """Check that no text has a NUL byte, which no path can have."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            _check_text(value, f"{above}{key}.")
+        elif "\0" in str(value):
+            raise UserError(f"{above}{key} is {value!r:.200}; give text without a NUL byte.")

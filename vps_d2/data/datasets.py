@@ -25,6 +25,7 @@ from vps_d2.data.faults import Fault, scan_split, stop_or_log
 from vps_d2.data.layout import VPS_LAYOUT, VideoLayout, read_layout
 from vps_d2.data.metadata import describe_dataset
 from vps_d2.data.synthetic import SyntheticOptions, video_seed
+from vps_d2.data.tracks import open_tracks
 from vps_d2.data.video import (
     MASK_FILE,
     FaultError,
@@ -34,7 +35,6 @@ from vps_d2.data.video import (
     video_number,
 )
 from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
-from vps_d2.io.arrays import open_array
 
 Record = dict[str, Any]
 """A dataset dict; its keys are at the top of this module."""
@@ -237,8 +237,8 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
     faults: list[Fault] = []
     for path in sorted(folder.glob("tracks_*.npy")):
         try:
-            count = len(open_array(path, mapped=True)["class_ids"])
-        except (OSError, ValueError, IndexError) as error:
+            count = len(open_tracks(path))
+        except (OSError, ValueError) as error:
             faults.append(Fault(path, f"not a file of tracks ({error})"))
             continue
         records += [{"tracks_file_name": str(path), "row": row} for row in range(count)]

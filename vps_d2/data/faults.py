@@ -7,10 +7,13 @@ whenever a data set is loaded. With ``decode`` it also reads every frame to its 
 the same words.
 """
 
+import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,7 @@ KINDS = ("labeled", "unlabeled", "hidden")
 _THREADS = 4
 _SHOWN = 10  # faults that one sentence names before it counts the rest
 _NAMES_SHOWN = 3
+_MISSING_SHOWN = 100  # missing frames that a check lists of one video
 _PICTURES = {
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"),
     *(".mp4", ".avi", ".mov", ".mkv", ".webm"),
@@ -128,12 +132,21 @@ def scan_video(
     whole = layout.num_frames if kind != "hidden" else None
     # Without a fixed number of frames, none may be missing before the last.
     expected = whole or max(layout.num_known, max(present, default=-1) + 1)
-    missing = sorted(set(range(expected)) - set(present))
-    others = _other_pictures(folder) if missing else []
-    if others and (len(others) >= len(missing) or not present):  # they may be what is missing
-        scan.faults.append(Fault(folder, _names_reason(range(expected), missing, others)))
+    count = expected - bisect_left(present, expected)  # of the missing ones; a name can ask for any
+    others = _other_pictures(folder) if count else []
+    if others and (len(others) >= count or not present):  # they may be what is missing
+        scan.faults.append(Fault(folder, _names_reason(expected, count, others)))
+    elif count and not present:
+        scan.faults.append(Fault(folder, f"no frame in it, of {expected}"))
     else:
-        scan.faults += [Fault(frame_path(folder, index), "missing frame") for index in missing]
+        there = set(present)
+        missing = (index for index in range(expected) if index not in there)
+        shown = count if count <= _MISSING_SHOWN else 1
+        scan.faults += [
+            Fault(frame_path(folder, index), "missing frame") for index in islice(missing, shown)
+        ]
+        if count > shown:
+            scan.faults.append(Fault(folder, f"{count - shown} more missing frames"))
     extra = "extra frame"
     if layout == VPS_LAYOUT:  # taken for granted where nothing describes the videos
         extra += f" (videos of other than {expected} frames need a {LAYOUT_FILE})"
@@ -166,12 +179,12 @@ def _other_pictures(folder: Path) -> list[str]:
     return sorted(name for name in names if name not in frames and not name.startswith("."))
 
 
-def _names_reason(expected: range, missing: Sequence[int], others: Sequence[str]) -> str:
+def _names_reason(expected: int, missing: int, others: Sequence[str]) -> str:
     shown = ", ".join(others[:_NAMES_SHOWN])
     more = f" and {len(others) - _NAMES_SHOWN} more" if len(others) > _NAMES_SHOWN else ""
-    first, last = (frame_path("", index).name for index in (expected[0], expected[-1]))
+    first, last = (frame_path("", index).name for index in (0, expected - 1))
     return (
-        f"{len(missing)} missing frame{'s' * (len(missing) > 1)}, but {shown}{more} in it; frames "
+        f"{missing} missing frame{'s' * (missing > 1)}, but {shown}{more} in it; frames "
         f"are named {first} ... {last}"
     )
 
@@ -224,7 +237,7 @@ def scan_split(
     expected = layout or read_layout(root)
     folders = [folder for group in groups.values() for folder in group]
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(lambda folder: scan_video(folder, kind, decode, expected), folders)
+        results = pool.map(lambda folder: _try_to_scan(folder, kind, decode, expected), folders)
         bar = tqdm(
             results,
             desc=f"checking {root}",
@@ -240,6 +253,19 @@ def scan_split(
     _compare_sizes(list(scans.values()))
     faults = [fault for scan in scans.values() for fault in scan.faults]
     return [scan for scan in scans.values() if not scan.faults], faults
+
+
+def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> Scan:
+    """Look one video over; one that the system refuses, or has no room for, is at fault itself."""
+    try:
+        return scan_video(folder, kind, decode, layout)
+    except FaultError as error:
+        return Scan(folder, faults=[Fault.of(error)])
+    except OSError as error:
+        path = error.filename if isinstance(error.filename, str) else folder
+        return Scan(folder, faults=[Fault(Path(path), f"unreadable ({error.strerror})")])
+    except MemoryError:
+        return Scan(folder, faults=[Fault(folder, "too large for the memory")])
 
 
 def _compare_sizes(scans: list[Scan]) -> None:
@@ -264,17 +290,39 @@ def check_dataset(folder: str | Path, progress: bool = False) -> tuple[int, list
         the number of faultless videos, and the faults.
     """
     folder = Path(folder)
-    splits = [folder]
-    if folder.is_dir() and not group_videos(folder):
-        names = ("train", "val", "unlabeled", "hidden")
-        inner = sorted(path for path in folder.iterdir() if path.is_dir())
-        splits = [path for path in inner if path.name in names or group_videos(path)] or splits
     good, faults = 0, []
-    for split in splits:
-        scans, found = scan_split(split, decode=True, progress=progress)
+    for split in _find_splits(folder):
+        try:
+            scans, found = scan_split(split, decode=True, progress=progress)
+        except UserError as error:  # what describes the videos is wrong
+            scans, found = [], [_split_fault(split, str(error))]
+        except OSError as error:
+            scans, found = [], [_split_fault(split, f"unreadable ({error.strerror})")]
         good += len(scans)
         faults += found
     return good, faults
+
+
+def _find_splits(folder: Path) -> list[Path]:
+    if not folder.is_dir() or group_videos(folder):
+        return [folder]
+    names = ("train", "val", "unlabeled", "hidden")
+    inner = sorted(path for path in folder.iterdir() if os.path.isdir(path))
+    return [path for path in inner if path.name in names or _holds_videos(path)] or [folder]
+
+
+def _holds_videos(folder: Path) -> bool:
+    try:
+        return bool(group_videos(folder))
+    except OSError:  # which the check of the folder says
+        return True
+
+
+def _split_fault(split: Path, reason: str) -> Fault:
+    for path in (split / LAYOUT_FILE, split):
+        if reason.startswith(str(path)):
+            return Fault(path, reason.removeprefix(str(path)).lstrip(": ").rstrip("."))
+    return Fault(split, reason.rstrip("."))
 
 
 def faults_error(name: str, faults: Sequence[Fault], way_out: str = "") -> UserError:

@@ -18,7 +18,7 @@ from typing import Any
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES, TAXONOMY
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_json
+from vps_d2.io.files import read_json, write_json
 
 LAYOUT_FILE = "dataset.json"
 
@@ -94,7 +94,7 @@ def write_layout(root: str | Path, layout: VideoLayout) -> None:
 
 def _parse(path: Path) -> VideoLayout:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = read_json(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check it.") from error
     except ValueError as error:  # also of bytes that are no text

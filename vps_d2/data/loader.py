@@ -84,11 +84,15 @@ class _Record(dict[str, Any]):
         raise _MissingKeyError(key)
 
 
-class _SafeMapper:
+class SafeMapper:
     """Call a mapper with a seed of its own for every sample, and carry its user errors over.
 
     An error that crosses the border of a worker process arrives with a traceback in its message;
     as a value it arrives as it was.
+
+    Args:
+        mapper: to be called.
+        seed: of the run; None leaves the random state as it is.
     """
 
     def __init__(self, mapper: Mapper, seed: int | None) -> None:
@@ -96,6 +100,7 @@ class _SafeMapper:
         self.seed = seed
 
     def __call__(self, record: Record) -> dict[str, Any] | UserError:
+        """Return the mapped record, or the error of its user that it met."""
         if torchdata.get_worker_info() is not None:
             cv2.setNumThreads(0)  # the workers are the threads
         state = np.random.get_state()
@@ -173,7 +178,7 @@ def build_train_loader(
     _check_lengths(mapper, records)
     loader = build_detection_train_loader(
         SampleStream(records, seed),
-        mapper=_SafeMapper(mapper, seed),
+        mapper=SafeMapper(mapper, seed),
         sampler=StreamSampler(start_iter * cfg.SOLVER.IMS_PER_BATCH, comm.get_rank(), world_size),
         total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
         aspect_ratio_grouping=False,
@@ -205,7 +210,7 @@ def build_test_loader(
     records = load_records(name, cfg.DATASETS.SKIP_FAULTY)
     loader = build_detection_test_loader(
         records,
-        mapper=_SafeMapper(mapper or build_mapper(cfg, is_train=False), None),
+        mapper=SafeMapper(mapper or build_mapper(cfg, is_train=False), None),
         sampler=InferenceSampler(len(records)),
         batch_size=batch_size,
         num_workers=cfg.DATALOADER.NUM_WORKERS,

@@ -12,8 +12,8 @@ import torch
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.data.datasets import Record
 from vps_d2.data.mappers import DATASET_MAPPER_REGISTRY, FutureMasksMapper
-from vps_d2.data.tracks import TRACKS
-from vps_d2.io.arrays import open_array
+from vps_d2.data.tracks import TRACKS, check_tracks, open_tracks
+from vps_d2.data.video import FaultError
 
 _FRAME_WIDTH = 240
 _FRAME_JITTER = (12.0, 0.5, 0.5, 0.8, 0.8, 0.8, 0.8)
@@ -75,10 +75,19 @@ class TracksMapper:
             ``outlines`` float32 ``(K, T_in, 7)``, ``places``, ``velocities`` and ``orientations``
             float32 ``(K, F, 2)``, ``points`` float32 ``(K, Q, 2)``, ``inside`` int64 ``(K, Q)`` and
             ``points_frame``, int.
+
+        Raises:
+            FaultError: if a value of the tracks cannot be.
         """
         if self.evaluation is not None:
             return self.evaluation(record)
         tracks = _open(record["tracks_file_name"])[record["row"]]
+        try:
+            check_tracks(tracks)
+        except ValueError as error:
+            raise FaultError(
+                record["tracks_file_name"], f"video {record['row']}: {error}", "make it anew"
+            ) from error
         sample = {name: np.array(tracks[name]) for name in TRACKS.names or ()}
         if np.random.uniform() < self.flip:
             _mirror(sample)
@@ -110,7 +119,7 @@ class TracksMapper:
 
 @functools.cache
 def _open(path: str) -> np.ndarray:
-    return open_array(path, mapped=True)
+    return open_tracks(path)
 
 
 def _mirror(sample: dict[str, np.ndarray]) -> None:

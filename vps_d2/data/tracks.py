@@ -9,10 +9,13 @@ seen. Areas are in squared picture widths, the others in picture widths from the
 picture, x to the right and y down.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from vps_d2.data.taxonomy import MAX_CLASSES
-from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
+from vps_d2.io.arrays import open_array
 
 FRAME_SECONDS = 0.24
 """Between two frames of the videos."""
@@ -40,6 +43,43 @@ TRACKS = np.dtype(
 frames; true places on the floor in meters, velocities in meters a second, and cosine and sine of
 four times the angle about the vertical, in all frames; and in one frame, ``points_frame``, points
 around each object, x and y as outlines have them, with 1 inside of it, 0 outside, or COVERED."""
+
+
+def open_tracks(path: str | Path) -> np.ndarray:
+    """Map a file of tracks into memory.
+
+    Returns:
+        TRACKS ``(N,)``, read-only.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no file of tracks.
+    """
+    tracks = open_array(path, mapped=True)
+    if tracks.dtype != TRACKS or tracks.ndim != 1:
+        raise ValueError(f"it holds {tracks.dtype!s:.80} of shape {tracks.shape}, not tracks")
+    return tracks
+
+
+def check_tracks(tracks: np.ndarray) -> None:
+    """Check the values of one record of TRACKS, ``()``.
+
+    Raises:
+        ValueError: if there is a class, frame or kind of point that does not exist, or a measure
+            that is no finite number.
+    """
+    for name, limit in (
+        ("class_ids", NUM_CLASSES),
+        ("inside", COVERED + 1),
+        ("points_frame", NUM_FRAMES),
+    ):
+        if (highest := int(np.max(tracks[name]))) >= limit:
+            raise ValueError(f"{name} of {highest}, the highest is {limit - 1}")
+    for name in ("outlines", "places", "velocities", "orientations", "points"):
+        if not np.isfinite(tracks[name]).all():
+            raise ValueError(f"{name} that are infinite or no numbers")
+
+
 _MIN_PIXELS = 12
 """In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
 

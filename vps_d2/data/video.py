@@ -278,11 +278,10 @@ def open_masks(path: str | Path) -> np.ndarray:
         masks = open_array(path, mapped=True)
     except FileNotFoundError as error:
         raise FaultError(path, "missing mask", "put it there or remove the video") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise FaultError(path, "unreadable mask") from error
-    if not isinstance(masks, np.ndarray) or masks.dtype != np.uint8:
-        dtype = getattr(masks, "dtype", "an archive")
-        raise FaultError(path, f"mask of the wrong dtype ({dtype}, not uint8)", "convert it")
+    if masks.dtype != np.uint8:
+        raise FaultError(path, f"mask of the wrong dtype ({masks.dtype}, not uint8)", "convert it")
     if masks.ndim not in (2, 3):
         raise FaultError(path, f"mask of the wrong shape {masks.shape}")
     return masks

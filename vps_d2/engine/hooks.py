@@ -19,6 +19,7 @@ from vps_d2.d2.utils.events import get_event_storage
 from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
 from vps_d2.data.annotations import load_mask_frame
 from vps_d2.data.datasets import load_records
+from vps_d2.data.loader import SafeMapper
 from vps_d2.data.mappers import build_mapper
 from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
@@ -191,8 +192,15 @@ class PictureHook(HookBase):
         count = min(self.cfg.TEST.NUM_PICTURES, len(records))
         # From the middle of each share of the data set, not the first: frame 1 is often empty.
         places = (np.arange(count) + 0.5) * len(records) / max(count, 1)
-        mapper = build_mapper(self.cfg, is_train=False)
-        return [mapper(records[int(place)]) for place in places]
+        mapper = SafeMapper(build_mapper(self.cfg, is_train=False), None)
+        samples = []
+        for place in places:
+            sample = mapper(records[int(place)])
+            if isinstance(sample, UserError):  # such as: tracks are no videos
+                logging.getLogger(__name__).warning("No pictures are made: %s", sample)
+                return []
+            samples.append(sample)
+        return samples
 
 
 def draw_result(

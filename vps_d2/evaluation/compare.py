@@ -3,7 +3,6 @@
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.inference.hidden import PREDICTIONS_FILE
 from vps_d2.io.arrays import open_array
 from vps_d2.io.errors import UserError
+from vps_d2.io.files import read_json
 
 _RESAMPLES = 2000
 
@@ -90,14 +90,14 @@ def read_description(folder: Path) -> Described | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return Described(
             int(content["num_known"]),
             tuple(int(number) for number in content["frames"]),
             int(content["mask_frame"]),
             tuple(str(name) for name in content["classes"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({error}); predict the videos again.") from error
 
 
@@ -225,7 +225,7 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
             raise UserError(f"{truth} holds no video for {file}; give the folder predicted.")
         try:
             guess = open_array(file)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{file} cannot be read ({error}); write it again.") from error
         if guess.dtype != np.uint8 or guess.ndim != 4:
             raise UserError(

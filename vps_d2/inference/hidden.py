@@ -37,7 +37,14 @@ from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
 from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
-from vps_d2.io.files import open_regular, write_errors, write_json, write_text, write_whole
+from vps_d2.io.files import (
+    open_regular,
+    read_json,
+    write_errors,
+    write_json,
+    write_text,
+    write_whole,
+)
 from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.locks import lock_file
 from vps_d2.io.pictures import write_gif
@@ -209,9 +216,8 @@ class HiddenInference:
     def _read_progress(self, index: int) -> Progress | None:
         """Return what a shard noted; None if there is nothing, or nothing that can be right."""
         try:
-            with open_regular(self._path("progress", index)) as file:
-                progress = Progress(**json.loads(file.read()))
-        except (FileNotFoundError, ValueError, TypeError, RecursionError):
+            progress = Progress(**read_json(self._path("progress", index)))
+        except (FileNotFoundError, ValueError, TypeError):
             return None
         if any(type(getattr(progress, k)) is not type(v) for k, v in vars(Progress("")).items()):
             return None

@@ -1,11 +1,18 @@
-"""Files of arrays, which appear whole or not at all."""
+"""Files of arrays, which appear whole or not at all, and are read with their headers checked."""
 
 import io
+import math
+import os
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
-from vps_d2.io.files import check_regular, write_whole
+from vps_d2.io.files import open_regular, write_whole
+
+_MAX_HEADER = 10_000  # bytes; NumPy reads no more by itself
+_MAX_DIMENSIONS = 32
+_MAX_SIDE = 2**40
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
@@ -23,7 +30,10 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
 
 def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
-    """Read an ``.npy`` file, if it is a file: NumPy would wait for a pipe.
+    """Read an ``.npy`` file, if it is a file and holds as much as its header says.
+
+    NumPy itself would wait for a pipe, read archives and pickles under this name, and set memory
+    aside, or fail in many ways, for whatever a header says.
 
     Args:
         path: of the file.
@@ -31,11 +41,50 @@ def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is not such a file, or holds objects. Of an archive NumPy returns that.
+        ValueError: if it is not such a file, holds objects, or is shorter than its header says.
     """
-    check_regular(path)
-    array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    return array
+    with open_regular(path) as file:
+        shape, order, dtype = _read_header(file)
+        start, count = file.tell(), math.prod(shape)
+        there = os.fstat(file.fileno()).st_size - start
+        if count * dtype.itemsize > there:
+            raise ValueError(
+                f"its header speaks of {count * dtype.itemsize:,} bytes, and it has {there:,}"
+            )
+        if mapped and count:
+            return np.memmap(file, dtype, "r", offset=start, shape=shape, order=order)
+        array = np.fromfile(file, dtype, count).reshape(shape, order=order)
+        array.flags.writeable = not mapped
+        return array
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Any, np.dtype]:
+    """Return shape, order ("C" or "F") and type of the values that follow.
+
+    Raises:
+        ValueError: if it is no such header, or one of no array that can be.
+    """
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"its version is {version}")
+    try:
+        shape, is_fortran, dtype = readers[version](file, max_header_size=_MAX_HEADER)
+    except ValueError:
+        raise
+    # The header is read as Python, which ends in any exception where it is none.
+    except Exception as error:
+        raise ValueError("its header cannot be read") from error
+    if len(shape) > _MAX_DIMENSIONS or not all(
+        type(side) is int and 0 <= side <= _MAX_SIDE for side in shape
+    ):
+        raise ValueError(f"its shape is {shape!s:.80}")
+    if dtype.hasobject or not dtype.itemsize or dtype.subdtype is not None:
+        raise ValueError(f"its values are of the type {dtype!s:.80}")
+    return shape, "F" if is_fortran else "C", dtype
 
 
 def array_bytes(array: np.ndarray) -> bytes:

@@ -323,6 +323,27 @@ def open_regular(path: str | Path) -> IO[bytes]:
     raise _not_regular(path)
 
 
+def read_json(path: str | Path, max_bytes: int = 10_000_000) -> Any:
+    """Read a JSON file, if it is a file.
+
+    Args:
+        path: of the file.
+        max_bytes: that it may have.
+
+    Raises:
+        OSError: if it cannot be opened, or is no regular file.
+        ValueError: if it is no JSON, nested too deeply, or larger than that.
+    """
+    with open_regular(path) as file:
+        text = file.read(max_bytes + 1)
+    if len(text) > max_bytes:
+        raise ValueError(f"it has more than {max_bytes:,} bytes")
+    try:
+        return json.loads(text.decode())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def check_regular(path: str | Path) -> None:
     """Check that a path is that of a file, before something that takes a path opens it.
 

@@ -1,11 +1,10 @@
 """What a result was made with, kept beside it, so that no other run goes on with it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import open_regular, write_json
+from vps_d2.io.files import read_json, write_json
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -34,13 +33,12 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        with open_regular(path) as file:
-            settings = json.loads(file.read().decode())
+        settings = read_json(path)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); remove it.") from error
-    except (ValueError, RecursionError):  # no text, no JSON, or one that is nested too deeply
+    except ValueError:
         settings = None
     if not isinstance(settings, dict):
         raise UserError(

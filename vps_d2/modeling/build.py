@@ -61,8 +61,17 @@ def check_model(cfg: CfgNode) -> None:
         )
     check_architecture(cfg.MODEL.META_ARCHITECTURE)
     _check_classes(cfg)
-    if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
+    device = torch.device(cfg.MODEL.DEVICE)
+    if (device.index or 0) >= _count_devices(device.type):
         raise UserError(
-            f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}", but PyTorch sees no GPU here; '
+            f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}", but PyTorch sees no such GPU here; '
             "use MODEL.DEVICE cpu."
         )
+
+
+def _count_devices(kind: str) -> int:
+    """Return how many devices of a kind there are."""
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    counts = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}
+    return counts[kind]() if kind in counts else 1

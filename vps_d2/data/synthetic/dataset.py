@@ -2,8 +2,17 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +38,7 @@ SETTINGS_FILE = "synthetic.json"
 TRUTH_FILE = "hidden_truth.npy"
 _RANDOMIZED_SPLITS = ("train", "unlabeled")
 _MAX_VIDEOS = 10_000_000
+_MAX_WORKERS = 61 if os.name == "nt" else 1024  # Windows waits for no more
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -176,26 +186,67 @@ def _plan(
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, chunk: int = 4
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[Result]:
     """Yield what a function returns for each job, in any order.
+
+    Whatever ends this process or the generator ends the workers, too.
 
     Args:
         function: of a module, so that other processes find it.
         jobs: its arguments.
         workers: processes; with 1, or one job, this process does it all.
-        chunk: jobs that a process takes at a time.
+
+    Raises:
+        UserError: if a worker dies, as it does when the memory is short.
     """
     if workers == 1 or len(jobs) <= 1:
         yield from map(function, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs)), initializer=_start_worker) as pool:
-        yield from pool.imap_unordered(function, jobs, chunksize=chunk)
+    count = min(workers, len(jobs), _MAX_WORKERS)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
+    try:
+        # A few more than workers, so that none waits and few are lost.
+        remaining = iter(jobs)
+        running = {pool.submit(function, job) for job in islice(remaining, 2 * count)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(function, job) for job in islice(remaining, len(done))}
+            for future in done:
+                yield future.result()
+    except BrokenExecutor as error:
+        raise UserError(
+            "a worker process has died, most likely for lack of memory; go on with fewer "
+            "(--workers)."
+        ) from error
+    finally:
+        _end(pool)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End a pool without waiting for what its workers are at."""
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
 
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the rest
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write_one(job: _Job) -> None:

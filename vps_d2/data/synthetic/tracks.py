@@ -15,9 +15,9 @@ from vps_d2.data.synthetic.dataset import run_jobs, video_seed
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
-from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, read_outlines
+from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, open_tracks, read_outlines
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.io.arrays import open_array, write_array
+from vps_d2.io.arrays import write_array
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 
@@ -133,7 +133,7 @@ def make_tracks(
         made = 0
         done = count - sum(len(shard.seeds) for shard in todo)
         with tqdm(total=count, initial=done, unit="video") as progress:
-            for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1, 1):
+            for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1):
                 progress.update(size)
                 made += size
         return made
@@ -146,8 +146,8 @@ def count_tracks(folder: str | Path) -> int:
 
 def _count_shard(path: Path) -> int:
     try:
-        return len(open_array(path, mapped=True))
-    except (OSError, ValueError, EOFError):  # not there, or cut short
+        return len(open_tracks(path))
+    except (OSError, ValueError):  # not there, or cut short
         return 0
 
 
