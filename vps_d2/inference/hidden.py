@@ -15,7 +15,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +23,14 @@ from tqdm import tqdm
 
 from vps_d2.config.pipeline import model_nodes
 from vps_d2.d2.config import CfgNode
-from vps_d2.data.faults import Fault, faults_error, scan_split
-from vps_d2.data.layout import read_layout
 from vps_d2.data.video import (
     FaultError,
-    duplicate_reason,
     frame_path,
     frame_size_reason,
-    group_videos,
     read_frames,
 )
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
+from vps_d2.inference.listing import list_videos
 from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
@@ -60,19 +57,6 @@ PREDICTIONS_FILE = "predictions.json"
 """Says which frames the masks and saved frames are, counted from 1."""
 
 
-@dataclass(frozen=True)
-class Video:
-    """One row of the output.
-
-    Args:
-        folder: the video.
-        reason: why it cannot be read; "" if it can.
-    """
-
-    folder: Path
-    reason: str = ""
-
-
 @dataclass
 class Progress:
     """What of a shard is on the disk.
@@ -90,47 +74,6 @@ class Progress:
     checksum: int = 0
     complete: bool = False
     skipped: list[str] = field(default_factory=list)
-
-
-def list_videos(
-    root: Path, num_known: int, skip_faulty: bool
-) -> tuple[list[Video], tuple[int, int]]:
-    """List the videos of a folder and look them over.
-
-    Args:
-        root: folder of videos.
-        num_known: frames that each must have at least.
-        skip_faulty: list faulty videos with their reason instead of stopping.
-
-    Returns:
-        the videos in order of their number, one for each number, and the height and width of
-        their frames.
-
-    Raises:
-        UserError: if there are faults and ``skip_faulty`` is False, or no faultless video.
-    """
-    layout = replace(read_layout(root), num_known=num_known, num_frames=None)
-    scans, faults = scan_split(root, layout, kind="hidden", progress=True)
-    if (faults and not skip_faulty) or not scans:
-        way_out = "give --skip-faulty to write background for what cannot be read"
-        raise faults_error(str(root), faults, way_out if scans else "")
-    assert scans[0].size is not None
-    reasons = _reasons(faults)
-    videos = []
-    for number, group in group_videos(root).items():
-        reason = duplicate_reason(number, group) if len(group) > 1 else ""
-        videos.append(Video(group[0], reason or reasons.get(group[0], "")))
-    return videos, scans[0].size
-
-
-def _reasons(faults: Sequence[Fault]) -> dict[Path, str]:
-    reasons: dict[Path, str] = {}
-    for fault in faults:
-        inside = fault.path.suffix == ".png"
-        folder = fault.path.parent if inside else fault.path
-        reason = f"{fault.path.name}: {fault.reason}" if inside else fault.reason
-        reasons[folder] = f"{reasons[folder]}; {reason}" if folder in reasons else reason
-    return reasons
 
 
 class HiddenInference:
