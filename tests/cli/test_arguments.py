@@ -79,5 +79,5 @@ def test_the_help_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_numbers(read, good: str, bad: str) -> None:
     assert read(good) == float(good)
-    with pytest.raises(argparse.ArgumentTypeError, match=f"{bad} is not a number"):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"{bad} is not a (whole )?number"):
         read(bad)

@@ -35,7 +35,7 @@ def test_a_table_and_json(
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="PyTorch has no device foo here; give --device cpu"):
+    with pytest.raises(UserError, match="PyTorch finds no device foo here; give --device cpu"):
         load_tool("benchmark").main(["--device", "foo", "--json", str(tmp_path / "a.json")])
 
 

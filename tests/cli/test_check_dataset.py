@@ -38,10 +38,10 @@ def test_advice_is_true(tmp_path, capsys):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] + bytes(8) + content[len(content) // 2 + 8 :])
     with pytest.raises(
-        UserError, match=r"SKIP_FAULTY True, .* but those with a PNG that is spoiled"
+        UserError, match=r"SKIP_FAULTY True, .* except those with a PNG that is damaged"
     ):
         load_tool("check_dataset").main([str(root)])
     assert capsys.readouterr().out == f"{path}: unreadable PNG\n"
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"beside 0 good videos; put them right\.$"):
+    with pytest.raises(UserError, match=r"and 0 good videos; fix them\.$"):
         load_tool("check_dataset").main([str(tmp_path / "empty")])

@@ -41,7 +41,7 @@ def test_a_path_of_no_use_is_a_sentence(use, name, tmp_path, capsys):
     assert run_tool(lambda: use(path)) == 1
     words = capsys.readouterr().err
     assert words.startswith(f"error: {tmp_path / name} cannot be used (")
-    assert words.count("\n") == 1 and words.endswith("or give another.\n")
+    assert words.count("\n") == 1 and words.endswith("or give another one.\n")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,9 @@ def test_a_path_of_no_use_is_a_sentence(use, name, tmp_path, capsys):
 def test_an_error_of_the_system_without_a_path_is_a_sentence(error, words, capsys):
     assert run_tool(lambda: stop(error)) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"error: the system refuses ({words}); ") and said.count("\n") == 1
+    assert (
+        said.startswith(f"error: the operating system reports: {words}; ") and said.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize("allocate", [np.empty, torch.empty, bytearray])
@@ -108,10 +110,14 @@ def test_a_full_output_is_a_sentence(tmp_path):
     status, said = run_shell(tmp_path, "> /dev/full")
     assert status == 1
     assert said == (
-        "error: the output cannot be written (No space left on device); send it elsewhere.\n"
+        "error: the output cannot be written (No space left on device); redirect it elsewhere.\n"
     )
     status, said = run_shell(tmp_path, "> /dev/full", 100000)
-    assert status == 1 and said.count("\n") == 1 and said.startswith("error: the system refuses (")
+    assert (
+        status == 1
+        and said.count("\n") == 1
+        and said.startswith("error: the operating system reports: ")
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system has no /proc")
@@ -125,7 +131,7 @@ def test_a_working_folder_that_is_gone_is_a_sentence(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert run_tool(lambda: stop(AssertionError("nothing was to run"))) == 1
-    assert capsys.readouterr().err.startswith("error: the working folder is gone; ")
+    assert capsys.readouterr().err.startswith("error: the working folder no longer exists; ")
 
 
 def test_finished(capsys):

@@ -166,7 +166,7 @@ def test_nothing_is_said_at_the_start() -> None:
     ("options", "words"),
     [
         ("--num-machines 0", "--num-machines is 0; give 1 or more"),
-        ("--num-machines 2 --machine-rank 5", "--machine-rank is 5; give 0 or more and less than"),
+        ("--num-machines 2 --machine-rank 5", "--machine-rank is 5; give 0 or more, and less than"),
         ("--machine-rank -1", "--machine-rank is -1"),
         ("--num-gpus -2", "--num-gpus is -2; give 0 or more"),
         ("--num-gpus 0 --num-machines 2", "--num-gpus is 0; give 1 or more"),

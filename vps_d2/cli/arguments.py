@@ -25,11 +25,13 @@ class CommandParser(argparse.ArgumentParser):
         )
         self._takes_overrides = False
 
-    def add_overrides(self, words: str = "override the config") -> None:
-        """Take KEY VALUE pairs, which become the list ``opts``.
+    def add_overrides(
+        self, words: str = "config keys to override, such as MODEL.DEVICE cpu"
+    ) -> None:
+        """Accept KEY VALUE pairs, which become the list ``opts``.
 
         Args:
-            words: what they do.
+            words: their help text.
         """
         self.add_argument("opts", nargs="*", metavar="KEY VALUE", help=words)
         self._takes_overrides = True
@@ -37,17 +39,17 @@ class CommandParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
-        """Parse a command line; one that is wrong ends the program, as argparse does it.
+        """Parse a command line; a wrong one ends the program, as in argparse.
 
         Args:
             args: words of the command line; None for those of the program.
-            namespace: to be filled in; None for a new one.
+            namespace: the namespace to fill; None for a new one.
         """
         if not self._takes_overrides:
             return super().parse_args(args, namespace)
         parsed, rest = self.parse_known_args(args, namespace)
-        # The first pair and those that follow it at once are in opts, the others in the rest, in
-        # their order. So is a value such as -1e-3, which argparse takes for an unknown option.
+        # The first pair and those directly after it are in opts. All others, in order, are in the
+        # rest, and so is a value such as -1e-3, which argparse mistakes for an unknown option.
         parsed.opts += rest
         keys = parsed.opts[::2]
         unknown = [word for word in parsed.opts if word.startswith("--")]
@@ -61,14 +63,14 @@ def parse_count(text: str) -> int:
     """Read a whole number of 0 or more."""
     if text.isdecimal():
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    raise argparse.ArgumentTypeError(f"{text} is not a whole number of 0 or more")
 
 
 def parse_positive(text: str) -> int:
     """Read a whole number of 1 or more."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
+    raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
 
 
 def parse_share(text: str) -> float:

@@ -15,7 +15,10 @@ from vps_d2.io.files import check_output, write_json
 if TYPE_CHECKING:
     from vps_d2.evaluation.benchmark import Figure
 
-EPILOG = "example: vps-d2 benchmark --quick --json output/benchmark.json"
+EPILOG = """examples:
+  vps-d2 benchmark --quick
+  vps-d2 benchmark --only segmenter --segmenter configs/unet/unet_frames.yaml --batch-size 22
+"""
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
@@ -28,15 +31,46 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--data", type=Path, help="folder of labeled videos (default: some are made)")
-    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of labeled videos (default: generated ones)",
+    )
+    add(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help=f"parts to time, of {', '.join(PARTS)} (default: all)",
+    )
     for name, config in CONFIGS.items():
-        add(f"--{name}", default=config, help="config file (default: %(default)s)")
-    add("--device", help="of the models (default: cuda where PyTorch has it, else cpu)")
-    add("--threads", type=parse_positive, help="of PyTorch (default: one on each core)")
-    add("--batch-size", type=parse_positive, default=4, help="videos or frames (default: 4)")
+        add(
+            f"--{name}",
+            default=config,
+            metavar="FILE",
+            help=f"config of the {name.replace('-', ' ')} (default: %(default)s)",
+        )
+    add("--device", help="of the models, such as cpu (default: cuda if PyTorch sees a GPU)")
+    add(
+        "--threads", type=parse_positive, metavar="N", help="of PyTorch (default: one on each core)"
+    )
+    add(
+        "--batch-size",
+        type=parse_positive,
+        default=4,
+        metavar="N",
+        help="videos or frames at a time (default: 4)",
+    )
     add("--quick", action="store_true", help="repeat once instead of five times")
-    add("--json", type=Path, default=Path("output/benchmark.json"), help="where figures go")
+    add(
+        "--json",
+        type=Path,
+        default=Path("output/benchmark.json"),
+        metavar="FILE",
+        help="JSON file for the figures (default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -53,7 +87,7 @@ def generate(folder: Path, count: int) -> None:
     )
     if done.returncode:
         raise UserError(
-            f"vps-d2 make-synthetic failed ({done.stderr.strip()[-200:]}); put that right, or "
+            f"vps-d2 make-synthetic failed ({done.stderr.strip()[-200:]}); fix that, or "
             "give --data and leave the generator out with --only."
         )
 
@@ -82,7 +116,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 
 def _prepare(device: str | None, threads: int | None) -> str:
-    """Set the number of threads, and return the device, which PyTorch has."""
+    """Set the number of threads, and return the device, which is known to work."""
     import torch
 
     if threads:
@@ -92,7 +126,7 @@ def _prepare(device: str | None, threads: int | None) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ImportError) as error:
-        raise UserError(f"PyTorch has no device {device} here; give --device cpu.") from error
+        raise UserError(f"PyTorch finds no device {device} here; give --device cpu.") from error
     return device
 
 

@@ -1,4 +1,4 @@
-"""List every fault of a data set in one run."""
+"""Check every file of a data set, and list all faults."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from vps_d2.io.errors import UserError
 
 EPILOG = """example: vps-d2 check-dataset datasets/vps
 
-Exits with 1 if there is a fault, and with 0 otherwise.
+The exit status is 1 if there is a fault, and 0 otherwise.
 """
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         prog: how the command was called; None for the name of the script.
 
     Raises:
-        UserError: if there is no such folder, or a fault, after all of them are printed.
+        UserError: if there is no such folder, or, after all faults are printed, if there is one.
     """
     args = parse_args(argv, prog)
 
@@ -46,14 +46,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     for fault in faults:
         print(fault)
     if faults:
-        advice = "put them right"
+        advice = "fix them"
         if good:
             advice += (
-                ", or train with DATASETS.SKIP_FAULTY True, which leaves out all that are faulty "
-                "but those with a PNG that is spoiled in the middle"
+                ", or train with DATASETS.SKIP_FAULTY True, which leaves faulty videos out, except "
+                "those with a PNG that is damaged in the middle"
             )
         raise UserError(
             f"{len(faults)} fault{'s' * (len(faults) > 1)} in {args.dir}, listed above, "
-            f"beside {good} good videos; {advice}."
+            f"and {good} good videos; {advice}."
         )
     print(f"{args.dir}: {good} videos, no fault")

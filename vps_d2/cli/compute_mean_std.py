@@ -1,4 +1,4 @@
-"""Measure mean and standard deviation of a data set's pixels, and write them as a config."""
+"""Measure the mean and standard deviation of a data set's pixels, and write them as a config."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from vps_d2.cli.arguments import CommandParser
 
 EPILOG = """example:
-  vps-d2 compute-mean-std --data datasets/vps/train --out configs/Base-Normalization.yaml
+  vps-d2 compute-mean-std --data datasets/vps/train --out output/normalization.yaml
 
-Other configs name the file as their _BASE_.
+Name the file as a _BASE_ of your config.
 """
 
 
@@ -17,8 +17,15 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, help="folders of video_<n> folders")
-    add("--out", type=Path, required=True, help="YAML to write")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders of video_<n> folders",
+    )
+    add("--out", type=Path, required=True, metavar="FILE", help="YAML file to write")
     return parser.parse_args(argv)
 
 

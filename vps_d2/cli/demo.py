@@ -1,4 +1,4 @@
-"""Show the main job from end to end: fresh videos, predicted frames, masks, scores, pictures."""
+"""Generate videos, predict their next frames and a future mask, and score and draw the result."""
 
 import argparse
 import json
@@ -20,23 +20,35 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--output", type=Path, default=Path("output/demo"), help="folder (default: %(default)s)")
-    add("--videos", type=int, default=24, help="how many to make (default: %(default)s)")
-    add("--seed", type=int, default=20231, help="one never trained on (default: %(default)s)")
-    add("--gif", type=int, default=6, help="videos to show as GIFs (default: %(default)s)")
+    add(
+        "--output",
+        type=Path,
+        default=Path("output/demo"),
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
+    add("--videos", type=int, default=24, metavar="N", help="videos to make (default: %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=20231,
+        metavar="N",
+        help="random seed; the default was never trained on (default: %(default)s)",
+    )
+    add("--gif", type=int, default=6, metavar="N", help="videos to draw (default: %(default)s)")
     return parser.parse_args(argv)
 
 
 def run_step(title: str, command: str, *arguments: object) -> None:
-    """Run one of the commands, and show it so that it can be run by hand.
+    """Run one of the commands, after printing it so that it can be repeated by hand.
 
     Raises:
-        UserError: when it fails; its own words stand above.
+        UserError: if it fails; it has printed its own error by then.
     """
     words = [command, *map(str, arguments)]
     print(f"\n== {title}\n$ vps-d2 {shlex.join(words)}", flush=True)
     if subprocess.run([sys.executable, "-m", "vps_d2", *words]).returncode:
-        raise UserError(f"the demo stopped because vps-d2 {command} failed; see its words above.")
+        raise UserError(f"the demo stopped because vps-d2 {command} failed; see its error above.")
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -55,7 +67,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     hidden, truth = data / "hidden", data / "hidden_truth.npy"
 
     run_step(
-        "Make videos of a seed never trained on", "make-synthetic",
+        "Generate videos with a seed never trained on", "make-synthetic",
         "--out", data, "--train", 0, "--val", 0, "--unlabeled", 0, "--hidden", args.videos,
         "--seed", args.seed,
     )  # fmt: skip

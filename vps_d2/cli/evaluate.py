@@ -19,6 +19,9 @@ EPILOG = """examples:
       --truth datasets/vps/hidden_truth.npy
   vps-d2 evaluate --pred output/val/hidden_masks.npy --truth datasets/vps/val --copy \\
       --pred-frames output/val/frames --truth-frames datasets/vps/val --json scores.json
+
+"vps-d2 predict" writes a predictions.json beside the masks, which says which classes and frames
+they are of; without it, masks are compared with those of the last frame.
 """
 
 
@@ -26,16 +29,26 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--pred", type=Path, help="predicted masks, .npy of uint8 (N, H, W)")
-    add("--truth", type=Path, help="true ones: such a file, or a folder of labeled videos")
+    add("--pred", type=Path, metavar="FILE", help="predicted masks: .npy, uint8 (N, H, W)")
+    add(
+        "--truth",
+        type=Path,
+        metavar="PATH",
+        help="true masks: a file like that, or the folder of the labeled videos",
+    )
     add(
         "--copy",
         action="store_true",
-        help="also score the true mask of the last known frame",
+        help="for comparison, score the true mask of the last known frame as a prediction",
     )
-    add("--pred-frames", type=Path, help="folder of video_<n>.npy, predicted frames")
-    add("--truth-frames", type=Path, help="folder of the whole videos")
-    add("--json", type=Path, help="where to write the scores (default: nowhere)")
+    add(
+        "--pred-frames",
+        type=Path,
+        metavar="DIR",
+        help="predicted frames: the folder of video_<n>.npy files",
+    )
+    add("--truth-frames", type=Path, metavar="DIR", help="true frames: the folder of the videos")
+    add("--json", type=Path, metavar="FILE", help="also write the scores to this JSON file")
     args = parser.parse_args(argv)
     if (args.pred or args.copy) and not args.truth:
         parser.error("--pred and --copy need --truth")
@@ -71,7 +84,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         if described is None or not described.frames:
             raise UserError(
                 f"{args.pred_frames.parent} does not say which frames these are; predict them "
-                f"again, as vps-d2 predict writes it to {PREDICTIONS_FILE}."
+                f"again with vps-d2 predict, which writes it to {PREDICTIONS_FILE}."
             )
         report["frames"] = score_frames(args.pred_frames, args.truth_frames, described.frames)
         print(
@@ -88,7 +101,7 @@ def _folder_of_results(args: argparse.Namespace) -> Path:
 
 
 def _score_masks(args: argparse.Namespace, described: "Described | None") -> dict[str, Any]:
-    """Score the masks, and on demand those of the last known frame, and print it."""
+    """Score the masks, with --copy those of the last known frame too, and print the scores."""
     from vps_d2.data.layout import read_layout
     from vps_d2.evaluation.compare import (
         check_order,
@@ -101,7 +114,7 @@ def _score_masks(args: argparse.Namespace, described: "Described | None") -> dic
     in_folder = args.truth.is_dir()
     layout = read_layout(args.truth if in_folder else args.truth.parent)
     taxonomy = comparison_taxonomy(described, layout)
-    # Without a description, the masks are taken for those of the last frame, as the truth has it.
+    # Without a description, the masks are taken to be those of the last frame.
     mask_frame = described.mask_frame - 1 if described else -1
     truth = load_masks(args.truth, taxonomy, mask_frame)
     report: dict[str, Any] = {}
@@ -112,8 +125,8 @@ def _score_masks(args: argparse.Namespace, described: "Described | None") -> dic
     if args.copy:
         if not in_folder:
             raise UserError(
-                f"--copy needs the masks of the given frames, which {args.truth} has not; give the "
-                "folder of the labeled videos."
+                f"--copy needs the masks of the known frames, which {args.truth} does not hold; "
+                "give the folder of the labeled videos as --truth."
             )
         known = described.num_known if described else layout.num_known
         copies = load_masks(args.truth, taxonomy, known - 1)

@@ -5,23 +5,31 @@ from collections.abc import Sequence
 
 from vps_d2.cli.arguments import CommandParser
 
-EPILOG = """example:
+EPILOG = """examples:
   vps-d2 export-weights --checkpoint output/simvp_gsta_11to11/model_final.pth \\
       --output output/simvp.pth
   vps-d2 export-weights --checkpoint output/simvp_gsta_11to11/model_000*.pth \\
       --output output/simvp_mean.pth
 
-The file is a sixth of the size: no optimizer, and two bytes a weight. It loads wherever the
-checkpoint does, as MODEL.WEIGHTS. Of several checkpoints the mean is written, which often does
-better than the last.
+The file is a sixth of the size: it has no optimizer state, and two bytes per weight. It can be used
+wherever the checkpoint can, as MODEL.WEIGHTS. The mean of several checkpoints often scores better
+than the last one.
 """
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
-    parser.add_argument("--checkpoint", required=True, nargs="+", help="of a training run")
-    parser.add_argument("--output", required=True, help="file to write, such as weights.pth")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="checkpoint of a training run, or several to take the mean of",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="file to write, such as weights.pth"
+    )
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""Write a trained predictor's own frames of labeled videos, with the true masks."""
+"""Predict frames of labeled videos, and write them with their true masks, to train on."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ EPILOG = """example:
       --input datasets/vps/train --output datasets/vps/generated_train \\
       MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
 
-The result is the data set vps_generated_train; Mask R-CNN trains on it with
-configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml. Run again with the same model, it goes on
-where it was stopped. In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
+In datasets/vps/generated_train, the result is the data set vps_generated_train, on which
+configs/mask_rcnn/mask_rcnn_R50w32_FPN_generated.yaml trains Mask R-CNN. After an interruption, the
+same command goes on. In file names, frames are counted from 0: frame 22 is video_<v>_frame_21.png.
 """
 
 
@@ -30,12 +30,28 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", required=True, help="of the predictor's training")
-    add("--input", type=Path, required=True, help="folder of labeled videos")
-    add("--output", type=Path, required=True, help="where frames and masks go")
+    add(
+        "--config-file",
+        required=True,
+        metavar="FILE",
+        help="config that the video predictor was trained with",
+    )
+    add("--input", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for frames and masks")
     add_import_option(parser)
-    add("--frames", type=parse_frames, help="such as 12,22 (default: all the predictor gives)")
-    add("--batch-size", type=parse_positive, default=8, help="videos at a time (default: 8)")
+    add(
+        "--frames",
+        type=parse_frames,
+        metavar="N,N",
+        help="frames to write, counted from 1, such as 12,22 (default: all that are predicted)",
+    )
+    add(
+        "--batch-size",
+        type=parse_positive,
+        default=8,
+        metavar="N",
+        help="videos at a time (default: 8)",
+    )
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
     parser.add_overrides()
     return parser.parse_args(argv)

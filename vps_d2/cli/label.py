@@ -1,4 +1,4 @@
-"""Segment videos that have no masks, so that models can learn from them (pseudo labels)."""
+"""Segment videos without masks, so that models can learn from them (pseudo labels)."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ EPILOG = """example:
       --input datasets/vps/unlabeled --output datasets/vps/labeled \\
       MODEL.WEIGHTS package://unet.pth
 
-The result is a labeled split of its own, with links to the frames; the data is left as it is. In
-datasets/vps/labeled it is the data sets vps_labeled and vps_frames_labeled.
-Run again with the same model and threshold, it goes on where it was stopped. Several processes
-share the work with --shard 0/4, 1/4, 2/4 and 3/4 and the same --output.
+The result is a new folder of labeled videos, whose frames are links; the input is not changed. In
+datasets/vps/labeled, it is the data sets vps_labeled and vps_frames_labeled. After an interruption,
+the same command goes on. To share the work between several processes, start them with --shard 0/4,
+1/4, 2/4 and 3/4 and the same --output.
 """
 
 
@@ -23,20 +23,38 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", required=True, help="of the segmenter's training")
-    add("--input", type=Path, required=True, help="folder of videos")
-    add("--output", type=Path, required=True, help="where the labeled videos go")
+    add(
+        "--config-file",
+        required=True,
+        metavar="FILE",
+        help="config that the segmenter was trained with",
+    )
+    add("--input", type=Path, required=True, metavar="DIR", help="folder of videos")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for the labeled videos")
     add_import_option(parser)
     add(
         "--threshold",
         type=parse_share,
         default=0.8,
+        metavar="P",
         help="mean probability of the objects' pixels below which a video is left out and "
         "listed in left_out.txt (default: 0.8)",
     )
-    add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
-    add("--batch-size", type=parse_positive, default=22, help="frames at a time (default: 22)")
-    add("--skip-faulty", action="store_true", help="pass over faulty videos")
+    add(
+        "--shard",
+        type=parse_shard,
+        default=(0, 1),
+        metavar="i/n",
+        help="do part i of n of the videos",
+    )
+    add(
+        "--batch-size",
+        type=parse_positive,
+        default=22,
+        metavar="N",
+        help="frames at a time (default: 22)",
+    )
+    add("--skip-faulty", action="store_true", help="leave faulty videos out")
     parser.add_overrides()
     return parser.parse_args(argv)
 

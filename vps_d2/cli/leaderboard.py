@@ -1,4 +1,4 @@
-"""Compare every configured method on the same videos: Markdown table, JSON, and one HTML page."""
+"""Run pipelines on the same labeled videos, and compare scores, times and masks on one page."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from vps_d2.io.files import check_output
 EPILOG = """example:
   vps-d2 leaderboard --data datasets/vps --split val --out output/leaderboard
 
-Every file of configs/pipeline is a method: a new one appears when its configuration does.
+Each file in --configs is a pipeline, so to compare another one, put its config there.
 """
 
 
@@ -19,12 +19,25 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder of the data set")
-    add("--split", default="val", help="split with masks (default: val)")
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    add(
+        "--split", default="val", metavar="NAME", help="its folder of labeled videos (default: val)"
+    )
     add_import_option(parser)
-    add("--out", type=Path, required=True, help="where leaderboard.md, .json and .html go")
-    add("--configs", default="configs/pipeline", help="methods (default: configs/pipeline)")
-    parser.add_overrides("override every config")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for leaderboard.md, leaderboard.json and leaderboard.html",
+    )
+    add(
+        "--configs",
+        default="configs/pipeline",
+        metavar="DIR",
+        help="folder with the config of each pipeline (default: %(default)s)",
+    )
+    parser.add_overrides("config keys to override in every pipeline")
     return parser.parse_args(argv)
 
 

@@ -8,24 +8,33 @@ from vps_d2 import __version__
 from vps_d2.cli.run import run_tool
 
 COMMANDS = {
-    "train": "train or evaluate any architecture",
-    "predict": "predict frames and masks of every video in a folder",
+    "train": "train or evaluate a model",
+    "predict": "predict frames and masks for every video in a folder",
     "evaluate": "score predicted masks and frames",
     "visualize": "draw videos, masks and predictions",
-    "leaderboard": "compare every configured method",
-    "split-errors": "find out why predicted masks are wrong",
-    "label": "segment unlabeled videos to train on",
-    "generate": "write predicted frames with true masks to train on",
-    "make-synthetic": "make videos with exact masks",
-    "make-tracks": "make tracks of objects",
-    "check-dataset": "find every fault of a data set",
-    "compute-mean-std": "measure the pixels for the normalization",
-    "export-weights": "write the weights of checkpoints in half precision",
-    "benchmark": "measure how fast the parts are on this machine",
-    "demo": "show the main job from end to end",
+    "leaderboard": "compare pipelines on the same videos",
+    "split-errors": "divide the error of predicted masks by cause",
+    "label": "segment unlabeled videos, to train on",
+    "generate": "write predicted frames with their true masks, to train on",
+    "make-synthetic": "generate videos with exact masks",
+    "make-tracks": "generate tracks of moving objects, without pictures",
+    "check-dataset": "list every fault in a data set",
+    "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
+    "export-weights": "write the weights of checkpoints alone, in half precision",
+    "benchmark": "time every part on this machine",
+    "demo": "make, predict, score and draw some videos",
 }
-"""Every command with what it does. Its module has its name with ``_`` for ``-``, and a function
+"""What each command does. Its module has the same name, with ``_`` for ``-``, and a function
 ``main(argv, prog)``; see :mod:`vps_d2.cli.predict`."""
+
+HEAD = """usage: vps-d2 COMMAND [OPTIONS]
+
+Segment videos and predict what they will show next.
+
+commands:"""
+
+TAIL = """vps-d2 COMMAND --help  shows the options of a command, and examples
+vps-d2 --version       shows the version"""
 
 ALIASES = {
     "train-net": "train",
@@ -33,7 +42,7 @@ ALIASES = {
     "label-unlabeled": "label",
     "generate-frames": "generate",
 }
-"""Commands by the names of their scripts in ``tools/``, where these are others."""
+"""Commands by the names of their scripts in ``tools/``, where these differ."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,8 +84,7 @@ def run_command(command: str, arguments: Sequence[str]) -> None:
 def _usage() -> str:
     width = max(map(len, COMMANDS)) + 2
     lines = [f"  {name:<{width}}{words}" for name, words in COMMANDS.items()]
-    head = "usage: vps-d2 COMMAND ...\n\nvps-d2 COMMAND --help says more of a command.\n\ncommands:"
-    return "\n".join([head, *lines])
+    return "\n".join([HEAD, *lines, "", TAIL])
 
 
 def _unknown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Make a data set of videos like the real ones: frames, exact masks, and the objects' motion."""
+"""Generate a data set of videos of colliding objects: frames, exact masks, and their motion."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ EPILOG = """example:
   vps-d2 make-synthetic --out datasets/vps --train 1000 --val 100 --unlabeled 1000 \\
       --hidden 100 --randomize
 
-Run again with the same settings, it goes on where it was stopped. The videos are numbered on
-across train, val, unlabeled and hidden; hidden_truth.npy holds the masks of frame 22 of the
-hidden videos, scene.json every object's class, position (m), velocity (m/s) and orientation.
+After an interruption, the same command goes on. The videos are numbered on across train, val,
+unlabeled and hidden. hidden_truth.npy holds the masks of frame 22 of the hidden videos; the
+scene.json of a video holds each object's class, position (m), velocity (m/s) and orientation.
 """
 
 
@@ -22,27 +22,27 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder of the data set")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the data set")
     for split in SPLITS:
         add(
             f"--{split}",
             type=parse_count,
             default=0,
             metavar="N",
-            help=f"{split} videos (default: 0)",
+            help=f"videos in {split}/ (default: 0)",
         )
-    add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
-    add("--height", type=parse_positive, default=160, help="rows of a frame (default: 160)")
-    add("--width", type=parse_positive, default=240, help="columns of a frame (default: 240)")
-    add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
+    add("--seed", type=parse_count, default=0, metavar="N", help="random seed (default: 0)")
+    add("--height", type=parse_positive, default=160, metavar="N", help="of a frame (default: 160)")
+    add("--width", type=parse_positive, default=240, metavar="N", help="of a frame (default: 240)")
+    add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
     add(
         "--randomize",
         action="store_true",
-        help="vary light, colors, noise, outlines and camera in train and unlabeled",
+        help="vary light, colors, noise, outlines and camera in train/ and unlabeled/",
     )
     args = parser.parse_args(argv)
     if not any(getattr(args, split) for split in SPLITS):
-        parser.error("there is nothing to make; give a number to --train, --val, ...")
+        parser.error("nothing to make; give a number to --train, --val, --unlabeled or --hidden")
     return args
 
 

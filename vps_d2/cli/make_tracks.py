@@ -1,4 +1,4 @@
-"""Make motion without pictures, in the form that ObjectDynamics learns from."""
+"""Generate tracks of moving objects, without pictures, for ObjectDynamics to learn from."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ EPILOG = """example:
   vps-d2 make-tracks --out datasets/vps/tracks_train --videos 20000
 
 Each tracks_<n>.npy holds the tracks of 500 videos, read from their masks, and the true motion.
-Run again with the same settings, it goes on where it was stopped; with a larger number of videos,
-it adds to those that are there.
+After an interruption, the same command goes on; with a larger number of videos, it adds to those
+that are there.
 """
 
 
@@ -19,16 +19,17 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder of the tracks")
-    add("--videos", type=parse_positive, required=True, help="how many")
-    add("--seed", type=parse_count, default=0, help="of the data set (default: 0)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the tracks")
+    add("--videos", type=parse_positive, required=True, metavar="N", help="videos to generate")
+    add("--seed", type=parse_count, default=0, metavar="N", help="random seed (default: 0)")
     add(
         "--physics-jitter",
         type=parse_share,
         default=0.4,
-        help="how far friction, drag, bounce and speed may stray, from 0 to 1 (default: 0.4)",
+        metavar="X",
+        help="how much friction, drag, bounce and speed vary, from 0 to 1 (default: 0.4)",
     )
-    add("--workers", type=parse_positive, help="processes (default: one on each CPU)")
+    add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,7 @@
 """``--import``: a user's own data sets, mappers, architectures and evaluators in every command.
 
-What is imported registers itself, as the project's own parts do. It is named on the command line
-alone: no configuration runs code.
+The imported code registers its parts, as the project's own modules do. Only the command line can
+name it: no configuration runs code.
 """
 
 import argparse
@@ -16,30 +16,30 @@ from vps_d2.io.errors import UserError
 
 
 def add_import_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--import`` to a command; the names that it is given become the list ``imports``."""
+    """Add ``--import`` to a command; its values become the list ``imports``."""
     parser.add_argument(
         "--import",
         dest="imports",
         action="append",
         default=[],
         metavar="FILE_OR_MODULE",
-        help="Python file or module that registers data sets, mappers, architectures or evaluators "
-        "(repeatable)",
+        help="Python file or module to import first, which registers your data sets, mappers, "
+        "architectures or evaluators (repeatable)",
     )
 
 
 def import_parts(names: Sequence[str]) -> None:
-    """Import what ``--import`` names; what is imported already is not imported again.
+    """Import what ``--import`` names, unless it is imported already.
 
-    A file is imported under its own name, and its folder joins Python's path, so it may import
-    files beside it, and worker processes find it again.
+    A file is imported under its own name, and its folder is added to Python's path, so it can
+    import files beside it, and worker processes find it too.
 
     Args:
-        names: of Python files, which end with ``.py``, or of modules, which are also looked for in
-            the working folder.
+        names: Python files, which end with ``.py``, or modules, which are also looked for in the
+            working folder.
 
     Raises:
-        UserError: if there is no such file or module, or Python knows another one of its name.
+        UserError: if there is no such file or module, or another module has its name.
     """
     for name in names:
         if name.endswith(".py"):
@@ -62,11 +62,11 @@ def _import_file(path: Path) -> None:
 
 
 def _is_found(name: str, path: Path) -> bool:
-    """Return whether Python takes a name for this file, and not for another module."""
+    """Return whether Python finds this file, and not another module, under a name."""
     importlib.invalidate_caches()  # the file may be new
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # of a package that is not there, or the running program
+    except (ImportError, ValueError):  # no such package, or the name of the running program
         return False
     return spec is not None and spec.origin is not None and path.samefile(spec.origin)
 
@@ -81,7 +81,7 @@ def _import_module(name: str) -> None:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # What the module itself imports in vain is its own affair.
+        # The module exists, but something that it imports does not.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise problem from error

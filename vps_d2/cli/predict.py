@@ -1,4 +1,4 @@
-"""Predict later frames of every video in a folder, and the mask of one of them."""
+"""Predict the frames that follow the known ones of every video in a folder, and a future mask."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,8 +12,11 @@ EPILOG = """example:
   vps-d2 predict --config-file configs/demo.yaml \\
       --input datasets/vps/hidden --output output/hidden --gif 6
 
-several machines or GPUs: start one process for each of --shard 0/4, 1/4, 2/4 and 3/4 with the same
-other options and --output; the one that finishes last joins the parts into hidden_masks.npy.
+The pipeline decides how many frames of a video are read and which frame's mask is predicted: with
+configs/demo.yaml frames 1-11 are read, and the mask is that of frame 22.
+
+To share the work between machines or GPUs, start one process for each of --shard 0/4, 1/4, 2/4 and
+3/4, with the same --output and other options; the last to finish writes hidden_masks.npy.
 """
 
 
@@ -21,21 +24,50 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", required=True, help="of a pipeline, such as one of configs/pipeline")
+    add(
+        "--config-file",
+        required=True,
+        metavar="FILE",
+        help="config of a pipeline, such as configs/demo.yaml or a file in configs/pipeline/",
+    )
     add(
         "--input",
         type=Path,
         required=True,
-        help="folder of video_<n> with the known frames or more",
+        metavar="DIR",
+        help="folder of video_<n> folders, which hold at least the known frames",
     )
-    add("--output", type=Path, required=True, help="where hidden_masks.npy and videos.txt go")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for hidden_masks.npy, videos.txt and predictions.json",
+    )
     add_import_option(parser)
-    add("--resume", action="store_true", help="continue an interrupted run")
-    add("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="do a part of the videos")
-    add("--save-frames", action="store_true", help="write predicted frames to frames/<video>.npy")
-    add("--gif", type=int, default=0, metavar="K", help="draw the first K videos (default: 0)")
-    add("--skip-faulty", action="store_true", help="write background for faulty videos")
-    add("--batch-size", type=parse_positive, help="videos at a time (default: of the config)")
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add(
+        "--shard",
+        type=parse_shard,
+        default=(0, 1),
+        metavar="i/n",
+        help="do part i of n of the videos",
+    )
+    add("--save-frames", action="store_true", help="also write the frames to frames/<video>.npy")
+    add(
+        "--gif",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draw the first N videos as GIFs (default: 0)",
+    )
+    add("--skip-faulty", action="store_true", help="write an empty mask for a faulty video")
+    add(
+        "--batch-size",
+        type=parse_positive,
+        metavar="N",
+        help="videos at a time (default: PIPELINE.BATCH_SIZE of the config)",
+    )
     parser.add_overrides()
     return parser.parse_args(argv)
 
@@ -77,4 +109,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if inference(args.resume):
         print(f"{args.output / MASKS_FILE}: {len(inference.videos)} masks of {inference.size}")
     else:
-        print(f"shard {args.shard[0]} of {args.shard[1]} is done; others are not yet")
+        print(f"shard {args.shard[0]}/{args.shard[1]} is done; other shards are not yet")

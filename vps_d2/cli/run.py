@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and what it says of an error."""
+"""How a command ends: its exit status, and how it reports an error."""
 
 import logging
 import os
@@ -16,18 +16,18 @@ def run_tool(main: Callable[[], None]) -> int:
     """Run a tool's ``main`` and return its exit status.
 
     Returns:
-        0 when it finished; 1 after a :class:`UserError`, an error of the system or too little
-        memory, of which one sentence goes to standard error without a traceback; 130 after Ctrl-C;
-        143 after a polite request to end (SIGTERM); and 1 if nobody reads the output any more.
+        0 if it finished; 1 after a :class:`UserError`, an operating system error or a lack of
+        memory, each reported on standard error in one sentence, without a traceback; 130 after
+        Ctrl-C; 143 after SIGTERM; and 1 if nobody reads the output any more.
 
     Raises:
-        Exception: any other, which is a fault of the program.
+        Exception: any other error, which is a bug.
     """
     _open_standard_files()
-    # What a full disk refuses to a log, or to a thread, the main thread reports.
+    # If the disk is full, the main thread reports it, and not every log and thread as well.
     logging.raiseExceptions = False
     threading.excepthook = _report_of_thread
-    # What happens on the way goes to standard error, unless a command sets up a log of its own.
+    # Progress messages go to standard error, unless a command sets up its own log.
     logging.getLogger("vps_d2").setLevel(logging.INFO)
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.INFO)
@@ -35,8 +35,8 @@ def run_tool(main: Callable[[], None]) -> int:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         os.getcwd()
-    except OSError:  # of which some libraries die when they are imported
-        return _fail("the working folder is gone; change to another one and start again.")
+    except OSError:  # some libraries cannot be imported without a working folder
+        return _fail("the working folder no longer exists; change to another one and start again.")
     try:
         try:
             main()
@@ -61,14 +61,14 @@ def run_tool(main: Callable[[], None]) -> int:
         if not _is_lack_of_memory(error):
             raise
         return _fail(
-            "there is not enough memory; end other programs, or do less at a time (--batch-size, "
-            "SOLVER.IMS_PER_BATCH, --workers)."
+            "there is not enough memory; close other programs, or lower --batch-size, "
+            "SOLVER.IMS_PER_BATCH or --workers."
         )
     return 0
 
 
 class _Terminated(BaseException):
-    """Somebody asked this process to end; what it has begun is to be cleaned up."""
+    """This process was asked to end (SIGTERM), and first cleans up what it has begun."""
 
 
 def _terminate(*_: object) -> None:
@@ -76,7 +76,7 @@ def _terminate(*_: object) -> None:
 
 
 def _open_standard_files() -> None:
-    """Open what the caller closed: files of the tool would get the numbers of the three."""
+    """Open the standard files that the caller closed, so that no other file gets their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -90,7 +90,7 @@ def _report_of_thread(args: threading.ExceptHookArgs) -> None:
 
 
 def _flush() -> None:
-    """Write what was printed, so that an error comes now and not when Python ends."""
+    """Write what was printed, so that an error is raised now and not when Python exits."""
     if sys.stdout is None:
         return
     try:
@@ -100,11 +100,13 @@ def _flush() -> None:
     except OSError as error:
         _drop_output()
         reason = error.strerror
-        raise UserError(f"the output cannot be written ({reason}); send it elsewhere.") from error
+        raise UserError(
+            f"the output cannot be written ({reason}); redirect it elsewhere."
+        ) from error
 
 
 def _drop_output() -> None:
-    # Python would complain once more when it flushes at the end.
+    # Python would report the error once more when it flushes at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -123,15 +125,15 @@ def _describe(error: OSError) -> str:
     if path is not None:
         name = os.fsdecode(path) if isinstance(path, str | bytes) else path
         return (
-            f"{name} cannot be used ({error.strerror}); check this path and its permissions, or "
-            "give another."
+            f"{name} cannot be used ({error.strerror}); check the path and its permissions, or "
+            "give another one."
         )
     reason = error.strerror or str(error) or type(error).__name__
-    return f"the system refuses ({reason}); check the room on the disk, and where the output goes."
+    return f"the operating system reports: {reason}; check the free disk space and the output path."
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    # PyTorch has a class of its own for GPUs, and none for CPUs; a thread needs room for its stack.
+    # PyTorch has an exception class for a GPU, but none for a CPU; a thread needs memory, too.
     named = any(each.__name__ == "OutOfMemoryError" for each in type(error).__mro__)
     words = ("DefaultCPUAllocator", "can't start new thread")
     return isinstance(error, MemoryError) or named or any(each in str(error) for each in words)

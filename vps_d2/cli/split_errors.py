@@ -1,4 +1,8 @@
-"""Tell why the mask of frame 22 is wrong: segmentation, motion, drawing, or objects never seen."""
+"""Divide the error of a pipeline with ObjectDynamics by cause.
+
+The causes are segmentation, motion without and after contact, drawing, and objects that the known
+frames do not show. One cause after the other is repaired with the truth, and the gain is its share.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +14,7 @@ from vps_d2.io.files import check_output, write_json
 
 EPILOG = """example:
   vps-d2 split-errors --config-file configs/pipeline/unet_object_dynamics.yaml \\
-      --data datasets/vps/val --json output/lost.json
+      --data datasets/vps/val --json output/errors.json
 """
 
 
@@ -18,10 +22,15 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", required=True, help="of a pipeline with ObjectDynamics")
-    add("--data", type=Path, required=True, help="folder of labeled videos")
+    add(
+        "--config-file",
+        required=True,
+        metavar="FILE",
+        help="config of a pipeline with ObjectDynamics",
+    )
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
     add_import_option(parser)
-    add("--json", type=Path, help="where to write the figures (default: nowhere)")
+    add("--json", type=Path, metavar="FILE", help="also write the figures to this JSON file")
     parser.add_overrides()
     return parser.parse_args(argv)
 

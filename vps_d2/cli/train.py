@@ -1,4 +1,4 @@
-"""Train or evaluate any architecture of the project."""
+"""Train a model, or evaluate a trained one, on the data sets that its config names."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ EPILOG = """examples:
   train:     vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml
   go on:     vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml --resume
   evaluate:  vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml \\
-                 --eval-only MODEL.WEIGHTS output/simvp/model_final.pth
+                 --eval-only MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
 """
 
 
@@ -21,18 +21,31 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line, whose options are those of Detectron2's training tools."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", default="", metavar="FILE", help="YAML file of the configuration")
+    add("--config-file", default="", metavar="FILE", help="config of the model, YAML")
     add("--resume", action="store_true", help="go on from the last checkpoint of OUTPUT_DIR")
-    add("--eval-only", action="store_true", help="evaluate and do not train")
-    add("--num-gpus", type=int, default=1, help="processes on each machine (default: 1)")
-    add("--num-machines", type=int, default=1, help="machines of the run (default: 1)")
-    add("--machine-rank", type=int, default=0, help="number of this machine (default: 0)")
-    # Users of one machine get ports of their own.
+    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS instead of training")
+    add(
+        "--num-gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs of this machine to use (default: 1)",
+    )
+    add("--num-machines", type=int, default=1, metavar="N", help="machines of the run (default: 1)")
+    add(
+        "--machine-rank",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of this machine, from 0 on (default: 0)",
+    )
+    # Each user of a machine gets a different port.
     user = os.getuid() if hasattr(os, "getuid") else 1
     add(
         "--dist-url",
         default=f"tcp://127.0.0.1:{2**15 + 2**14 + user % 2**14}",
-        help="where the processes meet (default: %(default)s)",
+        metavar="URL",
+        help="address where the processes meet (default: %(default)s)",
     )
     add_import_option(parser)
     parser.add_overrides()
@@ -40,10 +53,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
 
 
 def run(args: argparse.Namespace) -> Any:
-    """Train, or evaluate alone, in one process.
+    """Train, or only evaluate, in one process.
 
     Returns:
-        the scores of the last evaluation, None if there was none.
+        the scores of the last evaluation; None if there was none.
     """
     import vps_d2.evaluation  # noqa: F401  registers the evaluators
     from vps_d2.engine.setup import setup
@@ -71,7 +84,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         prog: how the command was called; None for the name of the script.
 
     Raises:
-        UserError: if a number of processes or machines cannot be, or the configuration is wrong.
+        UserError: if a number of GPUs or machines is impossible, or the configuration is wrong.
     """
     args = parse_args(argv, prog)
     _check_processes(args)
@@ -89,14 +102,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 
 def _check_processes(args: argparse.Namespace) -> None:
-    several = int(args.num_machines > 1)  # of which each takes part
+    several = int(args.num_machines > 1)  # each of several machines needs a GPU
     for option, value, is_met, words in (
         ("--num-machines", args.num_machines, args.num_machines >= 1, "1 or more"),
         (
             "--machine-rank",
             args.machine_rank,
             0 <= args.machine_rank < args.num_machines,
-            f"0 or more and less than --num-machines, {args.num_machines}",
+            f"0 or more, and less than --num-machines, {args.num_machines}",
         ),
         ("--num-gpus", args.num_gpus, args.num_gpus >= several, f"{several} or more"),
     ):
@@ -109,6 +122,6 @@ def _check_processes(args: argparse.Namespace) -> None:
 
     if args.num_gpus > torch.cuda.device_count():
         raise UserError(
-            f"--num-gpus is {args.num_gpus}, but PyTorch sees {torch.cuda.device_count()}; "
+            f"--num-gpus is {args.num_gpus}, but PyTorch sees {torch.cuda.device_count()} GPUs; "
             "ask for no more than that."
         )

@@ -1,4 +1,4 @@
-"""Show videos, their masks and what the pipeline predicts, as GIF, MP4 and a contact sheet."""
+"""Draw videos, their masks and what a pipeline predicts, as GIF, MP4 and a contact sheet."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,17 +22,24 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("--config-file", help="of a pipeline; without it nothing is predicted")
-    add("--input", type=Path, required=True, help="a video, or a folder of videos")
-    add("--output", type=Path, required=True, help="where the pictures go")
+    add(
+        "--config-file",
+        metavar="FILE",
+        help="config of a pipeline; without it, nothing is predicted",
+    )
+    add("--input", type=Path, required=True, metavar="DIR", help="a video, or a folder of videos")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for the pictures")
     add_import_option(parser)
     add(
         "--truth",
         type=Path,
-        help="true masks of the predicted frame, .npy, of videos without masks",
+        metavar="FILE",
+        help="for videos without masks: true masks of the predicted frame, .npy, uint8 (N, H, W)",
     )
-    add("--videos", type=int, default=6, help="how many of a folder's videos (default: 6)")
-    add("--fps", type=float, default=5, help="frames per second, 0.1-100 (default: 5)")
+    add(
+        "--videos", type=int, default=6, metavar="N", help="videos of a folder to draw (default: 6)"
+    )
+    add("--fps", type=float, default=5, metavar="N", help="frames per second, 0.1-100 (default: 5)")
     parser.add_overrides()
     args = parser.parse_args(argv)
     if args.videos < 1:
@@ -40,7 +47,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     if not 0.1 <= args.fps <= 100:
         parser.error("--fps must be from 0.1 to 100")
     if args.opts and not args.config_file:
-        parser.error(f"{' '.join(args.opts)} overrides a config, and no --config-file is given")
+        parser.error(f"{' '.join(args.opts)} overrides a config, but no --config-file is given")
     return args
 
 
@@ -82,7 +89,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         truth = load_masks(args.truth, taxonomy)
         if len(truth) != len(folders):
             raise UserError(
-                f"{args.truth} has {len(truth)} masks, but {args.input} {len(folders)} videos; "
+                f"{args.truth} has {len(truth)} masks, but {args.input} has {len(folders)} videos; "
                 "give the masks of this folder."
             )
     rows = []
