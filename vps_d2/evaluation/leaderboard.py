@@ -1,7 +1,7 @@
-"""Every configured method on the same videos: scores, sizes, times and pictures in one page.
+"""Compare pipelines on the same videos: scores, sizes, times and pictures on one page.
 
-A method is a file of ``configs/pipeline``. What its PIPELINE.TITLE and PIPELINE.TRAINING say stands
-in the table; a method whose weights are not there, or that names none, is listed as not run.
+A method is the configuration of a pipeline. The table shows its PIPELINE.TITLE and
+PIPELINE.TRAINING; a method whose weights are missing, or that names none, is listed as not run.
 
 Shapes: ``N`` videos, ``H`` rows, ``W`` columns; masks are uint8 class maps.
 """
@@ -46,14 +46,14 @@ class Method:
     """One row of the table.
 
     Args:
-        name: of its file.
+        name: of its configuration file.
         cfg: its configuration.
-        missing: weights that are not there.
+        missing: weights that do not exist.
         masks: predicted masks, ``(N, H, W)``; None if it was not run.
         scores: of :func:`score_masks`.
         segmentation: Jaccard index of its segmenter on the true frames.
         parameters: of all its models.
-        milliseconds: for a video.
+        milliseconds: per video.
         per_video: mean Jaccard index of the objects of each video, ``(N,)``.
     """
 
@@ -69,7 +69,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
         return self.cfg.PIPELINE.TITLE or self.name
 
 
@@ -77,11 +77,11 @@ def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
     """Read every configuration of a folder.
 
     Args:
-        folder: such as ``configs/pipeline``, which is the shipped one where there is no other.
-        opts: keys and values that override each of them.
+        folder: such as ``configs/pipeline``, which means the shipped one if there is no other.
+        opts: keys and values that override each configuration.
 
     Raises:
-        UserError: if there is none, or one of them is wrong.
+        UserError: if the folder holds no configuration, or one is wrong.
     """
     methods = []
     for path in sorted(Path(config_path(folder)).glob("*.yaml")):
@@ -94,7 +94,7 @@ def find_methods(folder: str | Path, opts: Sequence[str] = ()) -> list[Method]:
 
 
 def _missing_weights(node: CfgNode) -> str:
-    """Return what to call the weights of a model that are not there; "" if they can be had."""
+    """Return the name of a model's missing weights; "" if they exist or can be fetched."""
     weights = local_path(node.WEIGHTS or load_config(node.CONFIG_FILE).MODEL.WEIGHTS)
     if not weights:
         return f"weights of {Path(node.CONFIG_FILE).name}"
@@ -105,12 +105,12 @@ def _missing_weights(node: CfgNode) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """What all methods are asked for.
+    """The task that all methods are given.
 
     Args:
         masks: true ones, ``(N, H, W)``.
         taxonomy: of the masks.
-        num_known: frames of a video that are given.
+        num_known: number of input frames.
         mask_number: the frame that the masks are of, counted from 1.
     """
 
@@ -121,14 +121,14 @@ class Target:
 
 
 def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
-    """Run all methods whose weights are there, and fill in their results.
+    """Run all methods whose weights exist, and fill in their results.
 
     Args:
         methods: changed in place.
         root: folder of labeled videos.
 
     Returns:
-        what they were asked for, and the truth.
+        the task that they were given, with the true masks.
 
     Raises:
         UserError: if a video or a configuration cannot be read, the methods predict different
@@ -143,9 +143,9 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
         pipeline = FutureMaskPredictor.from_config(method.cfg)
         if pipeline.taxonomy.thing_classes != taxonomy.thing_classes:
             raise UserError(
-                f"{method.name} knows {describe_classes(pipeline.taxonomy)}, the videos in {root} "
-                f"have {describe_classes(taxonomy)}; compare methods trained on the classes of "
-                f"the videos, and describe these in {LAYOUT_FILE}."
+                f"{method.name} knows {describe_classes(pipeline.taxonomy)}, but the videos in "
+                f"{root} have {describe_classes(taxonomy)}; compare methods trained on the "
+                f"classes of the videos, and list these in {LAYOUT_FILE}."
             )
         asked = (pipeline.num_known, pipeline.find_target(pipeline.num_known))
         if target is None:
@@ -153,14 +153,15 @@ def run_methods(methods: Sequence[Method], root: str | Path) -> Target:
             target = Target(masks, taxonomy, *asked)
         if asked != (target.num_known, target.mask_number):
             raise UserError(
-                f"{method.name} predicts frame {asked[1]} from {asked[0]} frames, others frame "
-                f"{target.mask_number} from {target.num_known}; compare methods of one kind."
+                f"{method.name} predicts frame {asked[1]} from {asked[0]} frames, but others "
+                f"frame {target.mask_number} from {target.num_known}; compare methods with the "
+                "same task."
             )
         _run(method, pipeline, folders, target)
     if target is None:
         raise UserError(
-            f"of {len(methods)} methods none has weights ({', '.join(methods[0].missing)} are "
-            "missing); train some first."
+            f"none of the {len(methods)} methods has weights ({', '.join(methods[0].missing)} are "
+            "missing); train one first."
         )
     return target
 
@@ -200,7 +201,7 @@ def _run(
 
 
 def _score_video(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> float:
-    """Return the mean Jaccard index of the objects that are in either mask; 1 if there are none."""
+    """Return the mean Jaccard index of the objects in either mask; 1 if there are none."""
     index = JaccardIndex(num_classes)
     index.update(predicted, truth)
     objects = index.per_class()[1:]
@@ -221,7 +222,7 @@ def table_header(target: Target) -> tuple[str, ...]:
 
 
 def table_rows(methods: Sequence[Method]) -> list[tuple[str, ...]]:
-    """Return the cells of the table, the best method first; those not run last."""
+    """Return the cells of the table, the best method first, and those not run last."""
     ran = sorted((m for m in methods if m.scores), key=lambda m: -m.scores["jaccard"])
     rows: list[tuple[str, ...]] = []
     for method in ran:
@@ -261,7 +262,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def choose_videos(methods: Sequence[Method], count: int = _NUM_PICTURES) -> list[int]:
-    """Return videos to show: each method's best and worst, then others spread evenly."""
+    """Return videos to show: each method's best and worst, then others at even distances."""
     ran = [method for method in methods if method.scores]
     if not ran:
         return []
@@ -273,12 +274,12 @@ def choose_videos(methods: Sequence[Method], count: int = _NUM_PICTURES) -> list
 
 
 def format_html(methods: Sequence[Method], root: str | Path, target: Target, title: str) -> str:
-    """Return a page with everything in it, which opens without a server.
+    """Return a self-contained HTML page, which opens without a server.
 
     Args:
         methods: that were run.
         root: folder of the videos.
-        target: what they were asked for.
+        target: the task that they were given.
         title: of the page.
     """
     ran = [method for method in methods if method.scores]
@@ -291,7 +292,16 @@ def format_html(methods: Sequence[Method], root: str | Path, target: Target, tit
             for name, row in zip(names, scores, strict=True)
         ]
         tables.append(("Classes", ("class", *(method.title for method in ran)), cells))
-    return format_page(title, tables, _picture_rows(ran, find_videos(root), target))
+    return format_page(title, tables, _picture_rows(ran, find_videos(root), target), _note(target))
+
+
+def _note(target: Target) -> str:
+    return (
+        f"Every method sees the first {target.num_known} frames of a video, and predicts the mask "
+        f"of frame {target.mask_number}. Segmentation alone is the score of its segmenter on the "
+        f"true frame {target.mask_number}. The number below a predicted mask is the mean Jaccard "
+        "index of the objects in that video."
+    )
 
 
 def _picture_rows(
@@ -314,7 +324,7 @@ def _picture_rows(
 def write_leaderboard(
     methods: Sequence[Method], root: str | Path, target: Target, out: str | Path
 ) -> list[Path]:
-    """Write ``leaderboard.md``, ``.json`` and ``.html``; what was not measured is null in the JSON.
+    """Write ``leaderboard.md``, ``.json`` and ``.html``; values not measured are null in JSON.
 
     Returns:
         their paths.

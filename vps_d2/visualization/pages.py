@@ -23,28 +23,35 @@ def format_page(
     title: str,
     tables: Sequence[Table],
     picture_rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]],
+    note: str = "",
 ) -> str:
     """Return a page: the first table, the pictures, then the other tables.
 
     Args:
         title: of the page.
         tables: to show; text in them is escaped.
-        picture_rows: a heading, and pictures, uint8 RGB ``(H, W, 3)``, with their captions.
+        picture_rows: for each row a heading, and uint8 RGB pictures ``(H, W, 3)`` with captions.
+        note: text below the first table.
     """
-    first, *others = (_table(*table) for table in tables)
+    first = _table(*tables[0], level=1)
+    others = (_table(*table, level=2) for table in tables[1:])
     pictures = "".join(_figures(*row) for row in picture_rows)
     return (
         f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        f"<style>{_STYLE}</style>{first}<h2>Videos</h2>{pictures}{''.join(others)}"
+        f"<style>{_STYLE}</style>{first}<p>{html.escape(note)}</p>"
+        f"<h2>Videos</h2>{pictures}{''.join(others)}"
     )
 
 
-def _table(heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(
+    heading: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, level: int
+) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f"<h1>{html.escape(heading)}</h1><table><tr>{head}</tr>{body}</table>"
+    title = f"<h{level}>{html.escape(heading)}</h{level}>"
+    return f"{title}<table><tr>{head}</tr>{body}</table>"
 
 
 def _figures(heading: str, pictures: Sequence[tuple[str, np.ndarray]]) -> str:
