@@ -49,7 +49,7 @@ def test_a_folder_as_output_stops_before_the_work(tiny_videos: Path, tmp_path: P
 @pytest.mark.parametrize(
     "option, config, message",
     [
-        ("segmenter", "demo.yaml", r"demo\.yaml: the configuration is of a pipeline"),
+        ("segmenter", "demo.yaml", r"demo\.yaml: the configuration describes a pipeline"),
         (
             "mask-predictor",
             "unet/unet_frames.yaml",

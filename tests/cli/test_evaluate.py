@@ -66,7 +66,7 @@ def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:
     describe(tmp_path, [22])
     assert evaluate(tmp_path, *arguments)["frames"]["mse"] == 0
     np.save(tmp_path / f"{video.name}.npy", np.zeros((23, 32, 48, 3), np.uint8))
-    with pytest.raises(UserError, match=r"is \(23, .*predict it again"):
+    with pytest.raises(UserError, match=r"has the shape \(23, .*predict it again"):
         evaluate(tmp_path, *arguments)
 
 
@@ -101,7 +101,7 @@ def test_files_that_are_no_frames_are_a_sentence(
 
 def test_a_report_that_cannot_be_written_stops_before_the_work(tmp_path: Path) -> None:
     arguments = ["--pred", "absent.npy", "--truth", "absent.npy", "--json", str(tmp_path)]
-    with pytest.raises(UserError, match="is a folder; give the name of a file"):
+    with pytest.raises(UserError, match="is a folder; give the path of a file"):
         load_tool("evaluate").main(arguments)
 
 
@@ -110,7 +110,7 @@ def test_no_input_is_replaced_by_the_scores(tiny_videos: Path, tmp_path: Path) -
     truth.write_bytes((tiny_videos / "hidden_truth.npy").read_bytes())
     before = truth.read_bytes()
     arguments = ["--pred", tiny_videos / "hidden_truth.npy", "--truth", truth, "--json", truth]
-    with pytest.raises(UserError, match=r"truth\.npy is one of the files that are read"):
+    with pytest.raises(UserError, match=r"truth\.npy is an input"):
         load_tool("evaluate").main(list(map(str, arguments)))
     assert truth.read_bytes() == before
 
@@ -122,7 +122,9 @@ def test_masks_of_other_classes_are_a_sentence(tiny_videos: Path, tmp_path: Path
     description = {"num_known": 11, "frames": [], "mask_frame": 22, "classes": ["dog", "cat"]}
     (tmp_path / "predictions.json").write_text(json.dumps(description))
     arguments = ["--pred", tmp_path / "hidden_masks.npy", "--truth", tmp_path / "own" / "val"]
-    with pytest.raises(UserError, match=r"of 2 .*\(dog, cat\), the true masks of 2 .*\(cat, dog\)"):
+    with pytest.raises(
+        UserError, match=r"have 2 .*\(dog, cat\), but the true masks have 2 .*\(cat, dog\)"
+    ):
         evaluate(tmp_path, *arguments)
 
 

@@ -45,7 +45,7 @@ def test_frames_with_their_masks_and_resuming(
     with pytest.raises(UserError, match="frames 12-22"):
         main([*options, "--frames", "11", *weights])
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "predictor.pth")
-    with pytest.raises(UserError, match="made with another predictor"):
+    with pytest.raises(UserError, match="results of another predictor"):
         main(arguments)
     with pytest.raises(UserError, match="names no weights"):
         main([*arguments[:-2], "MODEL.WEIGHTS", ""])
@@ -71,7 +71,7 @@ def test_frames_do_not_go_into_the_folder_of_the_videos(
 ) -> None:
     source = tiny_videos / "train"
     arguments = ["--config-file", str(tmp_path / "predictor.yaml"), "--input", str(source)]
-    with pytest.raises(UserError, match="lies in the folder of the videos"):
+    with pytest.raises(UserError, match="is inside the folder of the input videos"):
         load_tool("generate_frames").main([*arguments, "--output", str(source), *weights])
 
 
@@ -83,7 +83,7 @@ def test_the_gap_before_the_targets_counts(
     arguments += ["--input", str(tiny_videos / "train")]
     reconstructor = [*weights, "INPUT.NUM_TARGET_FRAMES", "1", "INPUT.TARGET_GAP", "10"]
     main = load_tool("generate_frames").main
-    with pytest.raises(UserError, match="gives frame 22; ask"):
+    with pytest.raises(UserError, match="predicts frame 22; ask"):
         main([*arguments, "--frames", "12", *reconstructor])
     main([*arguments, *reconstructor])
     names = sorted(path.name for path in out.glob("*.png"))

@@ -111,14 +111,14 @@ def test_nothing_to_make(tmp_path, capsys):
 @pytest.mark.parametrize("split, there", [("hidden", "video_7"), ("train", "video_00001")])
 def test_videos_of_others_are_not_taken_over(tmp_path, split, there):
     (tmp_path / split / there).mkdir(parents=True)
-    with pytest.raises(UserError, match=f"{split} is there already, but no synthetic.json"):
+    with pytest.raises(UserError, match=f"{split} already exists, without a synthetic.json"):
         make(tmp_path, f"--{split}", "1")
     assert list(tmp_path.rglob("*")) == [tmp_path / split, tmp_path / split / there]
 
 
 def test_a_truth_of_others_is_not_taken_over(tmp_path):
     (tmp_path / "hidden_truth.npy").touch()
-    with pytest.raises(UserError, match=r"hidden_truth\.npy is there already"):
+    with pytest.raises(UserError, match=r"hidden_truth\.npy already exists"):
         make(tmp_path, "--hidden", "1")
 
 

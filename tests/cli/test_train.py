@@ -76,7 +76,7 @@ def test_a_run_is_left_as_it_is(tmp_path: Path) -> None:
     main = load_tool("train_net").main
     main(arguments("convlstm", tmp_path))
     before = contents(tmp_path)
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already holds a run"):
         main(arguments("convlstm", tmp_path))
     for iterations in ("2", "4"):
         with pytest.raises(UserError, match=f"is finished: it has 4 iterations of {iterations};"):

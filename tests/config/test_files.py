@@ -83,12 +83,12 @@ BOMB = "a: &a [x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (BOMB, "has more than 20 aliases; write"),
-        ("a: &a [*a]\n", "has a value that contains itself; write"),
-        ("a: &a {b: *a}\n", "has a value that contains itself; write"),
-        ("a: " + "[" * 30 + "]" * 30, "is nested more than 20 deep; write"),
-        ("a: " + "[" * 200_000, "is nested more than 20 deep; write"),
-        ("".join(f"{' ' * i}k:\n" for i in range(40)), "is nested more than 20 deep; write"),
+        (BOMB, "has more than 20 aliases; simplify"),
+        ("a: &a [*a]\n", "has a value that contains itself; simplify"),
+        ("a: &a {b: *a}\n", "has a value that contains itself; simplify"),
+        ("a: " + "[" * 30 + "]" * 30, "is nested more than 20 deep; simplify"),
+        ("a: " + "[" * 200_000, "is nested more than 20 deep; simplify"),
+        ("".join(f"{' ' * i}k:\n" for i in range(40)), "is nested more than 20 deep; simplify"),
         ("a: '" + "x" * 1_000_000 + "'\n", "has more than 1,000,000 bytes; give"),
         ("a: 1\n---\nb: 1\n", "expected a single document.* in line 2; correct"),
         ("a: b: c\n", ".*mapping values are not allowed here in line 1; correct"),
@@ -96,12 +96,12 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("a: !!timestamp x\n", "; correct"),
         ("? [a, {b: c}]\n: d\n", ".*found unhashable key in line 1; correct"),
         ("a: \x00\n", "; correct"),
-        ("_BASE_: http://host/a.yaml\n", "_BASE_ is http://host/a.yaml, and configurations are n"),
-        ("_BASE_: ftp://host/a.yaml\n", "_BASE_ is ftp://host/a.yaml, and configurations are n"),
+        ("_BASE_: http://host/a.yaml\n", "_BASE_ is http://host/a.yaml, but configurations are n"),
+        ("_BASE_: ftp://host/a.yaml\n", "_BASE_ is ftp://host/a.yaml, but configurations are n"),
         ("_BASE_: [leaf.yaml]\n", r"leaf\.yaml builds on itself; change"),
         ("_BASE_: ''\n", r"which .*leaf\.yaml builds on, cannot be read \(Is a directory\)"),
         ("_BASE_: [one.yaml, 5]\n", "_BASE_ is 5; give the path"),
-        ("_BASE_: one.yaml\nSEED: {a: 1}\n", r"leaf\.yaml: SEED has keys here, but is a value in"),
+        ("_BASE_: one.yaml\nSEED: {a: 1}\n", r"leaf\.yaml: SEED has keys here, but a value in"),
     ],
 )
 def test_bad_files_are_one_sentence(text: str, words: str, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_long_and_wide_chains_end(tmp_path: Path) -> None:
         write(tmp_path / f"{index}.yaml", f"_BASE_: [{index + 1}.yaml, {index + 1}.yaml]\n")
     write(tmp_path / "40.yaml", "SEED: 1\n")
     for index in (0, 25):  # too long; short enough, but every file builds on the next one twice
-        with pytest.raises(UserError, match=f"{index}.yaml builds on too many others, at most 20"):
+        with pytest.raises(UserError, match=f"{index}.yaml builds on too many others .at most 20"):
             read_config_file(tmp_path / f"{index}.yaml")
     assert read_config_file(tmp_path / "36.yaml") == {"SEED": 1}
 
@@ -131,7 +131,7 @@ def test_long_and_wide_chains_end(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\); check --config-file"):
         read_config_file(tmp_path)
-    with pytest.raises(UserError, match=r"http://host/a.yaml is not on this machine"):
+    with pytest.raises(UserError, match=r"http://host/a.yaml is a URL"):
         read_config_file("http://host/a.yaml")
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no pipes with names")

@@ -223,12 +223,16 @@ def test_a_tool_names_an_unknown_engine_in_a_sentence() -> None:
     environment = {**os.environ, "VPS_D2_ENGINE": "mmdet"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith("error: VPS_D2_ENGINE=mmdet names no engine")
+    assert result.stderr.startswith(
+        "error: VPS_D2_ENGINE must be one of detectron2, embedded, not mmdet"
+    )
     assert "Traceback" not in result.stderr
 
 
 def test_unknown_engine_is_named() -> None:
-    with pytest.raises(UserError, match=r"VPS_D2_ENGINE=mmdet .* detectron2, embedded"):
+    with pytest.raises(
+        UserError, match=r"VPS_D2_ENGINE must be one of detectron2, embedded, not mmdet"
+    ):
         _choose_engine("mmdet")
 
 

@@ -213,7 +213,7 @@ def test_nothing_was_processed(dataset, tmp_path):
 
 @pytest.mark.skipif(ENGINE != "embedded", reason="Detectron2 writes the file")
 def test_a_data_set_without_a_coco_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"no_file name no COCO file"):
+    with pytest.raises(UserError, match=r"no_file do not name a COCO file"):
         COCOEvaluator("no_file", output_dir=str(tmp_path))
     MetadataCatalog.remove("no_file")
 

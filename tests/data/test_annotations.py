@@ -48,12 +48,15 @@ def test_pixels_of_no_class_are_no_object(record: dict) -> None:
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (None, r"mask\.png: missing mask; put it there"),
+        (None, r"mask\.png: missing mask; add it"),
         (b"", r"mask\.png: unreadable mask"),
         (b"\x89PNG\r\n\x1a\n", r"mask\.png: unreadable mask"),
-        (np.zeros((3, 6, 3), np.uint8), r"wrong form \(uint8 \(3, 6, 3\), not uint8 of one"),
-        (np.zeros((3, 6), np.uint16), r"wrong form \(.*, not uint8 of one channel\); convert"),
-        (np.full((3, 6), 3, np.uint8), "mask with class number 3, the highest is 2; correct it"),
+        (np.zeros((3, 6, 3), np.uint8), r"wrong form \(uint8 \(3, 6, 3\), not uint8 with one"),
+        (np.zeros((3, 6), np.uint16), r"wrong form \(.*, not uint8 with one channel\); convert"),
+        (
+            np.full((3, 6), 3, np.uint8),
+            "mask with class number 3, above the highest one, 2; correct it",
+        ),
         (
             np.zeros((3, 5), np.uint8),
             r"mask\.png: mask of the wrong shape \(3, 5\), frame \(3, 6\)",

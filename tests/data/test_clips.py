@@ -49,7 +49,7 @@ def test_a_clip_ends_its_input_with_the_last_known_frame():
     assert clip.length == 10 and clip.find_target(15, 11) == 2
     with pytest.raises(UserError, match=r"predicts frames 14-16, not frame 22"):
         clip.find_target(21, 11)
-    with pytest.raises(UserError, match="wants 5 frames, but 4 are known"):
+    with pytest.raises(UserError, match="needs 5 frames, but only 4 are known"):
         clip.input_frames(4)
 
 

@@ -44,10 +44,10 @@ def test_all_faults_are_found_in_one_pass(root):
         ("train/video_00000/image_5.png", "missing frame"),
         (
             "train/video_00000/image_22.png",
-            "extra frame (videos of other than 22 frames need a dataset.json)",
+            "extra frame (videos with another number of frames than 22 need a dataset.json)",
         ),
         ("train/video_00001/image_3.png", "unreadable PNG"),
-        ("train/video_00001/mask.npy", "mask of 18 frames, not 22"),
+        ("train/video_00001/mask.npy", "mask with 18 frames, not 22"),
         ("val/video_00002", two),
         ("val/video_2", two),
         ("val/video_00003/mask.npy", "mask of the wrong dtype (int32, not uint8)"),
@@ -67,8 +67,11 @@ def test_faults_of_masks(root):
     np.save(root / "val" / "video_00002" / "mask.npy", masks[0])
     (root / "val" / "video_00003" / "mask.npy").unlink()
     assert found(root) == {
-        ("train/video_00000/mask.npy", "mask with class number 49, the highest is 48"),
-        ("train/video_00001/mask.npy", "mask of the wrong shape (mask of 48x16, frames of 48x32)"),
+        ("train/video_00000/mask.npy", "mask with class number 49, above the highest one, 48"),
+        (
+            "train/video_00001/mask.npy",
+            "mask of the wrong shape (mask of 48x16, but frames of 48x32)",
+        ),
         ("val/video_00002/mask.npy", "mask of the wrong shape (32, 48)"),
         ("val/video_00003/mask.npy", "missing mask"),
     }
@@ -132,7 +135,7 @@ def test_frames_that_are_too_small_are_a_fault(size, tmp_path):
     for number in range(2):
         video.write_video(tmp_path / f"video_{number}", np.zeros((22, *size, 3), np.uint8))
     reasons = [fault.reason for fault in faults.check_dataset(tmp_path)[1]]
-    words = f"frames of {size[1]}x{size[0]} pixels, the least is 16x16"
+    words = f"frames of {size[1]}x{size[0]} pixels, smaller than 16x16"
     assert reasons == ([] if size == (16, 16) else [words, words])
 
 
@@ -145,7 +148,7 @@ def test_a_fault_says_what_to_do_about_it_where_it_is_special(root):
     path = video.frame_path(root / "train" / "video_00000", 3)
     path.write_bytes(b"\xff\xd8\xff\xe0 and so on")
     (fault,) = faults.check_dataset(root)[1]
-    assert str(fault) == f"{path}: a JPEG named .png (convert it to a PNG)"
+    assert str(fault) == f"{path}: a JPEG with a name that ends with .png (convert it to a PNG)"
 
 
 def test_hidden_videos_may_be_longer(root):
@@ -163,9 +166,9 @@ def test_empty_and_absent_folders(tmp_path):
 
 def test_stop_or_log():
     some = [faults.Fault(faults.Path(f"v/{i}"), "missing frame") for i in range(12)]
-    with pytest.raises(UserError, match=r"12 faults: v/0: .*and 2 more; put this .*SKIP_FAULTY"):
+    with pytest.raises(UserError, match=r"12 faults: v/0: .*and 2 more; correct .*SKIP_FAULTY"):
         faults.stop_or_log("vps_train", some, 3, False, print)
-    with pytest.raises(UserError, match=r"put this right \([^)]*\)\.$"):
+    with pytest.raises(UserError, match=r"correct the data \([^)]*\)\.$"):
         faults.stop_or_log("vps_train", some, 0, True, print)
     lines: list[str] = []
     faults.stop_or_log("vps_train", some, 3, True, lines.append)

@@ -57,7 +57,7 @@ GOOD = {"thing_classes": ["cat", "dog"]}
         ({**GOOD, "thing_colors": "red"}, r"thing_colors is \"red\"; give a list of \[red, green"),
         ({**GOOD, "thing_colors": [[1, 2], [3, 4]]}, "thing_colors is .*; give a list of"),
         ({**GOOD, "thing_colors": [[1, 2, 0.5], [3, 4, 5]]}, "thing_colors is .*; give a list of"),
-        ({**GOOD, "thing_colors": [[1, 2, 3]]}, "has 2 object classes and 1 colors"),
+        ({**GOOD, "thing_colors": [[1, 2, 3]]}, "has 2 object classes but 1 colors"),
         ({**GOOD, "thing_colors": [[1, 2, 3], [4, 5, 256]]}, r"\(4, 5, 256\) is not a color"),
         ({**GOOD, "thing_groups": 3}, "thing_groups is 3; give a list of whole numbers"),
         ({**GOOD, "thing_groups": ["a", "b"]}, "thing_groups is .*; give a list of whole numbers"),
@@ -67,8 +67,11 @@ GOOD = {"thing_classes": ["cat", "dog"]}
         ({**GOOD, "num_frames": 40.5}, "num_frames is 40.5; give a whole number"),
         ({**GOOD, "num_frames": True}, "num_frames is true; give a whole number"),
         ({**GOOD, "num_frames": None}, "num_frames is null; give a whole number"),
-        ({**GOOD, "num_known_frames": 0}, "of which 0 are known, cannot be"),
-        ({**GOOD, "num_frames": 4, "num_known_frames": 5}, "of 4 frames, of which 5 are known"),
+        ({**GOOD, "num_known_frames": 0}, "of which 0 are known; give"),
+        (
+            {**GOOD, "num_frames": 4, "num_known_frames": 5},
+            "cannot have 4 frames of which 5 are known",
+        ),
     ],
 )
 def test_each_wrong_content_is_one_sentence(content: Any, words: str, tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def test_a_configuration_has_the_classes_of_its_first_data_set_until_they_are_wr
     assert find_taxonomy(cfg) is None
     write_taxonomy(cfg)
     assert cfg.TAXONOMY.CLASSES == ()
-    with pytest.raises(UserError, match=r"TAXONOMY\.CLASSES is empty, and of the data sets \(none"):
+    with pytest.raises(
+        UserError, match=r"TAXONOMY\.CLASSES is empty, and none of the data sets \(none"
+    ):
         config_taxonomy(cfg)
     nameless, pets = register("nameless"), register("pets")
     describe_dataset(pets, PETS)
@@ -113,14 +115,12 @@ def test_data_sets_of_other_classes_are_refused(register) -> None:
     cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (pets, nameless), (again,)
     check_taxonomies(cfg)
     cfg.DATASETS.TEST = (swapped,)
-    words = (
-        rf"{swapped} has 2 object classes \(dog, cat\), the first data set 2 .*\(cat, dog\); use"
-    )
+    words = rf"{swapped} has 2 .*\(dog, cat\), but the first data set has 2 .*\(cat, dog\); use"
     with pytest.raises(UserError, match=words):
         check_taxonomies(cfg)
     cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (), ("vps_val",)
     cfg.TAXONOMY.CLASSES = ("cat", "dog")
-    with pytest.raises(UserError, match=r"vps_val has 48 object classes \(gray .*, TAXONOMY"):
+    with pytest.raises(UserError, match=r"vps_val has 48 object classes \(gray .*, but TAXONOMY"):
         check_taxonomies(cfg)
     cfg.TAXONOMY.CLASSES = TAXONOMY.thing_classes
     check_taxonomies(cfg)

@@ -76,9 +76,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "tracks_00000.npy")
     assert tracks_module.count_tracks(tmp_path) == 0
     register_tracks("pipe_of_test_tracks", tmp_path)
-    with pytest.raises(
-        UserError, match=r"tracks_00000\.npy: not a file of tracks \(.*not a regular"
-    ):
+    with pytest.raises(UserError, match=r"tracks_00000\.npy: not a track file \(.*not a regular"):
         load_records("pipe_of_test_tracks")
 
 

@@ -49,9 +49,9 @@ def test_the_vps_classes() -> None:
     [
         (((),), "has 0 object classes"),
         ((("a", "b", "a"),), 'two classes of a taxonomy are called "a"'),
-        ((("a", "background"),), 'called "background"; give each object class a name of its own'),
-        ((ABC, ((0, 0, 0),)), "has 3 object classes and 1 colors"),
-        ((ABC, (), (0, 0)), "has 3 object classes and 2 groups"),
+        ((("a", "background"),), 'called "background"; give each object class a different name'),
+        ((ABC, ((0, 0, 0),)), "has 3 object classes but 1 colors"),
+        ((ABC, (), (0, 0)), "has 3 object classes but 2 groups"),
         ((("a",), ((0, 0, 256),)), r"\(0, 0, 256\) is not a color; give .* 0 to 255"),
         ((("a",), ((-1, 0, 0),)), r"\(-1, 0, 0\) is not a color"),
         ((("a",), ((1, 2, 3, 4),)), r"\(1, 2, 3, 4\) is not a color"),

@@ -35,10 +35,19 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("_BASE_: [5]\n", "_BASE_ is 5; give the path"),
         ("_BASE_: bad.yaml\n", r"bad\.yaml builds on itself; change"),
         ("_BASE_: [detour.yaml]\n", r"bad\.yaml builds on itself; change"),
-        ("SOLVER: 3\nVERSION: 2\n", r"yaml: SOLVER is 3, but wants keys of its own, each with a"),
-        ("DATASETS:\n  TRAIN: a\nVERSION: 2\n", r'TRAIN is a, but wants a tuple, such as \("a",\)'),
-        ("SOLVER:\n  MAX_ITER: 0\nVERSION: 2\n", "SOLVER.MAX_ITER is 0; give a whole number of 1"),
-        ("SOLVER:\n  BASE_LR: .nan\nVERSION: 2\n", "SOLVER.BASE_LR is nan; give a finite number"),
+        ("SOLVER: 3\nVERSION: 2\n", r"yaml: SOLVER is 3, but must be a section of keys"),
+        (
+            "DATASETS:\n  TRAIN: a\nVERSION: 2\n",
+            r'TRAIN is a, but must be a tuple, such as \("a",\)',
+        ),
+        (
+            "SOLVER:\n  MAX_ITER: 0\nVERSION: 2\n",
+            "SOLVER.MAX_ITER must be a whole number of 1 or more, not 0",
+        ),
+        (
+            "SOLVER:\n  BASE_LR: .nan\nVERSION: 2\n",
+            "SOLVER.BASE_LR must be a finite number above 0, not nan",
+        ),
         ("SOLVER:\n  1: 2\nVERSION: 2\n", "key is unknown"),
     ],
 )
@@ -68,11 +77,11 @@ def test_no_file_that_another_builds_on_runs_code(tmp_path: Path) -> None:
         (["MODEL.NO_SUCH_KEY", "1"], "NO_SUCH_KEY.* KEY VALUE"),
         (["SEED"], "KEY VALUE"),
         (["SEED.X", "1"], "key is unknown.* KEY VALUE"),
-        (["SEED", "x"], r"SEED is x, but wants a whole number\.$"),
-        (["SOLVER", "3"], r"SOLVER is 3, but wants keys of its own, each with a value\.$"),
-        (["DATASETS.TRAIN", "vps_val"], r'wants a tuple, such as \("vps_val",\)\.$'),
-        (["INPUT.FRAMESKIP", "2"], r"wants a tuple, such as \(2,\)\.$"),
-        (["SOLVER.BASE_LR", "1"], r"wants a number with a point, such as 1\.0\.$"),
+        (["SEED", "x"], r"SEED is x, but must be a whole number\.$"),
+        (["SOLVER", "3"], r"SOLVER is 3, but must be a section of keys and values\.$"),
+        (["DATASETS.TRAIN", "vps_val"], r'must be a tuple, such as \("vps_val",\)\.$'),
+        (["INPUT.FRAMESKIP", "2"], r"must be a tuple, such as \(2,\)\.$"),
+        (["SOLVER.BASE_LR", "1"], r"must be a number with a point, such as 1\.0\.$"),
     ],
 )
 def test_bad_override_is_one_sentence(opts: list[str], words: str) -> None:
@@ -131,14 +140,14 @@ MULTI_STEP = ["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.MAX_ITER"
     ],
 )
 def test_values_that_nothing_can_run_with(opts: list[str]) -> None:
-    with pytest.raises(UserError, match=rf"^{opts[-2]} is .*; give .*\.$"):
+    with pytest.raises(UserError, match=rf"^{opts[-2]} must be .*, not .*\.$"):
         load_config("", opts)
 
 
 def test_values_of_a_pipeline_are_checked() -> None:
     config = ROOT / "configs" / "pipeline" / "copy_unet.yaml"
     for batch_size in ("0", "-4"):
-        with pytest.raises(UserError, match=f"^PIPELINE.BATCH_SIZE is {batch_size}; give"):
+        with pytest.raises(UserError, match=f"^PIPELINE.BATCH_SIZE must be .*, not {batch_size}"):
             load_pipeline_config(config, ["PIPELINE.BATCH_SIZE", batch_size])
 
 
@@ -155,7 +164,7 @@ def test_a_run_is_neither_overwritten_nor_run_on_beyond_its_end(tmp_path: Path) 
     check_run(cfg, resume=True)
     torch.save({"model": {}, "iteration": 1}, tmp_path / "model_0000001.pth")
     (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
-    with pytest.raises(UserError, match=r"holds a run already; give --resume") as error:
+    with pytest.raises(UserError, match=r"already holds a run; resume it with --resume") as error:
         check_run(cfg, resume=False)
     assert str(tmp_path) in str(error.value)
     check_run(cfg, resume=True)
@@ -200,9 +209,9 @@ def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:
     [
         (
             ["DATASETS.TEST", '("vps_vla",)'],
-            '"vps_vla", which is not a data set; give --import the file',
+            '"vps_vla", which is not a data set; name the file',
         ),
-        (["MODEL.META_ARCHITECTURE", "SimVPP"], "use one of ConvLSTM.* GeneralizedRCNN"),
+        (["MODEL.META_ARCHITECTURE", "SimVPP"], "must be one of ConvLSTM.* GeneralizedRCNN"),
     ],
 )
 def test_unknown_names_are_named(opts: list[str], words: str) -> None:
@@ -214,7 +223,7 @@ def test_configs_of_the_project_are_valid() -> None:
     for path in sorted((ROOT / "configs").glob("*/*.yaml")):
         cfg = load_config(path)
         if path.parent.name == "pipeline":
-            with pytest.raises(UserError, match="is of a pipeline"):
+            with pytest.raises(UserError, match="describes a pipeline"):
                 check_config(cfg)
         elif not path.parent.name.startswith("_"):
             check_config(cfg)
@@ -223,5 +232,5 @@ def test_configs_of_the_project_are_valid() -> None:
 
 def test_a_pipeline_is_no_model() -> None:
     cfg = load_config(ROOT / "configs" / "pipeline" / "copy_unet.yaml")
-    with pytest.raises(UserError, match=r"of a pipeline.*unet_frames\.yaml"):
+    with pytest.raises(UserError, match=r"describes a pipeline.*unet_frames\.yaml"):
         check_model(cfg)

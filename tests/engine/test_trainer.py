@@ -99,20 +99,20 @@ def test_resuming_with_other_settings(tmp_path: Path, caplog: pytest.LogCaptureF
         other = cfg.clone()
         other.defrost()
         other.merge_from_list([key, value])
-        with pytest.raises(UserError, match=r"is of another model or optimizer \("):
+        with pytest.raises(UserError, match=r"has another model or optimizer \("):
             train(other, resume=True)
     faster = cfg.clone()
     faster.defrost()
     faster.SOLVER.BASE_LR = 1.0
     assert sorted(train(faster, resume=True)) == [3, 4, 5]
-    assert "goes on with the rates it began with" in caplog.text
+    assert "goes on with the learning rates it began with" in caplog.text
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
     cfg = make_config(tmp_path, amp=False).clone()
     cfg.defrost()
     cfg.MODEL.WEIGHTS = str(tmp_path / "absent.pth")
-    with pytest.raises(UserError, match=r"^checkpoint .*absent\.pth is not there"):
+    with pytest.raises(UserError, match=r"^checkpoint .*absent\.pth does not exist"):
         train(cfg)
 
 

@@ -109,7 +109,7 @@ def test_unknown_evaluator_is_named() -> None:
     cfg = get_vps_cfg()
     cfg.TEST.EVALUATORS = ("Jaccard",)
     with pytest.raises(
-        UserError, match=r'"Jaccard" is not an evaluator; use some of COCO, .*Frame'
+        UserError, match=r'"Jaccard", which is not an evaluator; use some of COCO, .*Frame'
     ):
         build_evaluator(cfg, "any")
 

@@ -112,14 +112,14 @@ def test_a_method_without_weights_is_not_run(tiny_videos, configs):
     segmenter.write_text(segmenter.read_text().replace(str(configs.parent / "stub.pth"), '""'))
     methods = find_methods(configs)
     assert "not run: weights of segmenter.yaml missing" in table_rows(methods)[0]
-    with pytest.raises(UserError, match="none has weights"):
+    with pytest.raises(UserError, match="none of the 3 methods has weights"):
         run_methods(methods, tiny_videos / "val")
 
 
 def test_methods_that_predict_other_frames_are_refused(tiny_videos, configs):
     methods = find_methods(configs)
     methods[0].cfg.PIPELINE.TARGET_FRAME = 20
-    with pytest.raises(UserError, match="compare methods of one kind"):
+    with pytest.raises(UserError, match="compare methods with the same task"):
         run_methods(methods, tiny_videos / "val")
 
 

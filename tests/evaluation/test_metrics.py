@@ -38,7 +38,7 @@ def test_jaccard_of_background_alone_and_of_nothing() -> None:
 
 def test_jaccard_refuses_what_does_not_compare() -> None:
     jaccard = JaccardIndex(3)
-    with pytest.raises(ValueError, match="do not compare"):
+    with pytest.raises(ValueError, match="cannot be compared"):
         jaccard.update(np.zeros((4, 5)), np.zeros((5, 4)))
     with pytest.raises(ValueError, match="outside 0-2"):
         jaccard.update(np.full((1, 1), 3), np.zeros((1, 1)))
@@ -76,7 +76,7 @@ def test_frame_errors_of_nothing() -> None:
     frames = torch.zeros(2, 3, 16, 16)
     errors.update(frames, frames, torch.tensor([False, False]))
     assert all(math.isnan(score) for score in errors.compute().values())
-    with pytest.raises(ValueError, match="do not compare"):
+    with pytest.raises(ValueError, match="cannot be compared"):
         errors.update(frames, frames[:1])
 
 

@@ -111,7 +111,9 @@ def test_a_predictor_that_gives_other_than_it_says_is_refused(
     config: Path, frames: np.ndarray
 ) -> None:
     write_predictor(config, 5, 3)
-    with pytest.raises(UserError, match=r"gave 11 frames, but INPUT\.NUM_TARGET_FRAMES .* is 3"):
+    with pytest.raises(
+        UserError, match=r"returned 11 frames, but INPUT\.NUM_TARGET_FRAMES .* is 3"
+    ):
         FutureMaskPredictor.from_config_file(config)(frames)
 
 
@@ -135,7 +137,7 @@ def test_wrong_frames_are_a_sentence(config: Path, frames: np.ndarray) -> None:
     pipeline = FutureMaskPredictor.from_config_file(config)
     with pytest.raises(UserError, match="frames must be uint8"):
         pipeline(frames.astype(np.float32))
-    with pytest.raises(UserError, match="wants 11 frames"):
+    with pytest.raises(UserError, match="needs 11 frames"):
         pipeline(frames[:, :10])
 
 

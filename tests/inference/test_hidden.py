@@ -119,7 +119,7 @@ def test_shards_that_do_not_fit_are_named(
     assert not run(pipeline, videos, out, shard=(0, 3), run="one")
     assert not caplog.messages
     assert not run(pipeline, videos, out, shard=(1, 3), run="other")
-    assert "shard 0 of 3 was run on other videos, models or settings than shard 1" in caplog.text
+    assert "shard 0 of 3 was run with other videos, models or settings than shard 1" in caplog.text
     assert run(pipeline, videos, out, shard=(0, 3), run="other") is False
     assert run(pipeline, videos, out, shard=(2, 3), run="other")
     assert len(caplog.messages) == 1
@@ -234,7 +234,7 @@ def test_two_runs_in_one_folder(
 def test_results_do_not_go_into_the_folder_of_the_videos(
     pipeline: FutureMaskPredictor, videos: Path
 ) -> None:
-    with pytest.raises(UserError, match="lies in the folder of the videos"):
+    with pytest.raises(UserError, match="is inside the folder of the input videos"):
         run(pipeline, videos, videos / "video_1")
     assert not (videos / "video_1" / "hidden_masks.npy").exists()
 
@@ -295,6 +295,6 @@ def test_a_part_that_was_changed_is_not_joined(
     assert not run(pipeline, videos, tmp_path, shard=(0, 2))
     path = tmp_path / "parts" / "masks_0_of_2"
     path.write_bytes(b"\xff" * path.stat().st_size)
-    with pytest.raises(UserError, match="masks_0_of_2 is not what shard 0 of 2 wrote; run"):
+    with pytest.raises(UserError, match="masks_0_of_2 has changed since shard 0/2 wrote it; run"):
         run(pipeline, videos, tmp_path, shard=(1, 2))
     assert not (tmp_path / "hidden_masks.npy").exists()

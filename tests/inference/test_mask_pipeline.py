@@ -109,7 +109,7 @@ def test_unseen_classes_are_dropped_or_kept(config: Path, frames: np.ndarray) ->
 
 def test_too_few_frames_are_a_sentence(config: Path, frames: np.ndarray) -> None:
     opts = ["PIPELINE.PREDICTOR.CONFIG_FILE", ""]
-    with pytest.raises(UserError, match="wants 11 frames"):
+    with pytest.raises(UserError, match="needs 11 frames"):
         FutureMaskPredictor.from_config_file(config, opts)(frames[:, :10])
 
 

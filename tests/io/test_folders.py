@@ -116,7 +116,7 @@ def test_a_disk_without_locks_is_used_with_a_warning(
 
     monkeypatch.setattr(portalocker, "lock", refuse)
     with claim_folder(tmp_path):
-        assert "cannot be locked (Operation not supported); see to it" in caplog.text
+        assert "cannot be locked (Operation not supported); make sure" in caplog.text
 
 
 @pytest.mark.skipif(os.name == "nt", reason="threads of one process share a lock there")
@@ -151,7 +151,9 @@ def test_results_do_not_go_into_what_they_are_made_from(tmp_path: Path) -> None:
     videos.mkdir()
     (tmp_path / "link").symlink_to("videos")
     for output in ("videos", "videos/new/out", "link/out", "videos/../link"):
-        with pytest.raises(UserError, match=r"lies in the folder of the videos, .*videos; give"):
+        with pytest.raises(
+            UserError, match=r"is inside the folder of the input videos, .*videos; choose"
+        ):
             check_apart(tmp_path / output, videos)
     check_apart(tmp_path, videos)
     check_apart(tmp_path / "videos_2", videos)

@@ -314,7 +314,7 @@ def test_no_pickle(tmp_path: Path, content: bytes) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.pkl is not there"):
+    with pytest.raises(UserError, match=r"nowhere\.pkl does not exist"):
         read_pickle(str(tmp_path / "nowhere.pkl"))
     with pytest.raises(UserError, match="cannot be read"):
         read_pickle(str(tmp_path))

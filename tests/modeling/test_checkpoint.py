@@ -73,16 +73,16 @@ def test_truncated_file_is_named(share: float, tmp_path: Path) -> None:
 def test_other_files_are_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"other\.pth is damaged or no checkpoint"):
+    with pytest.raises(UserError, match=r"other\.pth is damaged or not a checkpoint"):
         SafeCheckpointer(nn.Linear(2, 3)).load(str(path))
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     checkpointer = SafeCheckpointer(nn.Linear(2, 3), str(tmp_path))
-    with pytest.raises(UserError, match=r"nowhere\.pth is not there"):
+    with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         checkpointer.load(str(tmp_path / "nowhere.pth"))
     (tmp_path / "last_checkpoint").write_text("gone.pth")
-    with pytest.raises(UserError, match=r"gone\.pth is not there"):
+    with pytest.raises(UserError, match=r"gone\.pth does not exist"):
         checkpointer.resume_or_load("", resume=True)
 
 
@@ -118,7 +118,7 @@ def test_a_strict_checkpointer_wants_every_weight(
         SafeCheckpointer(net, strict=True).load(str(path))
     del weights["0.bias"], weights["2.num_batches_tracked"]
     torch.save({"model": weights}, path)
-    with pytest.raises(UserError, match=r"lacks 0\.bias; give the configuration"):
+    with pytest.raises(UserError, match=r"lacks 0\.bias; use the configuration"):
         SafeCheckpointer(net, strict=True).load(str(path))
     caplog.clear()
     SafeCheckpointer(net).load(str(path))  # training starts from a part, and says what it lacks
@@ -215,7 +215,7 @@ def test_shipped_weights_have_a_short_name() -> None:
     before = [each.clone() for each in model.parameters()]
     SafeCheckpointer(model).load("package://object_dynamics.pth")
     assert not any(map(torch.equal, before, model.parameters()))
-    with pytest.raises(UserError, match=r"weights/nothing\.pth is not there"):
+    with pytest.raises(UserError, match=r"weights/nothing\.pth does not exist"):
         SafeCheckpointer(model).load("package://nothing.pth")
 
 

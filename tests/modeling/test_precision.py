@@ -86,9 +86,9 @@ def test_memory_format_from_file_and_command_line(tmp_path: Path, value: str) ->
 
 
 def test_wrong_settings_are_a_sentence() -> None:
-    with pytest.raises(UserError, match="give True, False or None"):
+    with pytest.raises(UserError, match="must be True, False or None"):
         load_config("", ["MODEL.CHANNELS_LAST", "auto"])
-    with pytest.raises(UserError, match="use one of auto, bfloat16"):
+    with pytest.raises(UserError, match="must be one of auto, bfloat16"):
         find_dtype(config("SOLVER.AMP.DTYPE", "int8"))
 
 

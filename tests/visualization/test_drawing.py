@@ -69,7 +69,7 @@ def test_files_read_back(tmp_path: Path, frame: np.ndarray) -> None:
 
 def test_a_folder_in_the_way_is_a_sentence(tmp_path: Path, frame: np.ndarray) -> None:
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(UserError, match=r"a\.png is a folder; give the name of a file"):
+    with pytest.raises(UserError, match=r"a\.png is a folder; give the path of a file"):
         write_png(tmp_path / "a.png", frame)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the values of a configuration: none with which nothing can run."""
+"""Checks that reject configuration values with which nothing can run."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import torch
 from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
 
-# What a value has to be, in words, and whether it is in a configuration.
+# What a value must be, in words, and a function that checks it.
 _Rule = tuple[str, Callable[[Any, CfgNode], bool]]
 
 _MOST = 10**12
@@ -74,7 +74,7 @@ def _is_device(name: str, _: CfgNode) -> bool:
 
 
 def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
-    # Those beyond the end are left out, with a warning.
+    # Steps beyond the end are left out, with a warning.
     kept = [step for step in steps if step <= cfg.SOLVER.MAX_ITER]
     rising = all(one < next_one for one, next_one in zip([0, *kept], kept, strict=False))
     return cfg.SOLVER.LR_SCHEDULER_NAME != "WarmupMultiStepLR" or (
@@ -175,16 +175,16 @@ _RULES: dict[str, _Rule] = {
             cfg.SOLVER.LR_SCHEDULER_NAME != "WarmupCosineLR" or 0 <= rate <= cfg.SOLVER.BASE_LR
         ),
     ),
-    "SOLVER.STEPS": ("iterations that rise and end before SOLVER.MAX_ITER", _are_steps),
+    "SOLVER.STEPS": ("increasing iterations below SOLVER.MAX_ITER", _are_steps),
     "PIPELINE.BATCH_SIZE": _at_least(1),
 }
 
 
 def check_values(cfg: CfgNode) -> None:
-    """Check that no value is one with which nothing can run.
+    """Check that every value is one with which a run is possible.
 
     Raises:
-        UserError: if a number is out of its range, or a name means nothing.
+        UserError: if a number is out of range, or a name is unknown.
     """
     _check_text(cfg)
     for key, (words, is_met) in _RULES.items():

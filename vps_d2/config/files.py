@@ -1,9 +1,9 @@
-"""YAML files of configurations, and the files that they build on.
+"""YAML configuration files, and the files that they build on.
 
-Rules of ``_BASE_`` are Detectron2's: one path or a list of them, each relative to the file that
+``_BASE_`` follows Detectron2's rules: one path or a list of them, each relative to the file that
 names it, or beginning with ``~``; a later file overrides an earlier one, key by key. Each file is
-read once, by a reader that runs no code, within limits that no honest configuration comes near.
-Files are never fetched.
+read once, without running code, and within limits far above what any real configuration needs.
+Files are never downloaded.
 """
 
 import os
@@ -18,7 +18,7 @@ from vps_d2.io.resources import config_path, local_path
 
 _BASE = "_BASE_"
 _MAX_BYTES = 1_000_000
-_MAX_DEPTH = 20  # of the keys, and of the chain of files
+_MAX_DEPTH = 20  # of nested keys, and of the chain of files
 _MAX_ALIASES = 20
 _MAX_FILES = 100
 _MODELS = ("PREDICTOR", "SEGMENTER", "MASK_PREDICTOR")
@@ -28,8 +28,8 @@ def resolve_path(path: str, folder: Path) -> str:
     """Return where a path of weights in a configuration points.
 
     Args:
-        path: of weights: ``package://name`` for the shipped ones, absolute, or relative to
-            ``folder``; "" stays.
+        path: of weights: ``package://name`` for shipped ones, absolute, or relative to ``folder``;
+            "" is returned unchanged.
         folder: of the configuration file that names it.
     """
     path = local_path(path)
@@ -49,14 +49,14 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         that names them.
 
     Raises:
-        UserError: if a file is missing, is no table in YAML, builds on itself, or is beyond a
-            limit, or if a table and a value have the same key.
+        UserError: if a file is missing, is not a YAML mapping, builds on itself or exceeds a limit,
+            or if a key has keys of its own in one file and a value in another.
     """
     path = config_path(path)
     if "://" in path:
         raise UserError(
-            f"config file {path} is not on this machine; configurations are never fetched, so "
-            "download it first."
+            f"config file {path} is a URL; configurations are never downloaded, so download it "
+            "first."
         )
     return _Chain(Path(path)).load()
 
@@ -80,12 +80,12 @@ class _Chain:
     def _load(self, path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         real = path.resolve()
         if real in above:
-            raise UserError(f"config file {path} builds on itself; change the {_BASE} in it.")
+            raise UserError(f"config file {path} builds on itself; change its {_BASE}.")
         self.num_files += 1
         if len(above) > _MAX_DEPTH or self.num_files > _MAX_FILES:
             raise UserError(
-                f"config file {self.path} builds on too many others, at most {_MAX_DEPTH} in a "
-                f"row and {_MAX_FILES} in all; write fewer {_BASE}."
+                f"config file {self.path} builds on too many others (at most {_MAX_DEPTH} in a "
+                f"row and {_MAX_FILES} in all); use fewer {_BASE}."
             )
         if real not in self.tables:
             self.tables[real] = self._read(path)
@@ -135,8 +135,8 @@ def _parse(text: bytes, path: Path) -> Any:
         finally:
             loader.dispose()
     except _LimitError as error:
-        raise UserError(f"config file {path} {error}; write it more plainly.") from error
-    # A tag can ask for what its value is not: a number, a date, a key that can be looked up.
+        raise UserError(f"config file {path} {error}; simplify it.") from error
+    # A tag can ask for a type that its value cannot have: a number, a date, a hashable key.
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"config file {path}: {_reason(error)}; correct it.") from error
 
@@ -149,11 +149,11 @@ def _reason(error: Exception) -> str:
 
 
 class _LimitError(Exception):
-    """A file is beyond a limit."""
+    """A file exceeds a limit."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's reader that runs no code, and stops at the limits while it reads."""
+    """A YAML loader that runs no code, and stops as soon as a limit is exceeded."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
@@ -161,7 +161,7 @@ class _Loader(yaml.SafeLoader):
         self.num_aliases = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Read one value, with all that is in it."""
+        """Read one value, with everything in it."""
         if self.check_event(yaml.AliasEvent):
             self.num_aliases += 1
             if self.num_aliases > _MAX_ALIASES:
@@ -185,21 +185,21 @@ def _base_path(base: object, path: Path) -> Path:
     base = config_path(os.path.expanduser(base), path.parent)
     if "://" in base:
         raise UserError(
-            f"config file {path}: {_BASE} is {base}, and configurations are never fetched; "
+            f"config file {path}: {_BASE} is {base}, but configurations are never downloaded; "
             "download it and give its path."
         )
     return Path(base)
 
 
 def _merge(table: dict[str, Any], into: dict[str, Any], path: Path) -> None:
-    """Override a table by another one, key by key, without changing what is in that one."""
+    """Override a table with another one, key by key, without changing the other one."""
     for key, value in table.items():
         if isinstance(value, dict):
             there = into.setdefault(key, {})
             if not isinstance(there, dict):
                 raise UserError(
-                    f"config file {path}: {key} has keys here, but is a value in a file that it "
-                    "builds on; write it as there."
+                    f"config file {path}: {key} has keys here, but a value in a file that this "
+                    "one builds on; give it a value here, too."
                 )
             _merge(value, there, path)
         else:

@@ -13,7 +13,7 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.io.download import allow_address, is_address
 from vps_d2.io.errors import UserError
 
-# How a value of each type is written.
+# What to write for each type of value.
 _KINDS = {
     "int": "a whole number",
     "float": "a number with a point, such as 1.0",
@@ -55,11 +55,11 @@ def load_config(config_file: str | Path = "", opts: Sequence[str] = ()) -> CfgNo
 def build_config(
     table: dict[str, Any], config_file: str | Path = "", opts: Sequence[str] = ()
 ) -> CfgNode:
-    """Build a configuration of a table that has been read.
+    """Build a configuration from a table that has been read.
 
     Args:
-        table: of :func:`~vps_d2.config.files.read_config_file`.
-        config_file: that it was read from, for errors.
+        table: from :func:`~vps_d2.config.files.read_config_file`.
+        config_file: the file that it was read from, for error messages.
         opts: keys and values in turn, which override the table.
 
     Returns:
@@ -72,7 +72,7 @@ def build_config(
     try:
         if table.get("VERSION", cfg.VERSION) == cfg.VERSION:
             cfg.merge_from_other_cfg(CfgNode(table))
-        else:  # Detectron2 brings an older file up to date, or says that it cannot
+        else:  # Detectron2 converts a file of an older version, or says that it cannot
             cfg.merge_from_file(str(config_file), allow_unsafe=False)
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         if isinstance(error, UserError):
@@ -115,8 +115,8 @@ def _words(error: Exception) -> str:
     if mismatch:
         wanted, given, value, key = mismatch.groups()
         example = f'"{value}"' if given == "str" else value
-        kind = _KINDS.get(wanted, "keys of its own, each with a value").format(example)
-        return f"{key} is {value}, but wants {kind}"
+        kind = _KINDS.get(wanted, "a section of keys and values").format(example)
+        return f"{key} is {value}, but must be {kind}"
     if isinstance(error, TypeError):
         return f"a key is unknown ({text})"
     return text.rstrip(".")

@@ -1,4 +1,4 @@
-"""Configurations of pipelines, which name the models that they are made of."""
+"""Configurations of pipelines, which name the models of a pipeline."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
 from vps_d2.io.resources import config_path
 
-# Keys of the pipeline itself, and those that can only be said of one model.
+# Keys of the pipeline itself, and keys that can only be set for one model.
 _OWN = ("PIPELINE.", "INPUT.NUM_KNOWN_FRAMES", "VERSION")
 _OF_ONE_MODEL = ("MODEL.WEIGHTS", "MODEL.META_ARCHITECTURE")
 
@@ -18,9 +18,9 @@ _OF_ONE_MODEL = ("MODEL.WEIGHTS", "MODEL.META_ARCHITECTURE")
 def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> CfgNode:
     """Read the configuration of a pipeline, with the paths of its models made absolute.
 
-    Keys that are not the pipeline's own (PIPELINE and INPUT.NUM_KNOWN_FRAMES) are set for every
-    model that it names, such as MODEL.DEVICE, SOLVER.AMP.ENABLED or MODEL.CHANNELS_LAST. They are
-    kept in PIPELINE.MODEL_OPTS.
+    All keys except PIPELINE and INPUT.NUM_KNOWN_FRAMES, such as MODEL.DEVICE, SOLVER.AMP.ENABLED or
+    MODEL.CHANNELS_LAST, are set for every model of the pipeline. They are kept in
+    PIPELINE.MODEL_OPTS.
 
     Args:
         config_file: a YAML file with PIPELINE keys, or the name of a shipped one. Relative paths in
@@ -38,7 +38,7 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
     cfg.PIPELINE.MODEL_OPTS = _model_opts(
         [*_leaves(table), *zip(opts[::2], opts[1::2], strict=True)]
     )
-    for node in model_nodes(cfg):  # those of the file are absolute
+    for node in model_nodes(cfg):  # those from the file are absolute already
         node.CONFIG_FILE = config_path(node.CONFIG_FILE, Path.cwd())
         node.WEIGHTS = resolve_path(node.WEIGHTS, Path.cwd())
     if not cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
@@ -50,7 +50,7 @@ def load_pipeline_config(config_file: str | Path, opts: Sequence[str] = ()) -> C
 
 
 def model_nodes(cfg: CfgNode) -> tuple[CfgNode, CfgNode, CfgNode]:
-    """Return what names the models of a pipeline: predictor, segmenter and mask predictor."""
+    """Return the config nodes of the models: predictor, segmenter and mask predictor."""
     return cfg.PIPELINE.PREDICTOR, cfg.PIPELINE.SEGMENTER, cfg.PIPELINE.MASK_PREDICTOR
 
 
@@ -63,7 +63,7 @@ def _leaves(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def _model_opts(pairs: Sequence[tuple[str, Any]]) -> list[Any]:
-    """Return keys and values in turn, of the pairs that are meant for the models."""
+    """Return, as keys and values in turn, the pairs that are meant for the models."""
     opts: list[Any] = []
     for key, value in pairs:
         if key in _OF_ONE_MODEL:

@@ -1,7 +1,7 @@
-"""Videos in folders, and their way to the input of a model.
+"""Videos in folders, and how they become the input of a model.
 
-Importing this package imports no PyTorch: a worker process that only reads or writes videos
-(:mod:`vps_d2.data.video`) starts in a moment. The names below are looked up when first used.
+Importing this package does not import PyTorch, so a worker process that only reads or writes videos
+(:mod:`vps_d2.data.video`) starts at once. The names below are looked up when first used.
 """
 
 import importlib

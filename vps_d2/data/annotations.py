@@ -1,6 +1,6 @@
-"""Instance and semantic annotations, made from masks when they are asked for.
+"""Instance and semantic annotations, made from masks on demand.
 
-Where every object of a video has a class of its own, a class is an instance; elsewhere each
+Where every object in a video has a different class, each class is an instance; elsewhere, each
 connected part of a class is one.
 """
 
@@ -23,11 +23,11 @@ from vps_d2.io.files import check_output, write_json
 def split_mask(
     mask: np.ndarray, one_object_per_class: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Take a class map apart into its objects.
+    """Split a class map into objects.
 
     Args:
-        mask: class map, uint8 ``(H, W)``; NO_CLASS is no object.
-        one_object_per_class: a class is an object; otherwise each connected part of it is one.
+        mask: class map, uint8 ``(H, W)``; pixels of NO_CLASS belong to no object.
+        one_object_per_class: whether a class is one object; otherwise each connected part of it is.
 
     Returns:
         class numbers int64 ``(K,)`` in ascending order, bit masks bool ``(K, H, W)``, and boxes
@@ -86,12 +86,12 @@ def read_class_map(record: Record, num_classes: int = MAX_CLASSES) -> np.ndarray
     """Read the mask of a frame.
 
     Args:
-        record: of a data set of frames, with ``mask_file_name`` and ``mask_index``, or as
-            Detectron2 has it, with ``sem_seg_file_name``.
+        record: of a data set of frames, with ``mask_file_name`` and ``mask_index`` or, in
+            Detectron2's form, ``sem_seg_file_name``.
         num_classes: background included; a higher number in the mask is a fault.
 
     Returns:
-        class map uint8 ``(H, W)``; NO_CLASS where a picture has it.
+        class map uint8 ``(H, W)``, with NO_CLASS where a picture has it.
 
     Raises:
         UserError: if the mask cannot be read.
@@ -129,11 +129,11 @@ def _read_picture(path: str, num_classes: int) -> np.ndarray:
         with Image.open(path) as picture:  # OpenCV would turn the indices of a palette into colors
             mask = np.array(picture)
     except FileNotFoundError as error:
-        raise FaultError(path, "missing mask", "put it there or remove the frame") from error
+        raise FaultError(path, "missing mask", "add it or remove the frame") from error
     except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
         raise FaultError(path, "unreadable mask") from error
     if mask.ndim != 2 or mask.dtype != np.uint8:
-        reason = f"mask of the wrong form ({mask.dtype} {mask.shape}, not uint8 of one channel)"
+        reason = f"mask of the wrong form ({mask.dtype} {mask.shape}, not uint8 with one channel)"
         raise FaultError(path, reason, "convert it")
     check_classes(path, mask[mask != NO_CLASS], num_classes)
     return mask
@@ -146,7 +146,7 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
 
     Args:
         name: of the data set.
-        path: the file to write, also over an older one; it is whole or absent.
+        path: the file to write or replace, whole or not at all.
         skip_faulty: leave faulty videos out, and log them, instead of stopping.
 
     Returns:
@@ -168,7 +168,7 @@ def coco_json(name: str, path: str | Path, skip_faulty: bool = False) -> Path:
             rle = annotation["segmentation"]
             annotations.append(
                 {
-                    "id": len(annotations) + 1,  # COCO's matching takes 0 for no match
+                    "id": len(annotations) + 1,  # COCO's matching uses 0 for no match
                     "image_id": record["image_id"],
                     "category_id": annotation["category_id"],
                     "bbox": [x0, y0, x1 - x0, y1 - y0],

@@ -13,7 +13,7 @@ from vps_d2.io.errors import UserError
 
 
 class BlurTransform(T.Transform):
-    """Gaussian blur of a picture; masks and coordinates stay as they are.
+    """Gaussian blur of a picture; masks and coordinates do not change.
 
     Args:
         sigma: standard deviation in pixels; 0 leaves the picture as it is.
@@ -38,16 +38,16 @@ class BlurTransform(T.Transform):
         return segmentation
 
     def inverse(self) -> T.Transform:
-        """Return a transform that does nothing: a blur cannot be undone, and moves nothing."""
+        """Return a transform that does nothing: a blur cannot be undone, but moves nothing."""
         return T.NoOpTransform()
 
 
 class GaussianBlur(T.Augmentation):
-    """Blur a share of the pictures by a random strength: predicted frames are blurred.
+    """Blur a share of the pictures by a random strength, since predicted frames are blurred.
 
     Args:
         prob: share of the pictures that are blurred.
-        sigma: smallest and greatest standard deviation in pixels.
+        sigma: smallest and largest standard deviation in pixels.
     """
 
     def __init__(self, prob: float, sigma: tuple[float, float]) -> None:
@@ -63,15 +63,15 @@ class GaussianBlur(T.Augmentation):
 
 
 def build_flip(cfg: CfgNode) -> list[T.Augmentation]:
-    """Return the flip that INPUT.RANDOM_FLIP names; no class changes when it is mirrored.
+    """Return the flip that INPUT.RANDOM_FLIP names; mirroring changes no class.
 
     Raises:
-        UserError: if it names none.
+        UserError: if the name is unknown.
     """
     flip = cfg.INPUT.RANDOM_FLIP
     if flip not in ("none", "horizontal", "vertical"):
         raise UserError(
-            f'INPUT.RANDOM_FLIP "{flip}" is no flip; use "none", "horizontal" or "vertical".'
+            f'INPUT.RANDOM_FLIP must be "none", "horizontal" or "vertical", not "{flip}".'
         )
     if flip == "none":
         return []

@@ -1,4 +1,4 @@
-"""Which frames of a video a model takes and gives: the one owner of this arithmetic.
+"""Which frames of a video a model takes and predicts; all arithmetic of frames is here.
 
 A clip is ``num_input`` frames, ``gap`` frames that are left out, and ``num_target`` frames. Frames
 are counted from 0 in code (``frame_index``), from 1 in messages and captions ("frame k").
@@ -15,10 +15,10 @@ from vps_d2.io.errors import UserError
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """The frames that a model takes and gives.
+    """The frames that a model takes and predicts.
 
     Args:
-        num_input: frames a prediction starts from.
+        num_input: frames that a prediction starts from.
         num_target: frames to predict.
         gap: frames left out between the two.
     """
@@ -39,25 +39,25 @@ class ClipSpec:
         return self.num_input + self.gap + self.num_target
 
     def input_frames(self, num_known: int) -> range:
-        """Return the indices of the input where the first ``num_known`` frames are known.
+        """Return the indices of the input frames if the first ``num_known`` frames are known.
 
         Raises:
-            UserError: if these are fewer than the input.
+            UserError: if the model needs more frames.
         """
         if num_known < self.num_input:
             raise UserError(
-                f"the model wants {self.num_input} frames, but {num_known} are known; give more "
-                "(INPUT.NUM_KNOWN_FRAMES), or a model of fewer INPUT.NUM_INPUT_FRAMES."
+                f"the model needs {self.num_input} frames, but only {num_known} are known; give "
+                "more (INPUT.NUM_KNOWN_FRAMES), or a model with fewer INPUT.NUM_INPUT_FRAMES."
             )
         return range(num_known - self.num_input, num_known)
 
     def target_frames(self, num_known: int) -> range:
-        """Return the indices of what is predicted from the first ``num_known`` frames."""
+        """Return the indices of the frames predicted from the first ``num_known`` frames."""
         first = num_known + self.gap
         return range(first, first + self.num_target)
 
     def find_target(self, frame_index: int, num_known: int) -> int:
-        """Return which of the predicted frames, counted from 0, a frame of the video is.
+        """Return the position of a frame of the video among the predicted ones, from 0 on.
 
         Raises:
             UserError: if it is not predicted.
@@ -66,13 +66,13 @@ class ClipSpec:
         if frame_index not in frames:
             raise UserError(
                 f"from the first {num_known} frames the model predicts {name_frames(frames)}, not "
-                f"frame {frame_index + 1}; ask for what it predicts (PIPELINE.TARGET_FRAME), or "
-                "train one with other INPUT.NUM_TARGET_FRAMES and TARGET_GAP."
+                f"frame {frame_index + 1}; set PIPELINE.TARGET_FRAME to one of these, or train "
+                "with other INPUT.NUM_TARGET_FRAMES and INPUT.TARGET_GAP."
             )
         return frames.index(frame_index)
 
     def check_fits(self, num_frames: int) -> None:
-        """Check that a clip lies within a video.
+        """Check that a clip fits into a video.
 
         Raises:
             UserError: if the video is too short.
@@ -80,13 +80,14 @@ class ClipSpec:
         if self.length > num_frames:
             raise UserError(
                 f"a clip of {self.num_input} input frames, {self.num_target} target frames and "
-                f"{self.gap} between them does not fit into a video of {num_frames} frames; lower "
-                "INPUT.NUM_INPUT_FRAMES, NUM_TARGET_FRAMES or TARGET_GAP, or use longer videos."
+                f"{self.gap} frames between them does not fit into a video of {num_frames} "
+                "frames; lower INPUT.NUM_INPUT_FRAMES, NUM_TARGET_FRAMES or TARGET_GAP, or use "
+                "longer videos."
             )
 
 
 def num_known_frames(cfg: CfgNode) -> int:
-    """Return how many frames of a video are known when a model is evaluated or used."""
+    """Return how many frames of a video are known in evaluation and inference."""
     return int(cfg.INPUT.NUM_KNOWN_FRAMES or cfg.INPUT.NUM_INPUT_FRAMES)
 
 
@@ -100,12 +101,12 @@ def name_frames(frames: range) -> str:
 class ClipSampler:
     """Choose the frames of a training clip: ``start, start + stride, ...``.
 
-    The start is drawn at random where the clip leaves room for it. At a stride above 1, target
-    frames may fall beyond the end of the video; they are then marked as not valid.
+    The start is random if the clip leaves room for that. With a stride above 1, target frames may
+    lie beyond the end of the video; they are then marked as not valid.
 
     Args:
         clip: frames of a clip.
-        strides: temporal strides to draw from (frameskip augmentation); (1,) is none.
+        strides: temporal strides to draw from (frameskip augmentation); (1,) for none.
 
     Raises:
         UserError: if a stride is not positive.
@@ -115,9 +116,7 @@ class ClipSampler:
         self.clip = clip
         self.strides = tuple(strides)
         if not self.strides or min(self.strides) < 1:
-            raise UserError(
-                f"INPUT.FRAMESKIP {self.strides}: strides count from 1; correct the configuration."
-            )
+            raise UserError(f"INPUT.FRAMESKIP is {self.strides}; strides must be 1 or more.")
 
     def check_fits(self, num_frames: int) -> None:
         """Check that every clip that may be drawn from a video has a target.

@@ -1,7 +1,7 @@
 """Data sets: folders of videos as Detectron2's dataset dicts.
 
-A data set is read when it is first asked for, not when it is registered. The built-in ones live
-under ``$DETECTRON2_DATASETS/vps`` (default ``datasets/vps``); the variable is read then, too.
+A data set is read when it is first used, not when it is registered. The built-in ones are in
+``$DETECTRON2_DATASETS/vps`` (default ``datasets/vps``); the variable is read at that time, too.
 
 A video record is ``{"video_id", "video_name", "folder", "height", "width", "num_frames"}``, with
 ``"mask_file_name"`` where there are masks. A frame record is ``{"file_name", "image_id",
@@ -9,7 +9,7 @@ A video record is ``{"video_id", "video_name", "folder", "height", "width", "num
 "sem_seg_file_name"}``; its annotations are made on demand by
 :func:`vps_d2.data.annotations.annotate`. A record of tracks is ``{"tracks_file_name", "row"}``. A
 record of generated masks is that of a video with ``"synthetic_seed"`` and ``"synthetic_options"``
-in the place of its folder and files.
+instead of its folder and files.
 """
 
 import logging
@@ -37,13 +37,13 @@ from vps_d2.data.video import (
 from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
 
 Record = dict[str, Any]
-"""A dataset dict; its keys are at the top of this module."""
+"""A dataset dict; this module's docstring lists its keys."""
 
 Root = Callable[[], Path]
-"""Gives the folder of a data set when the data set is asked for."""
+"""Returns the folder of a data set when the data set is used."""
 
 _GENERATED = re.compile(r"video_([0-9]+)_frame_([0-9]+)\.png")
-# From SKIP_FAULTY to the records, for the data sets registered here.
+# Functions from SKIP_FAULTY to the records, for the data sets registered here.
 _SOURCES: dict[str, partial[list[Record]]] = {}
 
 
@@ -55,8 +55,8 @@ def register_videos(
     Args:
         name: of the data set, for DATASETS.TRAIN and the like.
         root: folder that holds ``video_<n>`` folders.
-        kind: "labeled", "unlabeled" or "hidden"; None to tell it from the folder.
-        layout: classes and number of frames; None for what the folder's ``dataset.json`` says, or
+        kind: "labeled", "unlabeled" or "hidden"; None to infer it from the folder.
+        layout: classes and number of frames; None for those in the folder's ``dataset.json`` or,
             without one, those of the vps data set.
     """
     layout = layout or read_layout(root)
@@ -120,7 +120,7 @@ def load_records(name: str, skip_faulty: bool = False) -> list[Record]:
     """Return the records of a registered data set.
 
     Args:
-        name: of the data set; one that another project registered will do.
+        name: of the data set, which another project may have registered.
         skip_faulty: leave faulty videos out, and log them, instead of stopping.
 
     Raises:
@@ -239,7 +239,7 @@ def _track_records(name: str, root: Root, skip_faulty: bool) -> list[Record]:
         try:
             count = len(open_tracks(path))
         except (OSError, ValueError) as error:
-            faults.append(Fault(path, f"not a file of tracks ({error})"))
+            faults.append(Fault(path, f"not a track file ({error})"))
             continue
         records += [{"tracks_file_name": str(path), "row": row} for row in range(count)]
     if not records and not faults:
@@ -282,7 +282,7 @@ def _register_builtin() -> None:
     )
     name = "vps_generated_train"
     _register(name, partial(_generated_records, name, partial(_builtin_root, "generated_train")))
-    # What the shipped MaskSimVP learned from.
+    # The data that the shipped MaskSimVP learned from.
     register_synthetic_masks(
         "vps_synthetic_masks", 14_000, seed=300, options=SyntheticOptions(physics_jitter=0.3)
     )

@@ -1,10 +1,9 @@
 """Every fault of a data set, found in one pass.
 
-A scan reads the first and last bytes of every frame and all of every mask: it finds all faults
-but pixels spoiled in the middle of a file, at about a thousand videos in some seconds. It runs
-whenever a data set is loaded. With ``decode`` it also reads every frame to its end, as
-``tools/check_dataset.py`` does; a training run meets such a frame when it reads it, and stops with
-the same words.
+A scan reads the first and last bytes of every frame and all of every mask. It finds all faults
+except pixels damaged in the middle of a file, takes a few seconds for a thousand videos, and runs
+whenever a data set is loaded. With ``decode``, as in ``vps-d2 check-dataset``, it also reads every
+frame to its end; a training run that comes across such a frame stops with the same message.
 """
 
 import os
@@ -59,7 +58,7 @@ class Fault:
     Args:
         path: the file or folder at fault.
         reason: what is wrong with it.
-        advice: what to do about it, where that is more than to replace it.
+        advice: what to do about it, if that is more than to replace it.
     """
 
     path: Path
@@ -79,7 +78,7 @@ class Fault:
 
 @dataclass
 class Scan:
-    """What a scan saw of one video.
+    """The result of scanning one video.
 
     Args:
         folder: the video.
@@ -97,7 +96,7 @@ class Scan:
 
 
 def split_kind(root: str | Path) -> str:
-    """Tell from a folder of videos which of :data:`KINDS` its videos are meant to be.
+    """Infer from a folder of videos which of :data:`KINDS` its videos are meant to be.
 
     A folder named ``hidden`` holds hidden videos. Any other holds labeled ones if one video has
     a mask. Without masks, ``train``, ``val`` and ``unlabeled`` hold whole videos, and a
@@ -115,16 +114,16 @@ def split_kind(root: str | Path) -> str:
 def scan_video(
     folder: Path, kind: str, decode: bool = False, layout: VideoLayout = VPS_LAYOUT
 ) -> Scan:
-    """Look one video over.
+    """Check one video.
 
     Args:
         folder: the video.
         kind: one of :data:`KINDS`.
-        decode: check all of every frame, instead of looking at both ends of its file.
+        decode: check every frame completely, instead of only both ends of its file.
         layout: classes and number of frames that are expected.
 
     Returns:
-        what was seen, faults included.
+        what was found, including faults.
     """
     scan = Scan(folder)
     present = frame_indices(folder)
@@ -134,7 +133,7 @@ def scan_video(
     expected = whole or max(layout.num_known, max(present, default=-1) + 1)
     count = expected - bisect_left(present, expected)  # of the missing ones; a name can ask for any
     others = _other_pictures(folder) if count else []
-    if others and (len(others) >= count or not present):  # they may be what is missing
+    if others and (len(others) >= count or not present):  # these may be the missing frames
         scan.faults.append(Fault(folder, _names_reason(expected, count, others)))
     elif count and not present:
         scan.faults.append(Fault(folder, f"no frame in it, of {expected}"))
@@ -148,8 +147,8 @@ def scan_video(
         if count > shown:
             scan.faults.append(Fault(folder, f"{count - shown} more missing frames"))
     extra = "extra frame"
-    if layout == VPS_LAYOUT:  # taken for granted where nothing describes the videos
-        extra += f" (videos of other than {expected} frames need a {LAYOUT_FILE})"
+    if layout == VPS_LAYOUT:  # assumed if nothing describes the videos
+        extra += f" (videos with another number of frames than {expected} need a {LAYOUT_FILE})"
     for index in (index for index in present if index >= expected):
         scan.faults.append(Fault(frame_path(folder, index), extra))
     for index in present:
@@ -164,7 +163,7 @@ def scan_video(
         scan.size = size
     if scan.size is not None and min(scan.size) < MIN_SIZE:
         height, width = scan.size
-        reason = f"frames of {width}x{height} pixels, the least is {MIN_SIZE}x{MIN_SIZE}"
+        reason = f"frames of {width}x{height} pixels, smaller than {MIN_SIZE}x{MIN_SIZE}"
         scan.faults.append(Fault(folder, reason))
     if kind == "labeled":
         scan.has_masks = True
@@ -173,7 +172,7 @@ def scan_video(
 
 
 def _other_pictures(folder: Path) -> list[str]:
-    """Return the names of the pictures and films in a folder that are not named as frames are."""
+    """Return the names of pictures and films in a folder that are not named like frames."""
     names = (path.name for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
     frames = {frame_path(folder, index).name for index in frame_indices(folder)}
     return sorted(name for name in names if name not in frames and not name.startswith("."))
@@ -197,9 +196,9 @@ def _scan_masks(
         if masks.ndim != 3:
             return [Fault(path, f"mask of the wrong shape {masks.shape}")]
         if len(masks) != num_frames:
-            return [Fault(path, f"mask of {len(masks)} frames, not {num_frames}")]
+            return [Fault(path, f"mask with {len(masks)} frames, not {num_frames}")]
         if size is not None and masks.shape[1:] != size:
-            reason = f"mask of {masks.shape[2]}x{masks.shape[1]}, frames of {size[1]}x{size[0]}"
+            reason = f"mask of {masks.shape[2]}x{masks.shape[1]}, but frames of {size[1]}x{size[0]}"
             return [Fault(path, f"mask of the wrong shape ({reason})")]
         check_classes(path, np.asarray(masks), taxonomy.num_classes)
     except FaultError as error:
@@ -214,13 +213,13 @@ def scan_split(
     decode: bool = False,
     progress: bool = False,
 ) -> tuple[list[Scan], list[Fault]]:
-    """Look over all videos in one folder.
+    """Check all videos in one folder.
 
     Args:
         root: folder that holds ``video_<n>`` folders.
         layout: classes and number of frames that are expected; None for those of the folder
             (:func:`~vps_d2.data.layout.read_layout`).
-        kind: one of :data:`KINDS`; None to tell it from the folder (:func:`split_kind`).
+        kind: one of :data:`KINDS`; None to infer it from the folder (:func:`split_kind`).
         decode: decode every frame.
         progress: show a progress bar if there are many videos.
 
@@ -269,7 +268,7 @@ def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> 
 
 
 def _compare_sizes(scans: list[Scan]) -> None:
-    """Blame the videos whose size is not that of most: a batch holds frames of one size."""
+    """Report the videos whose size is not that of most: a batch holds frames of one size."""
     sizes = Counter(scan.size for scan in scans if scan.size is not None)
     if len(sizes) < 2:
         return
@@ -326,19 +325,19 @@ def _split_fault(split: Path, reason: str) -> Fault:
 
 
 def faults_error(name: str, faults: Sequence[Fault], way_out: str = "") -> UserError:
-    """Return the error that the faults of a data set end with.
+    """Return the error for a data set with faults.
 
     Args:
         name: of the data set.
         faults: what is wrong with it.
-        way_out: what can be done in the place of mending it; "" for nothing.
+        way_out: what can be done instead of fixing them; "" for nothing.
     """
     shown = "; ".join(str(fault) for fault in faults[:_SHOWN])
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     otherwise = f", or {way_out}" if way_out else ""
     return UserError(
         f"data set {name} has {len(faults)} fault{'s' * (len(faults) > 1)}: {shown}{more}; "
-        f"put this right (tools/check_dataset.py lists all){otherwise}."
+        f"correct the data (vps-d2 check-dataset lists all faults){otherwise}."
     )
 
 
@@ -355,10 +354,10 @@ def stop_or_log(
     Args:
         name: of the data set.
         faults: what is wrong with it; nothing happens if it is empty.
-        num_good: how much of it is faultless.
+        num_good: how many samples are faultless.
         skip_faulty: go on without the faulty part.
         log: called with each line about what is left out.
-        switch: what sets ``skip_faulty``, for the error.
+        switch: how a user sets ``skip_faulty``, for the error message.
 
     Raises:
         UserError: if there are faults and ``skip_faulty`` is False, or nothing is faultless.

@@ -1,6 +1,6 @@
-"""What the videos of a folder hold: their classes, and how many frames.
+"""The layout of a folder of videos: classes, and number of frames.
 
-A folder of videos, or the folder above it, may describe itself in ``dataset.json``::
+A ``dataset.json`` in a folder of videos, or in the folder above it, describes them::
 
     {"thing_classes": ["cat", "dog"], "num_frames": 40, "num_known_frames": 10}
 
@@ -25,15 +25,16 @@ LAYOUT_FILE = "dataset.json"
 
 @dataclass(frozen=True)
 class VideoLayout:
-    """What the videos of a data set hold.
+    """The classes and numbers of frames of a data set of videos.
 
     Args:
         taxonomy: their classes.
-        num_frames: frames of a whole video; None where videos have any number.
-        num_known: frames that every video has, hidden ones too.
+        num_frames: frames of a whole video; None if that varies.
+        num_known: frames that every video has at least, including hidden ones.
 
     Raises:
-        UserError: if a number is not positive, or a whole video has less than what is known.
+        UserError: if a number is not positive, or a whole video has fewer than ``num_known``
+            frames.
     """
 
     taxonomy: Taxonomy
@@ -43,8 +44,8 @@ class VideoLayout:
     def __post_init__(self) -> None:
         if self.num_known < 1 or (self.num_frames is not None and self.num_frames < self.num_known):
             raise UserError(
-                f"videos of {self.num_frames} frames, of which {self.num_known} are known, cannot "
-                "be; give num_known 1 or more, and num_frames no less."
+                f"videos cannot have {self.num_frames} frames of which {self.num_known} are "
+                "known; give num_known 1 or more, and num_frames no less than that."
             )
 
 
@@ -53,16 +54,16 @@ VPS_LAYOUT = VideoLayout(TAXONOMY, NUM_FRAMES, NUM_INPUT_FRAMES)
 
 
 def read_layout(root: str | Path) -> VideoLayout:
-    """Return what the videos in a folder hold, as its ``dataset.json`` says.
+    """Read the layout of a folder of videos from its ``dataset.json``.
 
     Args:
         root: folder of videos; the file lies in it or in the folder above.
 
     Returns:
-        the layout of the vps data set where there is no such file.
+        the layout; that of the vps data set if there is no such file.
 
     Raises:
-        UserError: if the file is not of this form.
+        UserError: if the file does not have this form.
     """
     for folder in (Path(root), Path(root).resolve().parent):
         path = folder / LAYOUT_FILE
@@ -72,7 +73,7 @@ def read_layout(root: str | Path) -> VideoLayout:
 
 
 def write_layout(root: str | Path, layout: VideoLayout) -> None:
-    """Describe a folder of videos in ``dataset.json``; for the vps data set none is needed.
+    """Write the ``dataset.json`` of a folder of videos; the vps data set needs none.
 
     Raises:
         UserError: if the file cannot be written.
@@ -96,8 +97,10 @@ def _parse(path: Path) -> VideoLayout:
     try:
         content: Any = read_json(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check it.") from error
-    except ValueError as error:  # also of bytes that are no text
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check its permissions."
+        ) from error
+    except ValueError as error:  # also if the bytes are not text
         raise UserError(f"{path} is not a JSON file ({error}); correct it.") from error
     try:
         return _to_layout(content)
@@ -149,4 +152,4 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "num_frames": ("a whole number", _is_number),
     "num_known_frames": ("a whole number", _is_number),
 }
-"""Each key with what its value must be, in words and as a test."""
+"""What the value of each key must be, in words and as a test."""

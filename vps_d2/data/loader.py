@@ -1,8 +1,8 @@
-"""Loaders whose samples depend on nothing but the seed and the place in the stream.
+"""Data loaders whose samples depend only on the seed and the position in the stream.
 
 The training stream is endless: its sample ``p`` is record ``perm_e[p % n]`` of ``n``, where
-``perm_e`` is the permutation of epoch ``e = p // n``. What a mapper draws at random depends on the
-seed and ``p``. So a run resumed at iteration ``i`` reads what an unbroken one would have read,
+``perm_e`` is the permutation of epoch ``e = p // n``. The random numbers of a mapper depend on the
+seed and ``p``. So a run resumed at iteration ``i`` reads the same samples as an uninterrupted one,
 with any number of worker processes.
 """
 
@@ -78,17 +78,17 @@ class _MissingKeyError(KeyError):
 
 
 class _Record(dict[str, Any]):
-    """A record that tells what it lacks from what a mapper looks up elsewhere in vain."""
+    """A record that raises its own error for a missing key, not confused with other KeyErrors."""
 
     def __missing__(self, key: str) -> Any:
         raise _MissingKeyError(key)
 
 
 class SafeMapper:
-    """Call a mapper with a seed of its own for every sample, and carry its user errors over.
+    """Call a mapper with a separate seed for each sample, and pass its user errors on.
 
-    An error that crosses the border of a worker process arrives with a traceback in its message;
-    as a value it arrives as it was.
+    An exception from a worker process arrives with a traceback in its message; passed as a value,
+    it arrives unchanged.
 
     Args:
         mapper: to be called.
@@ -102,7 +102,7 @@ class SafeMapper:
     def __call__(self, record: Record) -> dict[str, Any] | UserError:
         """Return the mapped record, or the error of its user that it met."""
         if torchdata.get_worker_info() is not None:
-            cv2.setNumThreads(0)  # the workers are the threads
+            cv2.setNumThreads(0)  # the worker processes are the threads
         state = np.random.get_state()
         try:
             if self.seed is not None:
@@ -113,15 +113,15 @@ class SafeMapper:
             return error
         except _MissingKeyError as error:
             return UserError(
-                f"{type(self.mapper).__name__} finds no {error} in a record of the data sets, "
-                f"which have {', '.join(record)}; name data sets in DATASETS that fit INPUT.MAPPER."
+                f"{type(self.mapper).__name__} finds no {error} in a record, which has "
+                f"{', '.join(record)}; name data sets in DATASETS that fit INPUT.MAPPER."
             )
         finally:
             np.random.set_state(state)
 
 
 class CheckedLoader:
-    """A loader that raises the user errors which its mapper met.
+    """A loader that raises the user errors of its mapper.
 
     Args:
         loader: yields lists of mapped samples or errors.
@@ -168,7 +168,7 @@ def build_train_loader(
     if cfg.SOLVER.IMS_PER_BATCH % world_size:
         raise UserError(
             f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH} cannot be shared by {world_size} "
-            "processes; make it a multiple of them."
+            "processes; make it a multiple of that."
         )
     records: list[Record] = []
     for name in cfg.DATASETS.TRAIN:
@@ -227,7 +227,7 @@ def _check_lengths(mapper: Mapper, records: Sequence[Record]) -> None:
 
 
 def _common_seed(seed: int) -> int:
-    """Return the seed, or one that all processes drew together if it is negative (no seed)."""
+    """Return the seed; if it is negative (no seed), a random one that all processes share."""
     if seed >= 0:
         return seed
     return comm.all_gather(int(np.random.default_rng().integers(2**31)))[0]

@@ -35,9 +35,8 @@ from vps_d2.io.errors import UserError
 Mapper = Callable[[Record], dict[str, Any]]
 
 DATASET_MAPPER_REGISTRY = Registry("DATASET_MAPPER")
-DATASET_MAPPER_REGISTRY.__doc__ = """
-Mappers, by the name that INPUT.MAPPER gives. A mapper is called as ``mapper(cfg, is_train=...)``
-and then with records; it leaves the record as it is.
+DATASET_MAPPER_REGISTRY.__doc__ = """ Mappers by name, as in INPUT.MAPPER. A mapper is called as
+``mapper(cfg, is_train=...)`` and then with records; it leaves the record as it is.
 """
 
 
@@ -50,8 +49,8 @@ def build_mapper(cfg: CfgNode, is_train: bool) -> Mapper:
     if cfg.INPUT.MAPPER not in DATASET_MAPPER_REGISTRY:
         names = ", ".join(sorted(name for name, _ in DATASET_MAPPER_REGISTRY))
         raise UserError(
-            f'INPUT.MAPPER "{cfg.INPUT.MAPPER}" is not a mapper; use one of {names}, or give '
-            "--import the file that registers it."
+            f'INPUT.MAPPER must be one of {names}, not "{cfg.INPUT.MAPPER}"; name the file that '
+            "registers your own after --import."
         )
     return DATASET_MAPPER_REGISTRY.get(cfg.INPUT.MAPPER)(cfg, is_train=is_train)
 
@@ -62,11 +61,11 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
 
 
 class _ClipMapper:
-    """What the mappers of clips share: which frames of a video to take.
+    """Base of the mappers of clips, which chooses the frames of a video.
 
     Args:
-        is_train: draw clips; otherwise the input ends with the last known frame.
-        clip: frames that the model takes and gives.
+        is_train: draw random clips; otherwise the input ends with the last known frame.
+        clip: frames that the model takes and predicts.
         num_known: frames of a video that are known outside training; None for those of the input.
         strides: temporal strides to draw from.
     """
@@ -126,7 +125,7 @@ class FutureFramesMapper(_ClipMapper):
 
     In training a clip is drawn with a random stride and start, and flipped as a whole; only its
     input frames are blurred. Otherwise the input ends with the last known frame of the video, the
-    target follows, and the masks of a labeled video come along.
+    target follows, and the masks of a labeled video are added.
 
     Args:
         is_train: draw and augment clips.
@@ -276,7 +275,7 @@ def _masks_of(record: Record) -> np.ndarray:
         options = record["synthetic_options"]
         return render_masks(simulate(record["synthetic_seed"], options), options)
     if "mask_file_name" not in record:
-        reason = "missing mask, which a mask predictor learns from"
+        reason = "missing mask, from which a mask predictor would learn"
         raise FaultError(Path(record["folder"], MASK_FILE), reason, "use labeled videos")
     return read_masks(Path(record["mask_file_name"]).parent)
 

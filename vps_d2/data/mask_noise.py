@@ -1,4 +1,4 @@
-"""Noise on true masks, so that a model learns from masks as a segmenter would find them.
+"""Noise on true masks, so that a model learns from masks like those of a segmenter.
 
 Random numbers come from NumPy's global generator, which the loader seeds for every sample.
 """
@@ -9,18 +9,18 @@ import numpy as np
 from vps_d2.d2.config import CfgNode
 
 _MARGIN = 2
-"""Pixels around an object that its moved outline may reach besides the shift."""
+"""How far a changed outline may reach around an object besides the shift, in pixels."""
 
 
 class MaskNoise:
-    """Miss objects, and move their outlines, in some of the clips.
+    """Remove objects and move their outlines in some of the clips.
 
     Args:
         prob: share of the clips that get noise.
         missed_object: share of the objects that are missed in all masks of a clip.
         missed_frame: share of the masks in which an object is missed.
-        rough: share of the outlines that are shifted, and grown or shrunk by a pixel or neither.
-        max_shift: greatest shift along rows and along columns, pixels.
+        rough: share of the outlines that are shifted and, at random, grown or shrunk by a pixel.
+        max_shift: largest shift along rows and along columns, in pixels.
     """
 
     def __init__(

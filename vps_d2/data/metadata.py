@@ -1,4 +1,4 @@
-"""Taxonomies in Metadata and in configurations."""
+"""Reading and writing taxonomies in Metadata and configurations."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,7 +12,7 @@ _SHOWN = 5  # names of classes in an error
 
 
 def describe_dataset(name: str, taxonomy: Taxonomy) -> None:
-    """Write a taxonomy into the Metadata of a data set, as Detectron2 and this project read it."""
+    """Write a taxonomy to the Metadata of a data set, as Detectron2 and this project read it."""
     MetadataCatalog.get(name).set(
         thing_classes=list(taxonomy.thing_classes),
         thing_colors=[tuple(color) for color in taxonomy.colors],
@@ -28,12 +28,12 @@ def dataset_taxonomy(name: str) -> Taxonomy:
     """Return the taxonomy that the Metadata of a registered data set describes.
 
     Args:
-        name: of the data set; ``thing_classes`` is needed, or ``stuff_classes`` of which the first
-            is "background". ``thing_colors`` or ``stuff_colors``, ``thing_groups`` and
-            ``one_object_per_class`` are read where they are.
+        name: of the data set. It needs ``thing_classes``, or ``stuff_classes`` of which the first
+            is "background"; ``thing_colors`` or ``stuff_colors``, ``thing_groups`` and
+            ``one_object_per_class`` are read if present.
 
     Raises:
-        UserError: if there are no such classes, or they are no taxonomy.
+        UserError: if there are no such classes, or they do not form a taxonomy.
     """
     taxonomy = _read_taxonomy(name)
     if taxonomy is None:
@@ -72,10 +72,10 @@ def find_taxonomy(cfg: CfgNode) -> Taxonomy | None:
             classes; the first of them counts.
 
     Returns:
-        the taxonomy; None if nothing says it.
+        the taxonomy; None if nothing specifies it.
 
     Raises:
-        UserError: if what says it is no taxonomy.
+        UserError: if its specification is not a valid taxonomy.
     """
     keys = cfg.TAXONOMY
     if keys.CLASSES:
@@ -112,8 +112,9 @@ def check_taxonomies(cfg: CfgNode) -> None:
         if found and wanted and found.thing_classes != wanted.thing_classes:
             source = "TAXONOMY.CLASSES" if cfg.TAXONOMY.CLASSES else "the first data set"
             raise UserError(
-                f"data set {name} has {describe_classes(found)}, {source} "
-                f"{describe_classes(wanted)}; use data sets of the same classes in the same order."
+                f"data set {name} has {describe_classes(found)}, but {source} has "
+                f"{describe_classes(wanted)}; use data sets with the same classes in the same "
+                "order."
             )
 
 
@@ -121,15 +122,15 @@ def config_taxonomy(cfg: CfgNode) -> Taxonomy:
     """Return the taxonomy of a configuration, as :func:`find_taxonomy` does.
 
     Raises:
-        UserError: if nothing says it.
+        UserError: if nothing specifies it.
     """
     taxonomy = find_taxonomy(cfg)
     if taxonomy is None:
         names = ", ".join((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)) or "none"
         raise UserError(
-            f"the classes are not known: TAXONOMY.CLASSES is empty, and of the data sets ({names}) "
-            "none is registered with classes; register them, or give the config.yaml that the "
-            "training wrote."
+            "the classes are not known: TAXONOMY.CLASSES is empty, and none of the data sets "
+            f"({names}) is registered with classes; register them, or give the config.yaml that "
+            "the training wrote."
         )
     return taxonomy
 
@@ -137,7 +138,7 @@ def config_taxonomy(cfg: CfgNode) -> Taxonomy:
 def write_taxonomy(cfg: CfgNode) -> None:
     """Write the taxonomy of a configuration into its TAXONOMY keys, so that it needs no data set.
 
-    A configuration of which nothing says the classes stays as it is.
+    If nothing specifies the classes, the configuration is not changed.
     """
     taxonomy = find_taxonomy(cfg)
     if taxonomy is None:
@@ -154,7 +155,7 @@ def _rgb(color: Sequence[int]) -> tuple[int, int, int]:
 
 
 def describe_classes(taxonomy: Taxonomy) -> str:
-    """Return the number and the first names of classes, for an error."""
+    """Return the number and the first names of classes, for an error message."""
     names = taxonomy.thing_classes
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names)} object classes ({', '.join(names[:_SHOWN])}{more})"

@@ -1,7 +1,6 @@
-"""PNG files, looked at before anything in them is decoded.
+"""Checks of PNG files before anything in them is decoded.
 
-A file of a megabyte can hold a picture of gigabytes, and one with the name of a PNG can be
-anything.
+A file of a megabyte can hold a picture of gigabytes, and a file named .png can be anything.
 """
 
 import struct
@@ -16,14 +15,14 @@ except ImportError:  # where there is no wheel of it
 MAX_PIXELS = 1 << 26
 """Pixels of the largest picture that is decoded, about twice those of an 8K video."""
 HEAD_BYTES = 4096
-"""Bytes at the beginning of a file in which its orientation is looked for without the rest."""
+"""Bytes at the beginning of a file in which its orientation is searched for."""
 
 _START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _SIGNATURE_BYTES = 8
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 END_BYTES = len(_END)
-"""Bytes at the end of a file that show that none are missing."""
-# Whatever else is in a file besides pixels: names, times, profiles of colors.
+"""Bytes at the end of a file that show that it is complete."""
+# Everything in a file besides pixels: names, times, color profiles.
 _MAX_OTHER_BYTES = 1 << 24
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, should nothing compress
 _ORIENTATION, _UPRIGHT = 0x0112, 1
@@ -32,7 +31,7 @@ _PLAIN = bytes([8, 2, 0, 0, 0])
 _CHANNELS = 3
 _HIGHEST_FILTER = 4
 
-# How files of other kinds begin, and what they are.
+# The first bytes of other kinds of files, and what these are.
 _KINDS = (
     (b"\xff\xd8\xff", "a JPEG"),
     (b"GIF8", "a GIF"),
@@ -43,10 +42,10 @@ _KINDS = (
 
 
 class PictureError(ValueError):
-    """What is wrong with a picture.
+    """A fault of a picture.
 
     Args:
-        reason: what it is.
+        reason: what is wrong with it.
         advice: what to do about it.
     """
 
@@ -66,18 +65,20 @@ def parse_size(head: bytes) -> tuple[int, int]:
         height and width in pixels.
 
     Raises:
-        PictureError: if it is no PNG, or its picture is too large to be decoded.
+        PictureError: if it is not a PNG, or its picture is too large to be decoded.
     """
     if not head.startswith(_START) or len(head) < 24:
         kind = _find_kind(head)
         if kind:
-            raise PictureError(f"{kind} named .png", "convert it to a PNG")
+            raise PictureError(f"{kind} with a name that ends with .png", "convert it to a PNG")
         raise PictureError("unreadable PNG")
     width, height = struct.unpack(">II", head[16:24])
     if not width or not height:
         raise PictureError("unreadable PNG")
     if width * height > MAX_PIXELS:
-        raise PictureError(f"picture of {width}x{height} pixels, too many", "make it smaller")
+        raise PictureError(
+            f"picture of {width}x{height} pixels, which is too large", "make it smaller"
+        )
     return height, width
 
 
@@ -90,28 +91,28 @@ def _find_kind(head: bytes) -> str:
 
 
 def max_bytes(size: tuple[int, int]) -> int:
-    """Return the bytes that a file with a picture of this height and width can have at most."""
+    """Return the most bytes that a file with a picture of this height and width can have."""
     return size[0] * size[1] * _BYTES_PER_PIXEL + _MAX_OTHER_BYTES
 
 
 def check_end(tail: bytes) -> None:
-    """Check by its last bytes that a PNG was not cut off.
+    """Check by its last bytes that a PNG is complete.
 
     Raises:
-        PictureError: if it was.
+        PictureError: if it is not.
     """
     if tail[-END_BYTES:] != _END:
         raise PictureError("unreadable PNG")
 
 
 def check_upright(data: bytes) -> None:
-    """Check that no EXIF tag turns a PNG: masks belong to the pixels as they are stored.
+    """Check that no EXIF tag rotates a PNG: masks belong to the pixels as they are stored.
 
     Args:
-        data: the file, or its beginning, as far as it is to be looked at.
+        data: the file, or its beginning.
 
     Raises:
-        PictureError: if viewers show the picture turned or mirrored.
+        PictureError: if viewers show the picture rotated or mirrored.
     """
     place = _SIGNATURE_BYTES
     while place + 8 <= len(data):
@@ -120,14 +121,14 @@ def check_upright(data: bytes) -> None:
             orientation = _parse_orientation(data[place + 8 : place + 8 + length])
             if orientation != _UPRIGHT:
                 raise PictureError(
-                    f"picture turned by its EXIF tag (orientation {orientation})",
+                    f"picture rotated by its EXIF tag (orientation {orientation})",
                     "save it upright, without the tag",
                 )
         place += 12 + length
 
 
 def _parse_orientation(exif: bytes) -> int:
-    """Return the orientation in an EXIF block, 1 if it has none, or none that EXIF knows."""
+    """Return the orientation in an EXIF block; 1 if it has none or an invalid one."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return _UPRIGHT
@@ -144,17 +145,17 @@ def _parse_orientation(exif: bytes) -> int:
 
 
 def is_sound_png(data: bytes) -> bool:
-    """Return whether a PNG is sure to be read: an 8-bit RGB one with nothing missing or spoiled.
+    """Return whether a PNG can certainly be read: 8-bit RGB, with nothing missing or damaged.
 
-    Every checksum is compared and the pixels are decompressed, but not put together, which takes
-    a third of the time of decoding.
+    Every checksum is compared and the pixels are decompressed but not reconstructed, which takes a
+    third of the time of decoding.
 
     Args:
         data: content of a file.
 
     Returns:
-        True if it is sound; False if it is not, and also of a kind that is not looked into: only a
-        decoder can tell then.
+        True if it is sound; False if it is not, or if it is of a kind that only a decoder can
+        check.
     """
     if not data.startswith(_START[:_SIGNATURE_BYTES]):
         return False
@@ -181,7 +182,7 @@ def is_sound_png(data: bytes) -> bool:
 
 
 def _are_rows(compressed: bytes, height: int, width: int) -> bool:
-    """Return whether data decompress to so many rows, each with the number of its filter first."""
+    """Return whether data decompress to this many rows, each starting with a filter number."""
     length = 1 + _CHANNELS * width
     stream = zlib.decompressobj()
     try:

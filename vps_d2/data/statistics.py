@@ -28,7 +28,7 @@ def compute_mean_std(
         mean and standard deviation, float64 ``(3,)`` each: R, G, B in 0-255.
 
     Raises:
-        UserError: if a folder holds no video, no video a frame, or a frame cannot be read.
+        UserError: if a folder holds no video, no video holds a frame, or a frame cannot be read.
     """
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     folders = [folder for root in roots for folder in find_videos(root)]
@@ -42,7 +42,7 @@ def compute_mean_std(
             pixels += size
     if not pixels:
         names = " and ".join(map(str, roots))
-        raise UserError(f"the videos of {names} have no image_<n>.png; give others.")
+        raise UserError(f"the videos in {names} have no image_<n>.png; give other folders.")
     mean = total / pixels
     return mean, np.sqrt(np.maximum(squares / pixels - mean**2, 0))
 
@@ -51,7 +51,7 @@ def check_mean_std_file(path: str | Path) -> None:
     """Check that :func:`write_mean_std` may write a file, and make its folder.
 
     Raises:
-        UserError: if there is a file with other keys than it writes, or none can be written.
+        UserError: if the file holds other keys, or cannot be written.
     """
     check_output(path)
     if Path(path).exists() and not _is_mean_std_file(Path(path)):
@@ -74,7 +74,7 @@ def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: 
     """Write MODEL.PIXEL_MEAN and MODEL.PIXEL_STD as a YAML that a config can use as ``_BASE_``.
 
     Args:
-        path: the YAML.
+        path: the YAML file.
         mean: R, G, B in 0-255.
         std: R, G, B in 0-255.
         source: what was measured, for a comment.
@@ -84,7 +84,7 @@ def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: 
     """
     check_output(path)
     rows = {"PIXEL_MEAN": mean, "PIXEL_STD": std}
-    lines = [f"# Pixels of {source}: R, G, B in 0-255 (tools/compute_mean_std.py)."]
+    lines = [f"# Pixels of {source}: R, G, B in 0-255 (vps-d2 compute-mean-std)."]
     lines += ["INPUT:", '  FORMAT: "RGB"', "MODEL:"]
     lines += [f"  {key}: [{', '.join(f'{v:.3f}' for v in row)}]" for key, row in rows.items()]
     write_text(path, "\n".join(lines) + "\n")

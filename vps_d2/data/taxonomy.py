@@ -15,7 +15,7 @@ from vps_d2.io.errors import UserError
 MAX_CLASSES = 255
 """Background included; class maps are uint8."""
 NO_CLASS = 255
-"""In a class map: the pixel is of no class and does not count."""
+"""In a class map: the pixel has no class and does not count."""
 _BACKGROUND = "background"
 _GOLDEN_RATIO = 0.618034
 
@@ -26,15 +26,16 @@ class Taxonomy:
 
     Args:
         thing_classes: names of the object classes, in order of their number, from 1 on.
-        thing_colors: RGB, 0-255, of each of them; () for colors that differ well.
-        thing_groups: of each of them, the number of the group of classes that look and move alike,
+        thing_colors: RGB, 0-255, of each of them; () for well distinguishable colors.
+        thing_groups: for each of them, the number of its group of classes that look and move alike,
             from 0 on; () for one group.
         one_object_per_class: whether a video never holds two objects of one class, so that a class
             is an object.
 
     Raises:
-        UserError: if there is no class, there are too many or two of one name, the numbers of
-            names, colors and groups differ, a color has other values, or the groups have gaps.
+        UserError: if there is no class, there are too many, or two with the same name; if the
+            numbers of names, colors and groups differ; or if a color or the numbering of groups is
+            invalid.
     """
 
     thing_classes: tuple[str, ...]
@@ -49,17 +50,18 @@ class Taxonomy:
         for number, name in enumerate(self.thing_classes):
             if name in (_BACKGROUND, *self.thing_classes[:number]):
                 raise UserError(
-                    f'two classes of a taxonomy are called "{name}"; give each object class a name '
-                    f'of its own, other than "{_BACKGROUND}".'
+                    f'two classes of a taxonomy are called "{name}"; give each object class a '
+                    f'different name, but not "{_BACKGROUND}".'
                 )
         for noun, values in (("colors", self.thing_colors), ("groups", self.thing_groups)):
             if values and len(values) != count:
                 raise UserError(
-                    f"a taxonomy has {count} object classes and {len(values)} {noun}; give as many."
+                    f"a taxonomy has {count} object classes but {len(values)} {noun}; give the "
+                    "same number of each."
                 )
         for color in self.thing_colors:
             if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-                raise UserError(f"{color} is not a color; give red, green and blue of 0 to 255.")
+                raise UserError(f"{color} is not a color; give red, green and blue from 0 to 255.")
         if self.thing_groups and set(self.thing_groups) != set(range(self.num_groups)):
             raise UserError(
                 f"the groups of a taxonomy are {self.thing_groups}; number them from 0 on, without "
@@ -68,7 +70,7 @@ class Taxonomy:
 
     @classmethod
     def numbered(cls, num_classes: int) -> "Taxonomy":
-        """Return classes that have no names but their numbers; background is counted."""
+        """Return classes named by their numbers; the count includes background."""
         return cls(tuple(f"class {number}" for number in range(1, num_classes)))
 
     @property
@@ -98,9 +100,9 @@ class Taxonomy:
 
     @cached_property
     def palette(self) -> np.ndarray:
-        """RGB of every number a pixel of a class map can have, uint8 ``(256, 3)``.
+        """RGB of every value that a pixel of a class map can have, uint8 ``(256, 3)``.
 
-        Background is black; numbers of no class are white, so that they are seen.
+        Background is black; numbers that are not a class are white, so that they are noticed.
         """
         palette = np.full((256, 3), 255, np.uint8)
         palette[: self.num_classes] = ((0, 0, 0), *self.colors)
@@ -108,7 +110,7 @@ class Taxonomy:
 
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return RGB colors, 0-255, of which neighbors differ well."""
+    """Return RGB colors, 0-255, of which neighbors are easy to distinguish."""
     colors = []
     for index in range(count):
         hue = (index * _GOLDEN_RATIO) % 1

@@ -31,8 +31,8 @@ class TracksMapper:
     Args:
         is_train: read tracks, not videos.
         evaluation: mapper of the videos; None in training.
-        noise: greatest noise on the outlines; each video draws its own below.
-        max_missed: greatest share of the frames in which an object is missed, drawn likewise.
+        noise: largest noise on the outlines; each video draws a value up to it.
+        max_missed: largest share of the frames in which an object is missed, drawn in the same way.
         flip: share of the videos that are mirrored.
     """
 
@@ -103,10 +103,10 @@ class TracksMapper:
         return tensors
 
     def _add_noise(self, outlines: np.ndarray) -> np.ndarray:
-        """Return outlines as a segmenter would find them."""
+        """Return outlines with errors like those of a segmenter."""
         seen = outlines[..., :1] > 0
         strength = np.random.uniform(0, self.noise) / _FRAME_WIDTH
-        # Mostly small, now and then large: half an object taken for another.
+        # Errors are mostly small, but sometimes large: half an object is mistaken for another.
         frame = np.random.standard_t(_DEGREES, size=outlines.shape) * _FRAME_JITTER
         video = np.random.normal(size=(len(outlines), 1, outlines.shape[2])) * _VIDEO_JITTER
         noise = (frame + video) * strength

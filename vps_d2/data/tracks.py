@@ -1,7 +1,7 @@
 """Tracks: where each object of a video is seen, frame by frame, read from masks.
 
-Where every object of a video is of a different class, a class is an object, and the masks of a
-video hold exact tracks. Nothing here imports PyTorch.
+If every object in a video has a different class, each class is an object, and the masks of a video
+hold exact tracks. Nothing here imports PyTorch.
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Outlines are float32 ``(K, T, 7)``:
 area, center x and y, left, top, right and bottom of an object in a frame, zeros where it is not
@@ -25,7 +25,7 @@ NUM_MEASURES = 7
 """Of an outline."""
 NUM_POINTS = 48
 COVERED = 2
-"""In ``inside``: it cannot be told, because the point is out of the picture or covered."""
+"""In ``inside``: unknown, because the point is outside the picture or covered."""
 
 TRACKS = np.dtype(
     [
@@ -87,13 +87,13 @@ _SIDE = (0.8, 2.0)
 """Of an object confused with another: how far it may be from where that other is, and how far both
 may reach together, in side lengths of the other."""
 _LONGEST_GAP = 3
-"""Frames over which the place of an object is extrapolated, or to the nearest one it is seen in."""
+"""The largest number of frames over which the place of an object is extrapolated."""
 
 
 def join_confused(masks: np.ndarray) -> np.ndarray:
-    """Give each object one class, where a segmenter took it for another for some frames.
+    """Give each object one class, if a segmenter mistook it for another in some frames.
 
-    A class that is always where another one is, or would be, and less often seen, is that object.
+    A class that is always where another one is or would be, and is seen less often, is that object.
 
     Args:
         masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
@@ -129,7 +129,7 @@ def _path(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _apart(minor: np.ndarray, major: np.ndarray, path: np.ndarray, gap: np.ndarray) -> float:
-    """Return how far a track is from another object's path, or infinity where it is its own."""
+    """Return how far a track is from another object's path; infinity from its own."""
     frames = minor[:, 0] > 0
     both = frames & (major[:, 0] > 0)
     side = np.sqrt(np.median(major[major[:, 0] > 0, 0]))
@@ -153,7 +153,7 @@ def read_outlines(
 
     Args:
         masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
-        max_objects: of more, those with the most pixels are kept.
+        max_objects: if there are more, those with the most pixels are kept.
 
     Returns:
         their class numbers, uint8 ``(K,)``, those with the most pixels first, and outlines.

@@ -1,12 +1,12 @@
 """Videos on disk: the one reader and the one writer of frames and masks.
 
-A video is a folder ``video_<n>`` with ``image_0.png``, ``image_1.png``, ... and, where labeled,
-``mask.npy``. A hidden video has its first frames alone and no mask.
+A video is a folder ``video_<n>`` with ``image_0.png``, ``image_1.png``, ... and, if labeled,
+``mask.npy``. A hidden video has only its first frames and no mask.
 
 Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB ``(T, H, W, 3)``; masks are
 uint8 class maps ``(T, H, W)``. Frames are counted from 0.
 
-This module imports no PyTorch, so that worker processes start fast.
+This module does not import PyTorch, so that worker processes start fast.
 """
 
 import json
@@ -43,7 +43,7 @@ MASK_FILE = "mask.npy"
 
 _FOLDER = re.compile(r"video_([0-9]+)")
 _FRAME = re.compile(r"image_(0|[1-9][0-9]*)\.png")
-# Frames compress about as well with run lengths as with a search, in less time.
+# Run-length encoding compresses frames about as well as a search, in less time.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 3]
 
 
@@ -52,7 +52,7 @@ REPLACE = "replace it"
 
 
 class FaultError(UserError):
-    """A fault of the data: what :mod:`vps_d2.data.faults` lists and a reader stops at.
+    """A fault in the data, which :mod:`vps_d2.data.faults` lists and at which a reader stops.
 
     Args:
         path: the file or folder at fault.
@@ -78,12 +78,12 @@ def video_number(folder: str | Path) -> int:
     """
     match = _FOLDER.fullmatch(Path(folder).name)
     if match is None:
-        raise UserError(f"{folder} is no video: its name is not video_<number>; rename it.")
+        raise UserError(f"{folder} is not a video: its name is not video_<number>; rename it.")
     return int(match[1])
 
 
 def group_videos(root: str | Path) -> dict[int, list[Path]]:
-    """Return the folders in ``root`` that are named as videos, by number, in order of the number.
+    """Return the folders in ``root`` that are named like videos, by number, in ascending order.
 
     More than one folder for a number is a fault of the data set that the caller must handle.
 
@@ -96,7 +96,7 @@ def group_videos(root: str | Path) -> dict[int, list[Path]]:
     with os.scandir(root) as entries:
         for entry in entries:
             match = _FOLDER.fullmatch(entry.name)
-            if match is not None and os.path.isdir(entry.path):  # a link to itself is none
+            if match is not None and os.path.isdir(entry.path):  # a link to itself is not a folder
                 groups.setdefault(int(match[1]), []).append(Path(root, entry.name))
     return {number: sorted(groups[number]) for number in sorted(groups)}
 
@@ -119,7 +119,7 @@ def find_videos(root: str | Path) -> list[Path]:
 
 
 def duplicate_reason(number: int, group: Iterable[Path]) -> str:
-    """Say that several folders claim one video number, in the words used everywhere."""
+    """Return the fault that several folders have the same video number."""
     names = " and ".join(folder.name for folder in group)
     return f"two folders for video {number} ({names})"
 
@@ -142,18 +142,18 @@ def frame_indices(folder: str | Path) -> list[int]:
 
 
 def read_frame(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read one PNG, of any depth, with or without colors; what is transparent is opaque.
+    """Read one PNG of any depth, in color or gray; transparency is ignored.
 
     Args:
         path: of the file.
-        size: height and width in pixels that the picture must have, which is looked at before it
-            is decoded; None for any.
+        size: height and width in pixels that the picture must have, checked before it is decoded;
+            None for any.
 
     Returns:
         uint8 RGB ``(H, W, 3)``.
 
     Raises:
-        FaultError: if the file is missing, not a readable picture, of another size or turned by an
+        FaultError: if the file is missing, not a readable picture, of another size or rotated by an
             EXIF tag.
     """
     data, found = _read_png(path, size)
@@ -188,7 +188,7 @@ def _read_png(path: str | Path, size: tuple[int, int] | None) -> tuple[bytes, tu
         found = parse_size(head)
         if size is not None and found != tuple(size):
             raise FaultError(path, frame_size_reason(found, size))
-        # As many bytes as are asked for would be set aside, a hundred times those of the file.
+        # Otherwise as much memory as asked for would be allocated, a hundred times the file's size.
         count = min(max_bytes(found), os.fstat(file.fileno()).st_size)
         data = head + file.read(max(count - len(head), 0))
         check_upright(data)
@@ -204,13 +204,13 @@ def _decode(path: str | Path, data: bytes, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_frame_size(path: str | Path) -> tuple[int, int]:
-    """Read the size of a PNG from its first bytes, and look whether its last ones are there.
+    """Read the size of a PNG from its first bytes, and check that its last ones exist.
 
     Returns:
         height and width in pixels.
 
     Raises:
-        FaultError: if the file is missing, no PNG, cut off, or turned by an EXIF tag.
+        FaultError: if the file is missing, not a PNG, cut off, or rotated by an EXIF tag.
     """
     with _named_faults(path), open_regular(path) as file:
         head = file.read(HEAD_BYTES)
@@ -223,7 +223,7 @@ def read_frame_size(path: str | Path) -> tuple[int, int]:
 
 @contextmanager
 def _named_faults(path: str | Path) -> Iterator[None]:
-    """Turn what is wrong with a frame into a fault of its path."""
+    """Turn an error in reading a frame into a fault of its path."""
     try:
         yield
     except FileNotFoundError as error:
@@ -236,7 +236,7 @@ def _named_faults(path: str | Path) -> Iterator[None]:
 
 
 def read_frames(folder: str | Path, indices: Iterable[int]) -> np.ndarray:
-    """Read some frames of a video; no other file of it is opened.
+    """Read some frames of a video, and open no other file of it.
 
     Args:
         folder: the video.
@@ -253,12 +253,12 @@ def read_frames(folder: str | Path, indices: Iterable[int]) -> np.ndarray:
         size = frames[0].shape[:2] if frames else None
         frames.append(read_frame(frame_path(folder, index), size))
     if not frames:
-        raise UserError(f"{folder}: no frame was asked for; ask for one or more.")
+        raise UserError(f"{folder}: no frame was asked for; give at least one index.")
     return np.stack(frames)
 
 
 def frame_size_reason(size: Sequence[int], others: Sequence[int]) -> str:
-    """Say that a frame's size, height and width, is not that of the others."""
+    """Return the fault that a frame's size, height and width, differs from that of the others."""
     return (
         f"frames of different sizes (this one is {size[1]}x{size[0]}, "
         f"others are {others[1]}x{others[0]})"
@@ -266,7 +266,7 @@ def frame_size_reason(size: Sequence[int], others: Sequence[int]) -> str:
 
 
 def open_masks(path: str | Path) -> np.ndarray:
-    """Map an ``.npy`` file of masks into memory and check its form, reading none of its pixels.
+    """Map an ``.npy`` file of masks into memory and check its form, without reading its pixels.
 
     Returns:
         uint8 ``(T, H, W)`` or ``(H, W)``, read-only.
@@ -277,7 +277,7 @@ def open_masks(path: str | Path) -> np.ndarray:
     try:
         masks = open_array(path, mapped=True)
     except FileNotFoundError as error:
-        raise FaultError(path, "missing mask", "put it there or remove the video") from error
+        raise FaultError(path, "missing mask", "add it or remove the video") from error
     except (OSError, ValueError) as error:
         raise FaultError(path, "unreadable mask") from error
     if masks.dtype != np.uint8:
@@ -313,7 +313,7 @@ def read_mask(
     elif -1 <= index < len(masks):
         mask = np.array(masks[index])
     else:
-        raise FaultError(path, f"mask of {len(masks)} frames, frame {index + 1} is missing")
+        raise FaultError(path, f"mask with {len(masks)} frames, without frame {index + 1}")
     check_classes(path, mask, num_classes)
     return mask
 
@@ -352,7 +352,7 @@ def check_classes(path: str | Path, masks: np.ndarray, num_classes: int = MAX_CL
         FaultError: if a number is above the highest class.
     """
     if masks.size and (highest := int(masks.max())) >= num_classes:
-        reason = f"mask with class number {highest}, the highest is {num_classes - 1}"
+        reason = f"mask with class number {highest}, above the highest one, {num_classes - 1}"
         raise FaultError(path, reason, "correct it")
 
 
@@ -362,18 +362,18 @@ def write_video(
     masks: np.ndarray | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a video so that its folder is whole or absent, whatever interrupts this.
+    """Write a video, whole or not at all.
 
-    A video that is there already is replaced.
+    An existing video is replaced.
 
     Args:
-        folder: where to, ``.../video_<n>``.
+        folder: ``.../video_<n>``.
         frames: uint8 RGB ``(T, H, W, 3)``.
         masks: uint8 ``(T, H, W)``, for a labeled video.
         extra: JSON files to write beside the frames: file name -> content.
 
     Raises:
-        UserError: if the frames or masks have another shape or dtype, or the disk refuses.
+        UserError: if the frames or masks have another shape or dtype, or cannot be written.
     """
     folder = Path(folder)
     video_number(folder)
@@ -398,6 +398,6 @@ def write_video(
 
 
 def encode_frame(frame: np.ndarray) -> np.ndarray:
-    """Return the bytes of a PNG, uint8 ``(bytes,)``, of a uint8 RGB ``(H, W, 3)`` frame."""
+    """Return the bytes of the PNG, uint8 ``(bytes,)``, of a uint8 RGB ``(H, W, 3)`` frame."""
     _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _PNG_OPTIONS)
     return data

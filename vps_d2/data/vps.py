@@ -8,7 +8,7 @@ from vps_d2.data.taxonomy import Taxonomy
 NUM_FRAMES = 22
 """Frames in a whole video."""
 NUM_INPUT_FRAMES = 11
-"""Frames that a prediction starts from; a hidden video has no more."""
+"""Frames that a prediction starts from, and all that a hidden video has."""
 NUM_TARGET_FRAMES = 11
 """Frames to predict."""
 
@@ -59,4 +59,4 @@ TAXONOMY = Taxonomy(
     tuple(SHAPES.index(name.split()[-1]) for name in THING_NAMES),
     one_object_per_class=True,
 )
-"""The 48 object classes, in groups of one shape; every object of a video has a class of its own."""
+"""The 48 object classes, grouped by shape; every object of a video has a different class."""

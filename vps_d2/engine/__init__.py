@@ -1,1 +1,1 @@
-"""Training runs: their set-up, loop, checkpoints and hooks."""
+"""Training runs: setup, loop, checkpoints and hooks."""

@@ -1,4 +1,4 @@
-"""The registry of evaluators: what a training run is measured by."""
+"""The registry of the evaluators that score a training run."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from vps_d2.io.errors import UserError
 
 EVALUATOR_REGISTRY = Registry("EVALUATOR")
 EVALUATOR_REGISTRY.__doc__ = """
-Evaluators, by the name that TEST.EVALUATORS gives. One is called as
-``evaluator(cfg, dataset_name)`` and gives a :class:`DatasetEvaluator`.
+Evaluators by name, as in TEST.EVALUATORS. Each is called as
+``evaluator(cfg, dataset_name)`` and returns a :class:`DatasetEvaluator`.
 """
 
 
@@ -18,15 +18,15 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
     """Build all evaluators of TEST.EVALUATORS for one data set.
 
     Raises:
-        UserError: if one of the names is no evaluator.
+        UserError: if a name is unknown.
     """
     for name in cfg.TEST.EVALUATORS:
         if name not in EVALUATOR_REGISTRY:
             names = ", ".join(sorted(known for known, _ in EVALUATOR_REGISTRY))
             raise UserError(
-                f'TEST.EVALUATORS "{name}" is not an evaluator; use some of '
-                f"{names or 'those of vps_d2.evaluation, once that is imported'}, or give "
-                "--import the file that registers it."
+                f'TEST.EVALUATORS names "{name}", which is not an evaluator; use some of '
+                f"{names or 'those of vps_d2.evaluation, once that is imported'}, or name the "
+                "file that registers it after --import."
             )
     builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
     return DatasetEvaluators([build(cfg, dataset_name) for build in builders])

@@ -80,18 +80,18 @@ class EvaluationNote(HookBase):
 class BestCheckpointer(HookBase):
     """Keep the checkpoint with the best score as ``model_best.pth``, and the score in it.
 
-    Unlike Detectron2's hook of this name it knows the best score of a run that is resumed, and
-    such a run goes on from its last checkpoint, not from the best. Register it behind the
-    ``EvalHook`` that puts the score.
+    Unlike Detectron2's hook of this name, it knows the best score of a resumed run, which goes on
+    from its last checkpoint, not from the best. Register it after the ``EvalHook`` that computes
+    the score.
 
     Args:
         eval_period: that of the ``EvalHook``.
-        checkpointer: that saves.
+        checkpointer: saves the checkpoints.
         metric: name of the score, such as "future_mask/jaccard".
         mode: "max" if higher is better, "min" if lower is.
 
     Raises:
-        UserError: if the mode is another.
+        UserError: if the mode is neither.
     """
 
     NAME = "model_best"
@@ -108,7 +108,7 @@ class BestCheckpointer(HookBase):
         self.best: float | None = None
 
     def before_train(self) -> None:
-        """Read the best score so far, if the run is resumed."""
+        """Read the best score so far if the run is resumed."""
         path = Path(self.checkpointer.save_dir) / f"{self.NAME}.pth"
         if self.trainer.start_iter > 0 and path.is_file():
             self.best = self._read_best(path)
@@ -125,20 +125,20 @@ class BestCheckpointer(HookBase):
         return best
 
     def after_step(self) -> None:
-        """Look at the score when it is new."""
+        """Look at the score after each evaluation."""
         done = self.trainer.iter + 1
         if self.eval_period > 0 and done % self.eval_period == 0 and done != self.trainer.max_iter:
             self._compare()
 
     def after_train(self) -> None:
-        """Look at the score of the end, after a run that ended well."""
+        """Look at the final score of a run that was not interrupted."""
         if self.trainer.iter + 1 >= self.trainer.max_iter:
             self._compare()
 
     def _compare(self) -> None:
         logger = logging.getLogger(__name__)
         if self.metric not in self.trainer.storage.latest():
-            logger.warning("No score is called %s, so no best model is kept.", self.metric)
+            logger.warning("There is no score called %s, so no best model is kept.", self.metric)
             return
         score, iteration = self.trainer.storage.latest()[self.metric]
         if not math.isfinite(score) or (
@@ -154,7 +154,7 @@ class BestCheckpointer(HookBase):
 
 
 class PictureHook(HookBase):
-    """Show in TensorBoard, every TEST.PICTURE_PERIOD iterations, what the model makes of samples.
+    """Show predictions for samples in TensorBoard, every TEST.PICTURE_PERIOD iterations.
 
     For a video: its last input frame, the last predicted frame and the true one. For a frame: the
     frame, with detections named in it, its predicted mask and the true one. The same
@@ -163,7 +163,7 @@ class PictureHook(HookBase):
 
     Args:
         cfg: configuration.
-        model: in or out of training mode; it is left in the mode that it was in.
+        model: in training or evaluation mode, which it is left in.
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
@@ -173,7 +173,7 @@ class PictureHook(HookBase):
         self.samples: list[dict[str, Any]] | None = None
 
     def after_step(self) -> None:
-        """Make the pictures when it is their turn."""
+        """Make the pictures when they are due."""
         step = self.trainer.iter + 1
         if step % self.cfg.TEST.PICTURE_PERIOD and step != self.trainer.max_iter:
             return
@@ -190,7 +190,7 @@ class PictureHook(HookBase):
         name = (*self.cfg.DATASETS.TEST, *self.cfg.DATASETS.TRAIN)[0]
         records = load_records(name, self.cfg.DATASETS.SKIP_FAULTY)
         count = min(self.cfg.TEST.NUM_PICTURES, len(records))
-        # From the middle of each share of the data set, not the first: frame 1 is often empty.
+        # From the middle of equal parts of the data set, not their start: frame 1 is often empty.
         places = (np.arange(count) + 0.5) * len(records) / max(count, 1)
         mapper = SafeMapper(build_mapper(self.cfg, is_train=False), None)
         samples = []
@@ -218,8 +218,8 @@ def draw_result(
         score_thresh: instances below it are not painted.
 
     Returns:
-        uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out where there is none. Instances are
-        named in the input, and all is of twice the size so that this can be read.
+        uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out if there is none. Instances are
+        named in the input; everything is then twice as large, so that the names can be read.
     """
     if "frames" in output:
         parts = [sample["frames"][-1], output["frames"][-1].round()]
@@ -248,7 +248,7 @@ def draw_result(
 
 
 class _Names(SimpleNamespace):
-    """Names and colors of classes, as a visualizer reads Metadata."""
+    """Names and colors of classes, in the form of Metadata that a visualizer reads."""
 
     def get(self, key: str, default: Any = None) -> Any:
         return getattr(self, key, default)

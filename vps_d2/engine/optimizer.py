@@ -17,11 +17,11 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer that SOLVER.OPTIMIZER names.
 
     Learning rate, weight decay with its exceptions for norms and biases, and gradient clipping
-    follow SOLVER's keys, whose meaning is Detectron2's. Where Detectron2 clips each parameter on
-    its own, CLIP_GRADIENTS.CLIP_TYPE "full_model" clips the norm over all of them.
+    follow SOLVER's keys, as in Detectron2. Detectron2 clips each parameter by itself; with
+    CLIP_GRADIENTS.CLIP_TYPE "full_model", the norm over all of them is clipped.
 
     Raises:
-        UserError: if the name of the optimizer or of the clipping is unknown.
+        UserError: if the optimizer or the type of clipping is unknown.
     """
     if cfg.SOLVER.OPTIMIZER not in _OPTIMIZERS:
         raise UserError(

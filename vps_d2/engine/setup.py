@@ -1,4 +1,4 @@
-"""From a command line to a checked configuration and a log."""
+"""From a command line to a checked configuration and a log file."""
 
 import argparse
 import logging
@@ -41,8 +41,8 @@ def check_config(cfg: CfgNode) -> None:
             if name not in known:
                 ours = ", ".join(sorted(each for each in known if each.startswith("vps_")))
                 raise UserError(
-                    f'DATASETS.{key} names "{name}", which is not a data set; give --import '
-                    f"the file that registers it, or use one of {ours}."
+                    f'DATASETS.{key} names "{name}", which is not a data set; name the file that '
+                    f"registers it after --import, or use one of {ours}."
                 )
     for train in cfg.DATASETS.TRAIN:
         for test in cfg.DATASETS.TEST:
@@ -57,29 +57,29 @@ def check_config(cfg: CfgNode) -> None:
 
 
 def check_run(cfg: CfgNode, resume: bool) -> None:
-    """Check that training overwrites no run in OUTPUT_DIR, and has something left to do.
+    """Check that training overwrites no run in OUTPUT_DIR, and is not finished.
 
     Args:
         cfg: configuration.
         resume: go on with the run in OUTPUT_DIR, if there is one.
 
     Raises:
-        UserError: if OUTPUT_DIR holds a run that is not to be resumed, or that is finished.
+        UserError: if OUTPUT_DIR holds a run, and ``resume`` is False or the run is finished.
     """
     last = find_last(cfg.OUTPUT_DIR)
     if last is None:
         return
     if not resume:
         raise UserError(
-            f"OUTPUT_DIR {cfg.OUTPUT_DIR} holds a run already; give --resume to go on with it, or "
-            "another OUTPUT_DIR, or remove it."
+            f"OUTPUT_DIR {cfg.OUTPUT_DIR} already holds a run; resume it with --resume, remove "
+            "it, or choose another OUTPUT_DIR."
         )
     done = _read_iteration(last) + 1
     end = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size()).SOLVER.MAX_ITER
     if done > end or (done == end and read_evaluated(cfg.OUTPUT_DIR) >= done):
         raise UserError(
             f"the run in OUTPUT_DIR {cfg.OUTPUT_DIR} is finished: it has {done} iterations of "
-            f"{end}; raise SOLVER.MAX_ITER to go on, or evaluate it with --eval-only."
+            f"{end}; raise SOLVER.MAX_ITER to continue it, or evaluate it with --eval-only."
         )
 
 
@@ -99,7 +99,7 @@ def _read_iteration(path: Path) -> int:
 def setup(args: argparse.Namespace) -> Iterator[CfgNode]:
     """Read and check the configuration of a run, write it to OUTPUT_DIR, and start its log.
 
-    No other run can be in OUTPUT_DIR meanwhile.
+    No other run can use OUTPUT_DIR until this context ends.
 
     Args:
         args: of ``vps-d2 train``.
@@ -115,11 +115,11 @@ def setup(args: argparse.Namespace) -> Iterator[CfgNode]:
     check_config(cfg)
     if args.eval_only and not (cfg.MODEL.WEIGHTS or args.resume):
         raise UserError(
-            "--eval-only has no weights to evaluate; name some, as in MODEL.WEIGHTS "
-            "package://unet.pth, or give --resume for the last of OUTPUT_DIR."
+            "--eval-only has no weights to evaluate; give some, as in MODEL.WEIGHTS "
+            "package://unet.pth, or give --resume for the last checkpoint in OUTPUT_DIR."
         )
     with _claim(cfg.OUTPUT_DIR), write_errors(cfg.OUTPUT_DIR, DISK_ERRORS):
-        comm.synchronize()  # the others write nothing before
+        comm.synchronize()  # the other processes write nothing before this
         if not args.eval_only:
             check_run(cfg, args.resume)
         write_taxonomy(cfg)
@@ -129,7 +129,7 @@ def setup(args: argparse.Namespace) -> Iterator[CfgNode]:
 
 
 def _claim(folder: str) -> AbstractContextManager[object]:
-    """Claim the folder of a run, which of its processes one does for all."""
+    """Claim the folder of a run, in its main process for all."""
     if folder and comm.is_main_process():
         return claim_folder(folder, parts=("inference",))
     return nullcontext()
@@ -137,10 +137,10 @@ def _claim(folder: str) -> AbstractContextManager[object]:
 
 def _start(cfg: CfgNode, args: argparse.Namespace) -> None:
     """Start the log of a run, and write its configuration to OUTPUT_DIR."""
-    # Detectron2's function reads the file once more, for the log.
+    # Detectron2's function reads the file once more, to log it.
     path = config_path(args.config_file)
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": path}))
-    # Detectron2's logger is its own; ours is another.
+    # Detectron2 has its own logger; this is ours.
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name=vps_d2.__name__)
     logging.getLogger(TrainerBase.__module__).addFilter(shorten_record)
     logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The training loop: forward in a chosen format, on random numbers of each iteration's own."""
+"""The training loop, with a forward pass in a chosen number format and reproducible noise."""
 
 import time
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ class AutocastTrainer(SimpleTrainer):
         data_loader: yields batches.
         optimizer: of the model's parameters.
         precision: number format of the forward; None, or float32, casts nothing.
-        seed: seeds PyTorch before each step together with the iteration and the process, so that
-            a resumed run repeats the losses of an unbroken one; negative seeds nothing.
+        seed: seeds PyTorch before each step, together with the iteration and the process, so that a
+            resumed run has the same losses as an uninterrupted one; negative for no seeding.
         kwargs: further arguments of ``SimpleTrainer``.
     """
 
@@ -47,8 +47,8 @@ class AutocastTrainer(SimpleTrainer):
         """Run one iteration: load, forward, backward, write the metrics, update.
 
         Raises:
-            FloatingPointError: if the loss is infinite or no number; the weights are then as they
-                were before the iteration.
+            FloatingPointError: if the loss is infinite or NaN; the weights are then as they were
+                before the iteration.
         """
         assert self.model.training, "the model was left in evaluation mode"
         if self.seed >= 0:

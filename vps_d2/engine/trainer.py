@@ -26,15 +26,15 @@ from vps_d2.modeling.precision import find_dtype, inference_autocast
 class Trainer(DefaultTrainer):
     """Detectron2's default trainer with this project's loaders, evaluators and checkpoints.
 
-    Data and model draw their random numbers by (SEED, iteration), so a run that is killed and
-    resumed repeats the losses of an unbroken one.
+    Random numbers of data and model depend on (SEED, iteration), so a run that is killed and
+    resumed has the same losses as an uninterrupted one.
 
     Args:
         cfg: a frozen configuration.
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        # DefaultTrainer's own would build Detectron2's loop and checkpointer first.
+        # DefaultTrainer's own constructor would build Detectron2's loop and checkpointer first.
         TrainerBase.__init__(self)
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self.cfg = cfg
@@ -67,7 +67,7 @@ class Trainer(DefaultTrainer):
         rates = [group["initial_lr"] for group in self.optimizer.param_groups]
         try:
             super().resume_or_load(resume)
-        except UserError:  # of the checkpoint, and a ValueError, too
+        except UserError:  # raised by the checkpointer; it is also a ValueError
             raise
         # Of states that are another's, or are of other types than what was saved.
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -79,7 +79,8 @@ class Trainer(DefaultTrainer):
                 raise self._other_run(f"its optimizer has no {', '.join(sorted(missing))}")
             if rates != [group["initial_lr"] for group in groups]:
                 logging.getLogger(__name__).warning(
-                    "SOLVER.BASE_LR is %g now, but the run goes on with the rates it began with.",
+                    "SOLVER.BASE_LR is now %g, but the run goes on with the learning rates it "
+                    "began with.",
                     self.cfg.SOLVER.BASE_LR,
                 )
             self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
@@ -124,8 +125,8 @@ class Trainer(DefaultTrainer):
 
     def _other_run(self, reason: str) -> UserError:
         return UserError(
-            f"the run in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another model or optimizer "
-            f"({reason}); resume it with the settings in its config.yaml, or give another "
+            f"the run in OUTPUT_DIR {self.cfg.OUTPUT_DIR} has another model or optimizer "
+            f"({reason}); resume it with the settings in its config.yaml, or choose another "
             "OUTPUT_DIR."
         )
 
@@ -133,9 +134,9 @@ class Trainer(DefaultTrainer):
         """Run one iteration.
 
         Raises:
-            UserError: if the loss, or what a model makes of a batch, is infinite or no number; the
-                weights are then as they were before the iteration. Also if a batch is too small
-                for batch normalization.
+            UserError: if the loss, or the model's output for a batch, is infinite or NaN; the
+                weights are then as they were before the iteration. Also if a batch is too small for
+                batch normalization.
         """
         try:
             super().run_step()
@@ -148,12 +149,12 @@ class Trainer(DefaultTrainer):
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                "a batch comes down to a single value for each channel, which batch normalization "
-                "cannot learn from; raise SOLVER.IMS_PER_BATCH, or give larger frames."
+                "a batch is reduced to a single value per channel, from which batch normalization "
+                "cannot learn; raise SOLVER.IMS_PER_BATCH, or use larger frames."
             ) from error
 
     def build_hooks(self) -> list[HookBase | None]:
-        """Return Detectron2's hooks with pictures and the best checkpoint before the writers."""
+        """Return Detectron2's hooks, with pictures and the best model before the writers."""
         all_hooks = super().build_hooks()
         test = self.cfg.TEST
         if comm.is_main_process():
@@ -189,7 +190,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> CheckedLoader:
-        """Build the loader of one data set of DATASETS.TEST."""
+        """Build the loader of one data set in DATASETS.TEST."""
         return build_test_loader(cfg, dataset_name)
 
     @classmethod
@@ -227,10 +228,10 @@ def _find_like(state: Any, own: Any, name: str) -> Any:
 
 
 def share_buffers(model: nn.Module) -> None:
-    """Give every process of a run the buffers of the first, which it saves.
+    """Copy the buffers of the main process, which are saved, to every process of a run.
 
-    In training each process gathers the statistics of its own share (batch normalization), so they
-    would evaluate different models.
+    In training, each process gathers statistics of its own samples (batch normalization), so
+    without this they would evaluate different models.
     """
     if comm.get_world_size() > 1:
         for buffer in model.buffers():

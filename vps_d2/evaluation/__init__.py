@@ -1,4 +1,4 @@
-"""Scores, and the evaluators that take them over a data set."""
+"""Scores, and the evaluators that compute them for a data set."""
 
 from vps_d2.evaluation.evaluators import (
     FramePredictionEvaluator,

@@ -1,7 +1,7 @@
-"""How fast the parts of the project are on this machine.
+"""Measure how fast each part of the project is on this machine.
 
-Every figure is the median of repeats after a warm-up. Models have random weights: their speed does
-not depend on them, but for Mask R-CNN, whose inference takes longer the more it detects.
+Every figure is the median of repeats after a warm-up. Models have random weights, on which their
+speed does not depend, except that Mask R-CNN takes longer the more it detects.
 """
 
 import statistics
@@ -62,7 +62,7 @@ class Figure:
 
 
 def median_seconds(step: Callable[[], object], repeats: int) -> float:
-    """Return the median time of ``step`` in seconds, after one call that is not counted."""
+    """Return the median time of ``step`` in seconds, after a warm-up call."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -81,12 +81,13 @@ class Benchmark:
         predictor_config: file of the video predictor.
         segmenter_config: file of the segmenter of frames.
         mask_predictor_config: file of the predictor of masks.
-        device: to measure models on.
+        device: that models run on.
         repeats: of each measurement.
         batch_size: videos, and frames, in a batch.
 
     Raises:
-        UserError: if there are no videos, or a configuration is wrong or of another kind of model.
+        UserError: if there are no videos, or a configuration is wrong or describes another kind of
+            model.
     """
 
     def __init__(
@@ -203,7 +204,7 @@ class Benchmark:
         return step
 
     def mask_predictor(self) -> list[Figure]:
-        """Measure inference of the predictor of masks, from true ones, in a batch of 4 times."""
+        """Measure inference of the mask predictor from true masks, with 4 times the batch size."""
         figures = []
         count = ClipSpec.from_config(self.configs["mask_predictor"]).num_input
         inputs = [
@@ -238,10 +239,10 @@ class Benchmark:
 
 
 def generator_figure(generate: Callable[[Path, int], None], repeats: int, count: int) -> Figure:
-    """Measure making videos, files included and the start of the tool left out.
+    """Measure the generation of videos, including their files but not the start of the command.
 
     Args:
-        generate: makes so many videos in a folder, in one process.
+        generate: makes a number of videos in a folder, in one process.
         repeats: of the measurement.
         count: of videos.
     """
@@ -258,13 +259,13 @@ def generator_figure(generate: Callable[[Path, int], None], repeats: int, count:
 
 
 def describe_machine(device: str) -> str:
-    """Return in a line what the figures were measured on."""
+    """Return a line that describes the machine."""
     _, words = computes_in_bfloat16(device)
     return f"{words}, {torch.get_num_threads()} thread(s)"
 
 
 def format_table(figures: list[Figure]) -> str:
-    """Return figures as a table, and how much faster reduced precision is."""
+    """Return figures as a table, with the speedup of reduced precision."""
     lines = [f"{each.name:<48}{each.value:>10.3f} {each.unit}" for each in figures]
     values = {each.name: each.value for each in figures}
     plain, fast = PRECISIONS

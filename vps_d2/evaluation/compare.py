@@ -1,4 +1,4 @@
-"""Compare files of predictions with the truth, with intervals over the videos.
+"""Compare files of predictions with the truth, with bootstrap intervals over the videos.
 
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns.
 """
@@ -37,7 +37,7 @@ def load_masks(path: Path, taxonomy: Taxonomy, frame_index: int = -1) -> np.ndar
     """Read one mask of each video.
 
     Args:
-        path: an ``.npy`` file of uint8 ``(N, H, W)``, or a folder of labeled videos.
+        path: an ``.npy`` file, uint8 ``(N, H, W)``, or a folder of labeled videos.
         taxonomy: classes that the masks may hold.
         frame_index: which mask of a folder's videos, counted from 0; -1 for the last.
 
@@ -50,7 +50,10 @@ def load_masks(path: Path, taxonomy: Taxonomy, frame_index: int = -1) -> np.ndar
     if not path.is_dir():
         masks = open_masks(path)
         if masks.ndim != 3:
-            raise UserError(f"{path}: masks must be (N, H, W), not {masks.shape}; give others.")
+            raise UserError(
+                f"{path}: masks must have the shape (N, H, W), not {masks.shape}; give another "
+                "file."
+            )
         check_classes(path, np.asarray(masks), taxonomy.num_classes)
         return masks
     found = [
@@ -65,7 +68,7 @@ def load_masks(path: Path, taxonomy: Taxonomy, frame_index: int = -1) -> np.ndar
 
 @dataclass(frozen=True)
 class Described:
-    """What a result says of itself in the ``predictions.json`` beside it.
+    """The description of predictions, from the ``predictions.json`` beside them.
 
     Args:
         num_known: frames of a video that were given.
@@ -81,7 +84,7 @@ class Described:
 
 
 def read_description(folder: Path) -> Described | None:
-    """Read what a folder of predictions says of itself; None if it says nothing.
+    """Read the description of a folder of predictions; None if it has none.
 
     Raises:
         UserError: if the file is damaged.
@@ -105,29 +108,29 @@ def comparison_taxonomy(described: Described | None, layout: VideoLayout) -> Tax
     """Return the classes that masks are compared by.
 
     Args:
-        described: the result; None if it says nothing of itself.
+        described: the description of the predictions; None if there is none.
         layout: of the true masks.
 
     Raises:
-        UserError: if both say their classes, and they differ.
+        UserError: if the classes of both are known, and they differ.
     """
     if described is None:
         return layout.taxonomy
     taxonomy = Taxonomy(described.classes)
-    # Where nothing describes the truth, it is only taken for the vps data set.
+    # A truth without a description is only assumed to be of the vps data set.
     if layout != VPS_LAYOUT and taxonomy.thing_classes != layout.taxonomy.thing_classes:
         raise UserError(
-            f"the predictions are of {describe_classes(taxonomy)}, the true masks of "
+            f"the predictions have {describe_classes(taxonomy)}, but the true masks have "
             f"{describe_classes(layout.taxonomy)}; give masks of the same classes."
         )
     return taxonomy
 
 
 def check_order(predictions: Path, truth: Path) -> None:
-    """Check the videos of a prediction, by the ``videos.txt`` beside it, against a folder's.
+    """Check that the ``videos.txt`` beside predictions lists the videos of a folder.
 
     Raises:
-        UserError: if they are not the same numbers.
+        UserError: if it does not.
     """
     names = predictions.with_name("videos.txt")
     if not truth.is_dir() or not names.is_file():
@@ -135,7 +138,8 @@ def check_order(predictions: Path, truth: Path) -> None:
     predicted = [video_number(name) for name in names.read_text("utf-8").split()]
     if predicted != [video_number(folder) for folder in find_videos(truth)]:
         raise UserError(
-            f"{names} does not list the videos of {truth}; give the folder that was predicted."
+            f"{names} does not list the videos of {truth}; give the folder that the predictions "
+            "are for."
         )
 
 
@@ -189,7 +193,7 @@ def score_masks(
 def _interval(intersections: np.ndarray, unions: np.ndarray, seed: int) -> list[float]:
     count = len(unions)
     rng = np.random.default_rng(seed)
-    # How often each video is drawn: sums over a resample are then products of matrices.
+    # How often each video is drawn, so that sums over a resample are matrix products.
     draws = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(float)
     union = draws @ unions
     scores = np.divide(draws @ intersections, union, out=np.zeros_like(union), where=union > 0)
@@ -222,18 +226,23 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
     for file in files:
         folder = folders.get(video_number(file.stem))
         if folder is None:
-            raise UserError(f"{truth} holds no video for {file}; give the folder predicted.")
+            raise UserError(
+                f"{truth} holds no video for {file}; give the folder that the predictions are for."
+            )
         try:
             guess = open_array(file)
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} cannot be read ({error}); write it again.") from error
+            raise UserError(f"{file} cannot be read ({error}); predict it again.") from error
         if guess.dtype != np.uint8 or guess.ndim != 4:
             raise UserError(
                 f"{file} is {guess.dtype} {guess.shape}, not uint8 (T, H, W, 3); predict it again."
             )
         true = read_frames(folder, [number - 1 for number in numbers])
         if guess.shape != true.shape:
-            raise UserError(f"{file} is {guess.shape}, {folder} {true.shape}; predict it again.")
+            raise UserError(
+                f"{file} has the shape {guess.shape}, but the frames of {folder} have "
+                f"{true.shape}; predict it again."
+            )
         errors.update(to_tensor(guess), to_tensor(true))
     return {**errors.compute(), "num_videos": len(files)}
 

@@ -1,7 +1,7 @@
-"""Why the mask of frame 22 is wrong: the lost Jaccard index of ObjectDynamics, cause by cause.
+"""The causes of errors in masks that ObjectDynamics predicts, in points of the Jaccard index.
 
-What the index gains when a cause is repaired (:mod:`vps_d2.modeling.object_dynamics.repairs`) is
-put down to it.
+The share of a cause is what the index gains when it is repaired
+(:mod:`vps_d2.modeling.object_dynamics.repairs`).
 """
 
 import itertools
@@ -27,15 +27,15 @@ from vps_d2.modeling.precision import inference_autocast
 
 
 def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, Any]:
-    """Split the lost Jaccard index of labeled videos by its causes.
+    """Divide what is missing from a Jaccard index of 1 by cause.
 
     Args:
         pipeline: whose mask predictor is an ``ObjectDynamics``.
         root: folder of labeled videos.
 
     Returns:
-        ``jaccard``, of the predictions; ``lost``, by CAUSES, which sum to one minus it;
-        ``num_objects``: in the true masks, by whether they meet others or were never seen.
+        ``jaccard`` of the predictions; ``lost``, by CAUSES, which add up to one minus that;
+        ``num_objects`` in the true masks, by whether they meet others or were never seen.
 
     Raises:
         UserError: if the pipeline has no ``ObjectDynamics``, or a video cannot be read.
@@ -43,8 +43,8 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
     predictor = pipeline.mask_predictor
     if predictor is None or not isinstance(predictor.model, ObjectDynamics):
         raise UserError(
-            "the errors of ObjectDynamics alone can be split; give a pipeline whose mask predictor "
-            "it is, such as configs/pipeline/unet_object_dynamics.yaml."
+            "split-errors only works for ObjectDynamics; give a pipeline with it as mask "
+            "predictor, such as configs/pipeline/unet_object_dynamics.yaml."
         )
     indices = [JaccardIndex(pipeline.taxonomy.num_classes) for _ in range(len(CAUSES))]
     counts = np.zeros(3, np.int64)
@@ -52,7 +52,7 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
         frames = read_frames(folder, predictor.clip.input_frames(pipeline.num_known))
         masks = read_masks(folder)
         if masks.shape[1:] != frames.shape[1:3]:
-            reason = f"masks of {masks.shape[1:]}, frames of {frames.shape[1:3]}"
+            reason = f"masks have the size {masks.shape[1:]}, frames {frames.shape[1:3]}"
             raise FaultError(folder / MASK_FILE, reason, "give the masks of these frames")
         segmented = pipeline.segment_videos(frames[None])[0]
         repairs = repair(
@@ -75,7 +75,7 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
 
 
 def format_split(split: dict[str, Any]) -> str:
-    """Return what :func:`split_errors` found, in words and Markdown."""
+    """Return the result of :func:`split_errors` as text and a Markdown table."""
     lines = [
         f"Jaccard of frame 22: {split['jaccard']:.3f}",
         "",

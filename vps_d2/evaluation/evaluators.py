@@ -1,6 +1,6 @@
-"""Evaluators, by the names that TEST.EVALUATORS gives.
+"""The evaluators that TEST.EVALUATORS can name.
 
-All keep sums alone: memory does not grow with the data set.
+They only keep sums, so memory does not grow with the data set.
 """
 
 from pathlib import Path
@@ -42,13 +42,13 @@ class FramePredictionEvaluator(DatasetEvaluator):
         self.errors = FrameErrors()
 
     def process(self, inputs: Batch, outputs: Batch) -> None:
-        """Count a batch; a video without targets is passed over."""
+        """Count a batch; videos without targets are skipped."""
         for video, output in zip(inputs, outputs, strict=True):
             if "target_frames" in video:
                 self.errors.update(output["frames"], video["target_frames"], video["target_valid"])
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
-        """Return ``{"frames": {"mse", "psnr", "ssim"}}``, on the main process alone."""
+        """Return ``{"frames": {"mse", "psnr", "ssim"}}``; None outside the main process."""
         parts = comm.gather((self.errors.sums, self.errors.count))
         if not comm.is_main_process():
             return None
@@ -63,7 +63,7 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
     """Jaccard index of the classes of a data set of frames, for any kind of segmenter.
 
     Args:
-        cfg: configuration; PIPELINE.SCORE_THRESH says which instances are painted.
+        cfg: configuration; instances below PIPELINE.SCORE_THRESH are not painted.
         dataset_name: of the data set, whose Metadata names the classes and whose records have
             ``sem_seg_file_name``.
     """
@@ -97,10 +97,10 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
             self.jaccard.update(predicted[counts], truth[counts])
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
-        """Return ``{"jaccard": {"macro", "class-<name>"...}}``, on the main process alone.
+        """Return ``{"jaccard": {"macro", "class-<name>"...}}``; None outside the main process.
 
-        Classes that never occur are left out. Scores with a dash in their name go to TensorBoard
-        but not into the printed table.
+        Classes that never occur are left out. Scores with a dash in their name appear in
+        TensorBoard, but not in the printed table.
         """
         parts = comm.gather(self.jaccard.confusion)
         if not comm.is_main_process():
@@ -118,15 +118,15 @@ class SemanticJaccardEvaluator(DatasetEvaluator):
 def COCO(cfg: CfgNode, dataset_name: str) -> COCOEvaluator:  # noqa: N802 (a name in configurations)
     """Build COCO's average precision of boxes and masks for a data set of frames.
 
-    The data set, or with DATASETS.SKIP_FAULTY its faultless part, is written as a COCO file under
-    OUTPUT_DIR first, every time: a file of an earlier run is never read.
+    The data set, without faulty videos if DATASETS.SKIP_FAULTY is set, is first written to
+    OUTPUT_DIR as a COCO file. That is done every time: a file of an earlier run is never read.
     """
     folder = Path(cfg.OUTPUT_DIR, "inference")
     path = folder / f"{dataset_name}_coco.json"
     if comm.is_main_process():
         coco_json(dataset_name, path, cfg.DATASETS.SKIP_FAULTY)
     comm.synchronize()
-    # An entry of its own: one of the data set could name a single file for the whole process.
+    # A separate Metadata entry: that of the data set could only name one file in this process.
     entry = f"{dataset_name}:{path}"
     things = MetadataCatalog.get(dataset_name).thing_classes
     MetadataCatalog.get(entry).set(json_file=str(path), thing_classes=things)

@@ -1,4 +1,4 @@
-"""The score of mask predictors: how well they know the mask of a later frame."""
+"""The score of mask predictors on the mask of a later frame."""
 
 import torch
 
@@ -15,8 +15,8 @@ from vps_d2.evaluation.metrics import JaccardIndex
 class FutureMaskEvaluator(DatasetEvaluator):
     """Jaccard index of the last target mask, beside that of copying the last input mask.
 
-    The input masks are those of the data set, true ones for a labeled split: what a segmenter
-    costs is not in the score.
+    The input masks are those of the data set, the true ones in a labeled split, so errors of a
+    segmenter do not enter the score.
 
     Args:
         cfg: configuration.
@@ -37,7 +37,7 @@ class FutureMaskEvaluator(DatasetEvaluator):
         """Count a batch.
 
         Args:
-            inputs: of ``FutureMasksMapper``; a video whose last target is not valid is passed over.
+            inputs: of ``FutureMasksMapper``; videos whose last target is not valid are skipped.
             outputs: with ``"mask"`` uint8 ``(H, W)`` or logits ``"sem_seg"`` ``(C, H, W)``.
         """
         for video, output in zip(inputs, outputs, strict=True):
@@ -49,7 +49,7 @@ class FutureMaskEvaluator(DatasetEvaluator):
             self.copied.update(video["masks"][-1].numpy(), truth)
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
-        """Return ``{"future_mask": {"jaccard", "copy"}}``, on the main process alone."""
+        """Return ``{"future_mask": {"jaccard", "copy"}}``; None outside the main process."""
         parts = comm.gather((self.predicted.confusion, self.copied.confusion))
         if not comm.is_main_process():
             return None

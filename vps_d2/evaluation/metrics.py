@@ -1,7 +1,7 @@
 """The scores of this project: Jaccard index of masks; MSE, PSNR and SSIM of frames.
 
-Each is accumulated sample by sample, so that a split of any size needs the memory of one sample.
-Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frames values of 0-255.
+Each is accumulated sample by sample, so memory does not grow with the data set. Shapes: ``T``
+frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frames values of 0-255.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ _WINDOW = 11  # height and width of SSIM's window in pixels, with torchmetrics' 
 class JaccardIndex:
     """Macro-averaged Jaccard index, accumulated over a split.
 
-    The same as torchmetrics' ``MulticlassJaccardIndex(average="macro")``: intersections and unions
-    are summed over all masks first, and a class that occurs in neither truth nor prediction is left
-    out of the mean.
+    As in torchmetrics' ``MulticlassJaccardIndex(average="macro")``, intersections and unions are
+    summed over all masks first, and a class that occurs in neither truth nor prediction is left out
+    of the mean.
 
     Args:
         num_classes: background included.
@@ -32,14 +32,16 @@ class JaccardIndex:
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
-        """Count pixels, integers of one shape and below ``num_classes``.
+        """Count the pixels of two class maps of one shape.
 
         Raises:
             ValueError: if the shapes differ or a class number is out of range.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         if predicted.shape != truth.shape:
-            raise ValueError(f"masks of shapes {predicted.shape} and {truth.shape} do not compare")
+            raise ValueError(
+                f"masks of shapes {predicted.shape} and {truth.shape} cannot be compared"
+            )
         for mask in (predicted, truth):
             if mask.size and not 0 <= mask.min() <= mask.max() < self.num_classes:
                 raise ValueError(f"a mask has classes outside 0-{self.num_classes - 1}")
@@ -90,26 +92,27 @@ class FrameErrors:
         """
         if predicted.shape != truth.shape:
             raise ValueError(
-                f"frames of shapes {tuple(predicted.shape)} and {tuple(truth.shape)} do not compare"
+                f"frames of shapes {tuple(predicted.shape)} and {tuple(truth.shape)} cannot be "
+                "compared"
             )
         height, width = truth.shape[2:]
         if min(height, width) <= _WINDOW // 2:
             raise UserError(
                 f"frames of {width}x{height} pixels are too small for SSIM, whose window is "
-                f"{_WINDOW}x{_WINDOW}; give larger ones."
+                f"{_WINDOW}x{_WINDOW}; use larger ones."
             )
         predicted, truth = predicted.detach().cpu().float(), truth.detach().cpu().float()
         if valid is not None:
             predicted, truth = predicted[valid.cpu()], truth[valid.cpu()]
         if not len(predicted):
             return
-        # Imported here, as it takes longer than most that is done with this module.
+        # Imported here, as that takes longer than most uses of this module.
         from torchmetrics.functional.image import structural_similarity_index_measure
 
         errors = (predicted - truth).square().mean(dim=(1, 2, 3))
-        # Rounding to 8 bits alone is an error of 1/12; so less is clamped there.
+        # 8-bit rounding alone gives an MSE of 1/12; clamp there.
         noise = 10 * torch.log10(_PEAK**2 / errors.clamp(min=1 / 12))
-        # SSIM is a small difference of large sums; an evaluation in bfloat16 would lose it.
+        # SSIM is a small difference of large sums, which bfloat16 would lose.
         with torch.autocast("cpu", enabled=False):
             similarity = structural_similarity_index_measure(
                 predicted, truth, data_range=_PEAK, reduction="none"

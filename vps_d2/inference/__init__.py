@@ -1,1 +1,1 @@
-"""Loaded models, and what they say of videos."""
+"""Loading trained models, and running them on videos."""

@@ -1,4 +1,4 @@
-"""The main job: from the first frames of a video to later ones and the mask of one of them.
+"""Pipelines: from the first frames of a video to later frames, and to the mask of one of them.
 
 Shapes: ``N`` videos, ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB; masks are uint8
 class maps.
@@ -24,21 +24,22 @@ from vps_d2.io.errors import UserError
 from vps_d2.modeling.outputs import output_to_mask
 from vps_d2.modeling.tasks import Task
 
-# Input frames, from the last back, in which an object has to be detected to count as seen. One is
-# not enough: it may be hidden or missed there.
+# An object counts as seen if it is detected in one of this many last input frames. A single frame
+# is not enough: the object may be hidden or missed in it.
 _SEEN_FRAMES = (-1, -5)
 
 
 class FuturePrediction(NamedTuple):
-    """What the pipeline says of one video.
+    """The prediction of a pipeline for one video.
 
     Attributes:
-        frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there
-            is no predictor, and none if none was asked for.
+        frames: uint8 ``(T, H, W, 3)``, the predicted frames; the last input frame alone if there is
+            no predictor, and no frames if they were not asked for.
         mask: uint8 ``(H, W)``.
         frame_numbers: which frames of the video ``frames`` are, counted from 1.
-        mask_number: which frame the mask is of, or without a model that predicts, taken for.
-        num_known: how many frames of the video were given.
+        mask_number: the frame that the mask is of; without a model that predicts, the frame that
+            the copied mask stands for.
+        num_known: number of input frames.
     """
 
     frames: np.ndarray
@@ -48,7 +49,7 @@ class FuturePrediction(NamedTuple):
     num_known: int
 
     def captions(self) -> list[str]:
-        """Return what to write above each of the frames."""
+        """Return the caption of each frame."""
         return [
             f"predicted {number}" if number > self.num_known else f"frame {number} again"
             for number in self.frame_numbers
@@ -56,11 +57,11 @@ class FuturePrediction(NamedTuple):
 
 
 class FutureMaskPredictor:
-    """Predict later frames of videos, and the mask of one.
+    """Predict later frames of videos, and the mask of one of them.
 
-    The mask is that of a predicted frame. With a mask predictor it is predicted from the masks of
-    the input frames instead, and predicted frames are extra. Without either, the mask of the last
-    input frame is taken for it, as if nothing moved.
+    The mask is segmented from a predicted frame. With a mask predictor, it is predicted from the
+    masks of the input frames instead, and predicted frames are an extra. Without either, the mask
+    of the last input frame is copied, as if nothing moved.
 
     Args:
         predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; None to segment the last
@@ -69,19 +70,19 @@ class FutureMaskPredictor:
         mask_predictor: any architecture from ``{"masks": uint8 (T_in, H, W)}``, class numbers of
             the input frames, to ``{"sem_seg": logits (C, H, W)}`` or ``{"mask": uint8 (H, W)}``,
             those of the last frame that it predicts; None for none.
-        num_known: frames of a video that are given; None for as many as were known in the training
-            of the models.
-        target_frame: the frame whose mask is wanted, counted from 1; None for the last that is
-            predicted.
+        num_known: number of input frames of a video; None for as many as in the training of the
+            models.
+        target_frame: the frame whose mask is wanted, counted from 1; None for the last predicted
+            one.
         score_thresh: instances below it are not painted.
-        seen_classes_only: leave out classes that are not detected in the input frames.
-        join_confused: before masks are predicted from masks, give each object one class, where a
-            class is an object; see :func:`vps_d2.data.tracks.join_confused`.
+        seen_classes_only: leave out classes that are not detected in the last input frames.
+        join_confused: before masks are predicted from masks, give each object a single class, if
+            each class is one object; see :func:`vps_d2.data.tracks.join_confused`.
         batch_size: videos on the device at a time.
 
     Raises:
-        UserError: if the models do not predict the wanted frame from so many, or if segmenter and
-            mask predictor were trained on different classes.
+        UserError: if the models do not predict the wanted frame from ``num_known`` frames, or if
+            segmenter and mask predictor were trained on different classes.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class FutureMaskPredictor:
     def from_config_file(
         cls, config_file: str | Path, opts: Sequence[str] = ()
     ) -> "FutureMaskPredictor":
-        """Build the pipeline that a file of ``configs/pipeline`` describes.
+        """Build the pipeline that a file such as those in ``configs/pipeline`` describes.
 
         Args:
             config_file: see :func:`load_pipeline_config`.
@@ -147,7 +148,7 @@ class FutureMaskPredictor:
             else None
             for node, task in zip(model_nodes(cfg), tasks, strict=True)
         )
-        assert segmenter is not None  # load_pipeline_config has seen to it
+        assert segmenter is not None  # load_pipeline_config has checked it
         return cls(
             predictor,
             segmenter,
@@ -165,16 +166,16 @@ class FutureMaskPredictor:
 
         Args:
             frames: the first frames of each video, uint8 ``(N, T, H, W, 3)`` or ``(N, T, 3, H,
-                W)``, with as many ``T`` as the models were trained on, or more.
-            want_frames: give frames too; without them, none is predicted that the mask does not
-                need.
+                W)``, with at least as many ``T`` as the models need.
+            want_frames: whether to return frames, too; otherwise only those that the mask needs are
+                predicted.
 
         Returns:
             one prediction for each video.
 
         Raises:
-            UserError: if the frames have another shape or dtype, or if from so many the models do
-                not predict the wanted one.
+            UserError: if the frames have another shape or dtype, or if the models do not predict
+                the wanted frame from this many.
         """
         frames = self._check(frames)
         num_known = frames.shape[1]
@@ -204,8 +205,9 @@ class FutureMaskPredictor:
         frames = find_taxonomy(self.segmenter.cfg)
         if masks and frames and masks.thing_classes != frames.thing_classes:
             raise UserError(
-                f"the segmenter knows {describe_classes(frames)}, the mask predictor "
-                f"{describe_classes(masks)}; combine models of the same classes in the same order."
+                f"the segmenter knows {describe_classes(frames)}, but the mask predictor "
+                f"{describe_classes(masks)}; combine models trained on the same classes in the "
+                "same order."
             )
 
     @property
@@ -214,12 +216,12 @@ class FutureMaskPredictor:
         return self._frame_segmenter.taxonomy
 
     def describe(self) -> dict[str, Any]:
-        """Return which frames the predictions are, counted from 1, as JSON holds them.
+        """Return which frames are predicted, counted from 1, as JSON values.
 
         Returns:
-            ``classes``: names of the object classes; ``num_known``: frames that are given;
-            ``frames``: predicted ones, none without a predictor; ``mask_frame``: of the mask;
-            ``copied``: whether the mask is that of the last given frame, taken for it.
+            ``classes``: names of the object classes; ``num_known``: number of input frames;
+            ``frames``: predicted frames, none without a predictor; ``mask_frame``: frame of the
+            mask; ``copied``: whether that is a copy of the mask of the last input frame.
         """
         numbers = self._frame_numbers(self.num_known)
         return {
@@ -234,18 +236,19 @@ class FutureMaskPredictor:
         """Return the number of the frame whose mask is given, counted from 1.
 
         Args:
-            num_known: frames of a video that are given.
+            num_known: number of input frames.
 
         Raises:
-            UserError: if it is asked for another one than the models predict from so many.
+            UserError: if another frame is wanted than the models predict from this many.
         """
         if self.mask_predictor is not None:
             last = self.mask_predictor.clip.target_frames(num_known)[-1] + 1
             if self.target_frame not in (None, last):
                 raise UserError(
-                    f"from the first {num_known} frames the mask predictor gives the mask of frame "
-                    f"{last}, not of frame {self.target_frame}; set PIPELINE.TARGET_FRAME to what "
-                    "it gives, or train one with other INPUT.NUM_TARGET_FRAMES and TARGET_GAP."
+                    f"from the first {num_known} frames the mask predictor gives the mask of "
+                    f"frame {last}, not of frame {self.target_frame}; set PIPELINE.TARGET_FRAME "
+                    "to that frame, or train with other INPUT.NUM_TARGET_FRAMES and "
+                    "INPUT.TARGET_GAP."
                 )
             return last
         if self.predictor is None:
@@ -255,7 +258,7 @@ class FutureMaskPredictor:
         return target
 
     def _place_of(self, target: int, num_known: int) -> int:
-        """Return which of the predicted frames the mask is taken from."""
+        """Return the index of the predicted frame that the mask is segmented from."""
         if self.predictor is None:
             return -1
         return self.predictor.clip.find_target(target - 1, num_known)
@@ -280,8 +283,8 @@ class FutureMaskPredictor:
     def _predict(self, frames: np.ndarray, place: int | None = None) -> torch.Tensor:
         """Return predicted frames as uint8 ``(N, T_out, 3, H, W)``, on the device of their model.
 
-        A segmenter on the same device takes them from there. Given the place of the only one that
-        is wanted, it is ``(N, 1, 3, H, W)``.
+        A segmenter on the same device reads them from there. If the index of the only wanted frame
+        is given, the shape is ``(N, 1, 3, H, W)``.
         """
         if self.predictor is None or not len(frames):
             return to_tensor(frames[:, -1:])
@@ -291,10 +294,10 @@ class FutureMaskPredictor:
         count, wanted = len(outputs[0]["frames"]), self.predictor.clip.num_target
         if count != wanted and (place is None or count != 1):
             raise UserError(
-                f"the predictor gave {count} frames, but INPUT.NUM_TARGET_FRAMES of its "
+                f"the predictor returned {count} frames, but INPUT.NUM_TARGET_FRAMES in its "
                 f"configuration is {wanted}; correct the configuration."
             )
-        # Rounded on the device, so that a quarter of the bytes have to leave it.
+        # Rounded on the device, so that only a quarter of the bytes have to be copied from it.
         predicted = torch.stack([output["frames"] for output in outputs])
         if place is not None and count == wanted:
             predicted = predicted[:, place, None]
@@ -325,7 +328,7 @@ class FutureMaskPredictor:
         )
 
     def segment_videos(self, frames: np.ndarray) -> np.ndarray:
-        """Segment all frames of videos; an object that is confused for some frames is set right.
+        """Segment all frames of videos, and correct objects whose class is wrong in some frames.
 
         Args:
             frames: uint8 ``(N, T, H, W, 3)``.

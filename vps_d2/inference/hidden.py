@@ -1,11 +1,10 @@
-"""Run the pipeline over a folder of videos, into files, so that it can be interrupted at any time.
+"""Run a pipeline over a folder of videos and write files; a run can be interrupted at any time.
 
-Videos are taken in batches that depend on nothing but their list and the batch size, and a batch
-belongs to one shard. So one run, an interrupted and resumed one, and any number of shards write the
-same bytes.
+Batches depend only on the list of videos and the batch size, and each batch belongs to one shard.
+So a single run, an interrupted and resumed one, and any number of shards write the same bytes.
 
-A shard writes its masks to ``OUT/parts/`` and notes there which of its batches are on the disk. The
-shard that finishes last joins the parts into ``OUT/hidden_masks.npy``.
+A shard writes its masks to ``OUT/parts/`` and records there which of its batches are on the disk.
+The shard that finishes last joins the parts into ``OUT/hidden_masks.npy``.
 """
 
 import hashlib
@@ -59,14 +58,14 @@ PREDICTIONS_FILE = "predictions.json"
 
 @dataclass
 class Progress:
-    """What of a shard is on the disk.
+    """How much of a shard is on the disk.
 
     Args:
-        run: fingerprint of the run, so that another one's is not continued.
+        run: fingerprint of the run, so that the progress of a different run is not continued.
         batches: how many of the shard's batches are done.
-        checksum: of their masks, CRC-32, so that no other bytes are taken for them.
-        complete: whether that is all of them.
-        skipped: faults of the videos written as background.
+        checksum: CRC-32 of their masks, so that other bytes are not mistaken for them.
+        complete: whether these are all of the shard's batches.
+        skipped: faults of the videos whose masks are written as background.
     """
 
     run: str
@@ -80,20 +79,20 @@ class HiddenInference:
     """Predict and segment every video of a folder.
 
     Args:
-        pipeline: that does it.
+        pipeline: predicts the videos.
         root: folder of videos.
         output: folder for the results.
-        run: whatever, besides the videos, decides about the result, as :func:`run_fingerprint`
-            gives it: a run with another value is not resumed, and not joined with this one.
+        run: all that the result depends on besides the videos, as :func:`run_fingerprint` returns
+            it: a run with another value is neither resumed nor joined with this one.
         shard: index and number of shards.
         batch_size: videos at a time.
         save_frames: write the predicted frames to ``frames/<video>.npy``.
-        num_gifs: how many videos, the first ones, to draw to ``gifs/<video>.gif``.
+        num_gifs: how many of the first videos to draw to ``gifs/<video>.gif``.
         skip_faulty: write background for a faulty video instead of stopping.
 
     Raises:
-        UserError: if frames are to be saved that the pipeline does not predict, ``output`` is or
-            lies in ``root``, or as :func:`list_videos` does.
+        UserError: if the pipeline predicts no frames that could be saved, if ``output`` is ``root``
+            or inside it, or for the reasons of :func:`list_videos`.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class HiddenInference:
         if save_frames and pipeline.predictor is None:
             raise UserError(
                 "--save-frames: the pipeline predicts no frames, as its PIPELINE.PREDICTOR is "
-                "empty; leave the option out, or give a pipeline with a predictor."
+                "empty; leave the option out, or use a pipeline with a predictor."
             )
         check_apart(output, root)
         self.pipeline = pipeline
@@ -135,14 +134,14 @@ class HiddenInference:
         """Run this shard, and join the parts if it is the last.
 
         Args:
-            resume: continue what an earlier run with the same arguments left.
+            resume: go on with an earlier run with the same arguments.
 
         Returns:
             whether ``hidden_masks.npy`` is now complete.
 
         Raises:
-            UserError: if the earlier run was another one, a video is faulty, another run writes
-                this shard now, or the disk refuses.
+            UserError: if the earlier run was a different one, a video is faulty, another run is
+                writing this shard, or a file cannot be written.
         """
         index, count = self.shard
         part = "" if count == 1 else f"shard_{index}_of_{count}"
@@ -157,7 +156,7 @@ class HiddenInference:
         return self.parts / f"{kind}_{index}_of_{self.shard[1]}"
 
     def _read_progress(self, index: int) -> Progress | None:
-        """Return what a shard noted; None if there is nothing, or nothing that can be right."""
+        """Return the recorded progress of a shard; None if there is none that can be right."""
         try:
             progress = Progress(**read_json(self._path("progress", index)))
         except (FileNotFoundError, ValueError, TypeError):
@@ -188,8 +187,8 @@ class HiddenInference:
         earlier = progress.run if progress is not None else self._joined_run()
         if resume and earlier not in ("", self.fingerprint):
             raise UserError(
-                f"{self.output} holds a run of other videos, models or settings; give the same "
-                "ones to resume it, or leave out --resume to start anew."
+                f"{self.output} holds a run with other videos, models or settings; give the same "
+                "ones to resume it, or leave out --resume to start over."
             )
         (self.parts / "joined").unlink(missing_ok=True)
         if progress is None or not self._fits(index, progress):
@@ -223,10 +222,12 @@ class HiddenInference:
         done, todo = mine[: progress.batches], mine[progress.batches :]
         total, initial = sum(map(len, mine)), sum(map(len, done))
         bar = tqdm(total=total, initial=initial, desc="predicting", unit="video")
-        # Rows are appended, not mapped into memory: a write to a map ends the process on a full
-        # disk, without a word.
+        # Rows are appended, not written through a memory map: on a full disk, that would kill the
+        # process without a message.
         with bar, self._path("masks", index).open("r+b") as file:
-            file.truncate(self._num_bytes(*done))  # a killed run may have written more
+            file.truncate(
+                self._num_bytes(*done)
+            )  # a killed run may have written more than it recorded than it recorded
             file.seek(0, os.SEEK_END)
             for batch, frames, faults in prefetch(self._read, todo):
                 masks = np.zeros((len(batch), *self.size), np.uint8)
@@ -294,8 +295,9 @@ class HiddenInference:
             for index, part in enumerate(done):
                 if part and part.complete and part.run != self.fingerprint:
                     logging.getLogger(__name__).warning(
-                        "%s: shard %d of %d was run on other videos, models or settings than "
-                        "shard %d, so they are not joined; run one again with those of the other.",
+                        "%s: shard %d of %d was run with other videos, models or settings than "
+                        "shard %d, so they are not joined; run one of them again with those of "
+                        "the other.",
                         *(self.output, index, count, self.shard[0]),
                     )
             if not all(p and p.complete and p.run == self.fingerprint for p in done):
@@ -303,8 +305,8 @@ class HiddenInference:
             for index, part in enumerate(done):
                 if part and not self._fits(index, part):
                     raise UserError(
-                        f"{self._path('masks', index)} is not what shard {index} of {count} wrote; "
-                        "run that shard again."
+                        f"{self._path('masks', index)} has changed since shard {index}/{count} "
+                        "wrote it; run that shard again."
                     )
             self._write_masks()
             names = [video.folder.name for video in self.videos]
@@ -322,7 +324,7 @@ class HiddenInference:
         return True
 
     def _write_masks(self) -> None:
-        """Copy the rows of all parts, in order of the videos, into the result."""
+        """Copy the rows of all parts into the result, in the order of the videos."""
         count = self.shard[1]
         with ExitStack() as stack, write_whole(self.output / MASKS_FILE) as masks:
             parts = [
@@ -347,25 +349,25 @@ def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
 def _frame_bytes(folder: Path, frame_index: int) -> int:
     """Return the bytes of a video's last input frame, 0 if it is missing.
 
-    It distinguishes videos of one name. All frames would do so too, but then a run that stopped at
-    a spoiled one could never be resumed after its repair.
+    They distinguish videos of the same name. So would all frames, but then a run that stopped at a
+    damaged one could never be resumed after its repair.
     """
     path = frame_path(folder, frame_index)
     return path.stat().st_size if path.is_file() else 0
 
 
 def run_fingerprint(cfg: CfgNode, pipeline: FutureMaskPredictor) -> str:
-    """Return what, besides the videos, decides about a result, wherever the files lie.
+    """Return all that a result depends on besides the videos, wherever the files lie.
 
     Args:
         cfg: of the pipeline.
         pipeline: built from it.
 
     Returns:
-        the settings as YAML, with the fingerprints of the models in the place of their paths.
+        the settings as YAML, with the fingerprints of the models instead of their paths.
     """
     cfg = cfg.clone()
-    cfg.PIPELINE.MODEL_OPTS = []  # the models' fingerprints have them, without the device
+    cfg.PIPELINE.MODEL_OPTS = []  # part of the models' fingerprints, without the device
     models = (pipeline.predictor, pipeline.segmenter, pipeline.mask_predictor)
     for node, loaded in zip(model_nodes(cfg), models, strict=True):
         node.CONFIG_FILE, node.WEIGHTS = loaded.fingerprint() if loaded else "", ""

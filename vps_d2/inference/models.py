@@ -34,20 +34,20 @@ class LoadedModel(NamedTuple):
 
     @property
     def clip(self) -> ClipSpec:
-        """The frames that the model takes and gives."""
+        """The frames that the model takes and predicts."""
         return ClipSpec.from_config(self.cfg)
 
     def class_maps(
         self, inputs: list[dict[str, Any]], classes: Sequence[np.ndarray | None] | None = None
     ) -> np.ndarray:
-        """Run a model that is a :class:`ClassMapper`, as a call does."""
+        """Run a model that is a :class:`ClassMapper`, in the same way as a call."""
         assert isinstance(self.model, ClassMapper)
         with torch.inference_mode(), inference_autocast(self.cfg):
             maps: np.ndarray = self.model.class_maps(inputs, classes).cpu().numpy()
         return maps
 
     def fingerprint(self) -> str:
-        """Return a hash of configuration and weights, the same wherever they lie and run."""
+        """Return a hash of configuration and weights, independent of their paths and the device."""
         cfg = self.cfg.clone()
         cfg.defrost()
         cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
@@ -61,17 +61,17 @@ class LoadedModel(NamedTuple):
 def load_model(
     config_file: str | Path, opts: Sequence[str] = (), *, task: Task, weights: str = ""
 ) -> LoadedModel:
-    """Build a trained model of a configuration.
+    """Build the trained model of a configuration.
 
     Args:
         config_file: of the model's training.
         opts: keys and values that override the file.
-        task: that the model is wanted for.
+        task: what the model is wanted for.
         weights: checkpoint; "" for the one that the configuration names.
 
     Raises:
-        UserError: if a file is missing, the checkpoint does not hold every weight of the model, no
-            weights are named, or the model has another task.
+        UserError: if a file is missing, the checkpoint lacks a weight of the model, no weights are
+            named, or the model has another task.
     """
     cfg = load_config(config_file, opts)
     check_model(cfg)
@@ -79,7 +79,7 @@ def load_model(
     weights = weights or cfg.MODEL.WEIGHTS
     if not weights:
         raise UserError(
-            f"config file {config_file} names no weights; give some, as in MODEL.WEIGHTS "
+            f"config file {config_file} names no weights; name some, as in MODEL.WEIGHTS "
             "output/unet_frames/model_best.pth."
         )
     model = build_model(cfg).eval()

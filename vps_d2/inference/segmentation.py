@@ -40,7 +40,7 @@ class FrameSegmenter:
         self.taxonomy = find_taxonomy(model.cfg) or Taxonomy.numbered(MAX_CLASSES)
 
     def outputs(self, frames: Frames) -> Iterator[SegmentationOutput]:
-        """Yield what the model says of each frame: instances or logits."""
+        """Yield the model's output for each frame: instances or logits."""
         for batch in self._batches(frames):
             yield from cast(list[SegmentationOutput], self.model(_inputs(frames[batch])))
 
@@ -72,10 +72,11 @@ class FrameSegmenter:
         return masks
 
     def label(self, frames: Frames) -> tuple[np.ndarray, float]:
-        """Segment frames of one size, and say how sure the model is of what it found.
+        """Segment frames of one size, and return how sure the model is.
 
         Returns:
-            masks ``(N, H, W)``, and the mean probability of the objects' pixels, 0 of no object.
+            masks ``(N, H, W)``, and for each the mean probability of the pixels of objects, 0
+            without objects.
         """
         masks, total, pixels = _no_masks(frames), 0.0, 0
         for index, output in enumerate(self.outputs(frames)):
@@ -95,7 +96,7 @@ class FrameSegmenter:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of the model, the same wherever it lies and runs."""
+        """Return a hash of the model, independent of its path and device."""
         return self.model.fingerprint()
 
 

@@ -1,1 +1,1 @@
-"""Files: whole or absent, read safely; errors of one sentence."""
+"""Files: written whole or not at all, read safely, with errors of one sentence."""

@@ -20,10 +20,10 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
     Args:
         path: of the file; its folder exists.
-        array: without objects in it.
+        array: without Python objects in it.
 
     Raises:
-        UserError: if the system refuses.
+        UserError: if the file cannot be written.
     """
     with write_whole(path) as file:
         np.save(file, array, allow_pickle=False)
@@ -37,7 +37,7 @@ def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
 
     Args:
         path: of the file.
-        mapped: map it into memory, to read of it what is used; it is then read-only.
+        mapped: map it into memory, so that only the parts in use are read; it is then read-only.
 
     Raises:
         OSError: if it cannot be read.
@@ -88,9 +88,9 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Any, np.dtype]:
 
 
 def array_bytes(array: np.ndarray) -> bytes:
-    """Return what an ``.npy`` file of an array holds, for a file in a folder that is made whole.
+    """Return the bytes of an ``.npy`` file, for a file in a folder that is written whole.
 
-    NumPy itself would report a full disk without the reason.
+    NumPy itself would report a full disk without giving the reason.
     """
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)

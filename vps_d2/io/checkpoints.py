@@ -36,8 +36,8 @@ def read_checkpoint(path: str) -> Any:
         return read_pickle(path)
     if not os.path.isfile(path):
         raise UserError(
-            f"checkpoint {path} is not there; check MODEL.WEIGHTS, or last_checkpoint in the "
-            "output folder of a run to be resumed."
+            f"checkpoint {path} does not exist; check MODEL.WEIGHTS or, to resume a run, the file "
+            "last_checkpoint in its output folder."
         )
     try:
         _check_archive(path)
@@ -47,11 +47,13 @@ def read_checkpoint(path: str) -> Any:
         if found:
             raise UserError(
                 f"checkpoint {path} would run code when it is read ({found.group(1)}), so it was "
-                "not read; save its state_dict alone, as tensors."
+                "not read; save only its state_dict, as tensors."
             ) from error
         raise _damaged(path) from error
     except PermissionError as error:
-        raise UserError(f"checkpoint {path} may not be read; change its permissions.") from error
+        raise UserError(
+            f"checkpoint {path} cannot be read: permission denied; change its permissions."
+        ) from error
     except MemoryError:
         raise
     # Cut short or changed at different places, a file fails in the readers of archives, in the
@@ -82,8 +84,8 @@ def _check_archive(path: str) -> None:
 
 def _damaged(path: str) -> UserError:
     return UserError(
-        f"checkpoint {path} is damaged or no checkpoint at all; copy or download it again, or go "
-        "back to an older one."
+        f"checkpoint {path} is damaged or not a checkpoint; copy or download it again, or use an "
+        "older one."
     )
 
 
@@ -94,15 +96,15 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
     (stochastic weight averaging, arXiv 1803.05407).
 
     Args:
-        checkpoints: of a training run, or weights; of several, the mean is written.
+        checkpoints: of a training run, or files of weights; the mean of several is written.
         path: of the new file.
 
     Returns:
         its size in bytes.
 
     Raises:
-        UserError: if a checkpoint cannot be read, holds no weights, those of another model or some
-            that are no numbers or too large for half precision, or if the file is one of the
+        UserError: if a checkpoint cannot be read, holds no weights or those of another model, if
+            weights are NaN or too large for half precision, or if the file is one of the
             checkpoints or cannot be written.
     """
     inputs = [local_path(checkpoint) for checkpoint in checkpoints]
@@ -115,7 +117,8 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
             name: value.shape for name, value in mean.items()
         }:
             raise UserError(
-                f"checkpoints {first} and {checkpoint} are of different models; give those of one."
+                f"checkpoints {first} and {checkpoint} are of different models; give checkpoints "
+                "of one model."
             )
         for name, value in weights.items():
             if value.is_floating_point():
@@ -126,8 +129,8 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
     for name, value in halved.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(
-                f"checkpoint {first} has values in {name} that are no numbers or beyond 65504, the "
-                "largest of half precision; go back to one from before the training went wrong."
+                f"checkpoint {first} has values in {name} that are NaN or beyond 65504, the "
+                "largest number in half precision; use one from before the training diverged."
             )
     with write_whole(path, inputs) as file:
         torch.save({"model": halved}, file)

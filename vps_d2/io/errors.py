@@ -4,14 +4,14 @@ import logging
 
 
 class UserError(ValueError):
-    """Something only the user can put right.
+    """An error that only the user can fix.
 
     The message is one sentence: what is wrong, where, and what to do about it.
     """
 
 
 def shorten_record(record: logging.LogRecord) -> bool:
-    """Filter of a log that keeps an error's sentence, but no traceback that helps no user.
+    """Remove the traceback of a :class:`UserError` from a log record, and keep its sentence.
 
     Returns:
         True: every record passes.

@@ -1,11 +1,11 @@
 """The one writer: files and folders that are written whole or not at all.
 
-What is written goes to a fresh name that nobody can guess, ``.vps_d2-<name>-<token>.tmp``, in the
-folder of its target, and takes the target's place when all of it is there. Whatever goes wrong, the
-fresh file is removed, and what was under the name before stays. A killed process leaves it behind;
-the next run that claims the folder (:func:`vps_d2.io.folders.claim_folder`) removes it.
+A file is first written under a new name that nobody can guess, ``.vps_d2-<name>-<token>.tmp``, in
+the folder of its target, and replaces the target when it is complete. If anything goes wrong, the
+new file is removed and the old one is kept. A killed process leaves its new file behind; the next
+run that claims the folder (:func:`vps_d2.io.folders.claim_folder`) removes it.
 
-Errors of the system, such as a full disk, are a sentence that names the file that was asked for.
+System errors, such as a full disk, become one sentence that names the target.
 """
 
 import errno
@@ -22,29 +22,29 @@ from typing import IO, Any, cast
 from vps_d2.io.errors import UserError
 
 _PREFIX, _SUFFIX = ".vps_d2-", ".tmp"
-_NAME_SHOWN = 40  # characters of a target's name; a name may have 255 bytes in all
+_NAME_SHOWN = 40  # characters of the target's name that are kept; a file name may have 255 bytes
 
-# A fresh file is new (no link is followed, no file taken over), and its mode is the umask's.
+# The file must be new (no link is followed, no file overwritten), with the mode of the umask.
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-# Only to be sure: what opens a pipe for reading waits for a writer.
+# A precaution: opening a pipe for reading would wait for a writer.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 _UPDATE = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-"""Numbers of the system's errors when a disk, a quota or the size of a file is at its limit."""
-_ROOM = "make room on its disk, or choose another folder"
+"""Error numbers for a full disk, a quota or a file size limit."""
+_ROOM = "free some disk space, or choose another folder"
 _RIGHTS = "change its permissions, or choose another"
 _ADVICE = {
     **dict.fromkeys(DISK_ERRORS, _ROOM),
-    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or choose another disk",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), or choose another disk",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
 }
 
 
 def cannot_write(path: str | Path, error: OSError) -> UserError:
-    """Return the error that names a file which the system refuses to write, why, and a way out."""
+    """Return the error for a file that cannot be written: which file, why, and what to do."""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno and reason == os.strerror(error.errno):
         reason = reason[:1].lower() + reason[1:]
@@ -54,15 +54,15 @@ def cannot_write(path: str | Path, error: OSError) -> UserError:
 
 @contextmanager
 def write_errors(path: str | Path, codes: Collection[int] | None = None) -> Iterator[None]:
-    """Turn an error of the system about a file or folder that is written into a sentence.
+    """Turn a system error about a file or folder that is being written into one sentence.
 
     Args:
-        path: of the file or folder that is written meanwhile.
-        codes: numbers of the errors that are meant, such as :data:`DISK_ERRORS`; None for all.
+        path: of the file or folder that is being written.
+        codes: error numbers to turn, such as :data:`DISK_ERRORS`; None for all.
 
     Raises:
-        UserError: in the place of an ``OSError`` that names no file, or one that is the path, lies
-            in it or holds it. One that names another file stays as it is.
+        UserError: instead of an ``OSError`` that names no file, or that names the path, something
+            in it or a folder above it. An error that names another file is not changed.
     """
     try:
         yield
@@ -82,10 +82,10 @@ def _concerns(error: OSError, *paths: str | Path) -> bool:
 
 
 class _Output:
-    """A file that remembers why a write failed, which a writer on top of it may not say.
+    """A file that remembers why a write failed, in case the writer on top of it does not say.
 
-    PyTorch's, for one, ends with a ``RuntimeError`` about its own position. To NumPy it is no file
-    of the system, whose short writes it would report without the reason.
+    PyTorch's writer, for one, raises a ``RuntimeError`` about its own position. NumPy does not take
+    this for a system file; for those, it reports short writes without giving the reason.
     """
 
     def __init__(self, file: IO[bytes], name: Path) -> None:
@@ -94,7 +94,7 @@ class _Output:
         self.failure: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write bytes, or what lies in memory as bytes do."""
+        """Write bytes, or any object with the buffer interface."""
         try:
             return self._file.write(data)
         except OSError as error:
@@ -102,7 +102,7 @@ class _Output:
             raise
 
     def flush(self) -> None:
-        """Hand everything to the system."""
+        """Flush all data to the operating system."""
         try:
             self._file.flush()
         except OSError as error:
@@ -112,17 +112,17 @@ class _Output:
 
 @contextmanager
 def write_whole(path: str | Path, inputs: Iterable[str | Path] = ()) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name only when all of it is on the disk.
+    """Open a file that appears under its name only when it is complete on the disk.
 
-    A link to a file stays, and the file that it names is replaced.
+    If the path is a link, the link is kept and its target is replaced.
 
     Args:
         path: of the file; its folder exists.
-        inputs: files and folders that were read, of which no file may be replaced.
+        inputs: files and folders that were read, and must not be overwritten.
 
     Yields:
-        the file, to be written in binary from its beginning to its end. Its ``name`` is for writers
-        that want a path.
+        the file, to be written in binary from beginning to end. Writers that need a path can use
+        its ``name``.
 
     Raises:
         UserError: if the path is not that of a file or of none, it is one of the inputs, or the
@@ -152,13 +152,13 @@ def write_whole(path: str | Path, inputs: Iterable[str | Path] = ()) -> Iterator
 
 @contextmanager
 def write_folder(path: str | Path) -> Iterator[Path]:
-    """Make a folder that appears under its name only when all is in it.
+    """Make a folder that appears under its name only when it is complete.
 
-    An older folder of the name is replaced. The files in it are not forced to the disk one by one,
-    so after a failure of the power some may be empty.
+    An older folder of that name is replaced. Its files are not synced to the disk one by one, so
+    some may be empty after a power failure.
 
     Args:
-        path: of the folder; those above it are made.
+        path: of the folder; parent folders are made.
 
     Yields:
         the folder under another name, to be filled.
@@ -169,7 +169,9 @@ def write_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     fresh = _fresh_path(path)
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise UserError(f"{path} is a file or a link, not a folder; remove it, or choose another.")
+        raise UserError(
+            f"{path} is a file or a link, not a folder; remove it, or choose another path."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
@@ -183,7 +185,7 @@ def write_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _swap_in(fresh: Path, path: Path) -> None:
-    """Give a folder its name, and remove the one that had it."""
+    """Give a folder its final name, and remove the one that had it."""
     if not path.exists():
         fresh.rename(path)
         return
@@ -213,8 +215,8 @@ def write_json(
 def remove_leftovers(folder: str | Path) -> None:
     """Remove the unfinished files and folders that killed processes left directly in a folder.
 
-    Only who knows that nobody else makes whole folders there may call it. Files that are being
-    written stay, and links are not followed.
+    Call it only if no other process makes whole folders there. Files that are being written are
+    kept, and links are not followed.
     """
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
@@ -231,15 +233,15 @@ def _mark(file: IO[bytes]) -> bool:
     """Lock a file for as long as it is open, to show that it is being written.
 
     Returns:
-        whether that was possible. Windows needs no mark: it keeps what is open.
+        whether that was possible. Windows needs no lock: it does not remove open files.
     """
     if os.name == "nt":
         return True
-    import portalocker  # late: it takes a while, and most who import this module write nothing
+    import portalocker  # late: it takes a while, and most importers of this module write nothing
 
     try:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-    except portalocker.LockException:  # another holds it, or the disk has no locks
+    except portalocker.LockException:  # another process holds it, or the disk has no locks
         return False
     return True
 
@@ -251,10 +253,10 @@ def _is_marked(path: str) -> bool:
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Make the folder of a file, so that long work does not end with one that cannot be written.
+    """Check that a file can be written, before long work begins, and make its folder.
 
     Args:
-        path: of the file that is to be written or replaced.
+        path: of the file to write or replace.
         inputs: files and folders that will be read, of which no file may be replaced.
 
     Raises:
@@ -266,40 +268,40 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{path.parent} cannot be made ({error.strerror}); choose another."
+            f"the folder {path.parent} cannot be made ({error.strerror}); choose another one."
         ) from error
     target = _find_target(path, inputs)
     if not os.access(target.parent, os.W_OK):
-        raise UserError(f"{target.parent} may not be written to; choose another folder.")
+        raise UserError(f"the folder {target.parent} is not writable; choose another one.")
 
 
 def _find_target(path: str | Path, inputs: Iterable[str | Path]) -> Path:
-    """Return the path of the file that is to be replaced or made, which may be that of a link."""
+    """Return the path of the file to replace or make, following a link."""
     path = Path(path)
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
         if path.is_symlink():
             raise UserError(
-                f"{path} is a link to nothing; remove it, or choose another."
+                f"{path} is a link to nothing; remove it, or choose another path."
             ) from error
         return path
     except OSError as error:
         raise cannot_write(path, error) from error
     if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path} is a folder; give the name of a file.")
+        raise UserError(f"{path} is a folder; give the path of a file.")
     if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path} is a device, a pipe or a socket; give the name of a file.")
+        raise UserError(f"{path} is a device, a pipe or a socket; give the path of a file.")
     target = Path(os.path.realpath(path))
     for each in inputs:
         if Path(os.path.realpath(each)) in target.parents:
             raise UserError(
-                f"{path} lies in {each}, which is read, and would be lost; give another file."
+                f"{path} is inside {each}, which is an input; choose an output path elsewhere."
             )
         with suppress(OSError):
             if os.path.samestat(os.stat(each), status):
                 raise UserError(
-                    f"{path} is one of the files that are read, and would be lost; give another."
+                    f"{path} is an input and would be overwritten; choose another output path."
                 )
     return target if path.is_symlink() else path
 
@@ -310,10 +312,10 @@ def _fresh_path(target: Path) -> Path:
 
 
 def open_regular(path: str | Path) -> IO[bytes]:
-    """Open a file to be read, if it is one: a pipe is waited for, and some devices have no end.
+    """Open a regular file for reading; a pipe would block, and some devices never end.
 
     Raises:
-        OSError: if it cannot be opened, or is no regular file.
+        OSError: if it cannot be opened, or is not a regular file.
     """
     check_regular(path)
     descriptor = os.open(path, _READ)
@@ -345,10 +347,10 @@ def read_json(path: str | Path, max_bytes: int = 10_000_000) -> Any:
 
 
 def check_regular(path: str | Path) -> None:
-    """Check that a path is that of a file, before something that takes a path opens it.
+    """Check that a path is a regular file, before code that takes a path opens it.
 
     Raises:
-        OSError: if there is nothing, or something else than a regular file or a link to one.
+        OSError: if it is not a regular file or a link to one.
     """
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):

@@ -1,4 +1,4 @@
-"""Folders of results, which one run at a time writes."""
+"""Output folders, which only one run at a time may write."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ import portalocker
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import remove_leftovers, write_errors
 
-# A link or a pipe with the name of the lock is neither followed nor waited for.
+# Neither follow a link nor wait for a pipe that has the name of the lock.
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 _EXCLUSIVE = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
@@ -20,23 +20,23 @@ _EXCLUSIVE = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKIN
 
 @contextmanager
 def claim_folder(folder: str | Path, name: str = "", parts: Iterable[str] = ()) -> Iterator[Path]:
-    """Make a folder one's own while this runs, so that no other run writes into it.
+    """Claim a folder while this context is open, so that no other run writes into it.
 
-    A lock of the system is held on a file in it, ``.vps_d2.lock``. It ends with the process,
-    however that ends, and the file is removed with it. On a disk that has no locks there is none.
+    A system lock is held on a file in it, ``.vps_d2.lock``. The lock ends with the process, in
+    whatever way that ends. On a disk without locks, nothing is locked.
 
     Args:
-        folder: it is made if it is not there.
-        name: of the part of the work that is claimed, such as ``shard_0_of_4``; parts of other
-            names can be claimed meanwhile. "" claims the folder as a whole, and removes the
-            unfinished files that killed runs left in it.
-        parts: folders in it that belong to the run, too.
+        folder: made if it does not exist.
+        name: of the part of the work to claim, such as ``shard_0_of_4``; other parts can be claimed
+            at the same time. "" claims the whole folder, and removes the unfinished files that
+            killed runs left in it.
+        parts: folders in it that belong to the run as well.
 
     Yields:
         the folder.
 
     Raises:
-        UserError: if another run has it, or it cannot be made or written to.
+        UserError: if another run has claimed it, or it cannot be made or written to.
     """
     folder = Path(folder)
     path = folder / f".vps_d2{name and '-'}{name}.lock"
@@ -46,7 +46,7 @@ def claim_folder(folder: str | Path, name: str = "", parts: Iterable[str] = ()) 
     if descriptor is None:
         what = f"{folder} ({name.replace('_', ' ')})" if name else folder
         raise UserError(
-            f"{what} is being written by another run; wait for its end, or choose another folder."
+            f"{what} is being written by another run; wait until it ends, or choose another folder."
         )
     _unshared.add(descriptor)
     try:
@@ -57,20 +57,23 @@ def claim_folder(folder: str | Path, name: str = "", parts: Iterable[str] = ()) 
     finally:
         if descriptor in _unshared:
             _unshared.remove(descriptor)
-            with suppress(OSError):  # Windows keeps what is open
+            with suppress(OSError):  # Windows does not remove an open file
                 path.unlink()
             os.close(descriptor)
 
 
 def check_apart(output: str | Path, inputs: str | Path) -> None:
-    """Check that results do not go into the folder that they are made from.
+    """Check that results are not written into their input folder.
 
     Raises:
         UserError: if the one folder is the other, or lies in it.
     """
     folder = Path(inputs).resolve()
     if folder in (Path(output).resolve(), *Path(output).resolve().parents):
-        raise UserError(f"{output} lies in the folder of the videos, {inputs}; give another.")
+        raise UserError(
+            f"{output} is inside the folder of the input videos, {inputs}; choose another output "
+            "folder."
+        )
 
 
 def _lock(path: Path) -> int | None:
@@ -82,7 +85,7 @@ def _lock(path: Path) -> int | None:
                 raise UserError(f"{path} is not a file; remove it, or choose another folder.")
             with open(descriptor, "r+b", buffering=0, closefd=False) as file:
                 portalocker.lock(file, _EXCLUSIVE)
-            # Its owner may have removed it after it was opened here.
+            # The owner of the lock may have removed the file after it was opened here.
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except portalocker.AlreadyLocked:
@@ -90,7 +93,7 @@ def _lock(path: Path) -> int | None:
             return None
         except portalocker.LockException as error:
             logging.getLogger(__name__).warning(
-                "%s cannot be locked (%s); see to it that no other run writes into its folder.",
+                "%s cannot be locked (%s); make sure that no other run writes into its folder.",
                 *(path, error.strerror),
             )
             return descriptor

@@ -1,4 +1,4 @@
-"""Files that share the content of others."""
+"""Links to files, in the way that the system allows."""
 
 import os
 import shutil
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def link_file(path: str | Path, target: str | Path) -> None:
-    """Give a file another name, in whatever way the system allows.
+    """Link to a file, in whatever way the system allows.
 
     Args:
         path: the new name.
-        target: the file. It is linked to symbolically; where that is not permitted, as for most
-            users of Windows, by a hard link; and copied where the file system has no links or is
-            another one.
+        target: the file. A symbolic link is made; where that is not permitted, as for most users of
+            Windows, a hard link; and where there are no links, or the target is on another file
+            system, a copy.
 
     Raises:
-        OSError: if there is no such file, or the new name is taken or cannot be written.
+        OSError: if the file does not exist, or the new name is taken or cannot be written.
     """
     target = os.path.abspath(target)
-    os.stat(target)  # a symbolic link would lead nowhere without a word
+    os.stat(target)  # a symbolic link would silently lead nowhere
     for link in (os.symlink, os.link):
         try:
             link(target, path)

@@ -13,23 +13,23 @@ _PERIOD = 0.05  # seconds between two attempts
 
 @contextmanager
 def lock_file(path: str | Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a file for this process alone; the system lets go of it when the process ends.
+    """Lock a file for this process alone; the system releases it when the process ends.
 
-    The file is made where it is missing, and stays: were it removed, two processes could each hold
-    a file of that name.
+    The file is made if it is missing, and is never removed: otherwise two processes could each lock
+    a different file of that name.
 
     Args:
         path: of the file, whose folder exists.
-        wait: until no other process holds it, however long that takes.
+        wait: wait until no other process holds the lock, however long that takes.
 
     Yields:
-        whether it is held: always True after waiting.
+        whether the lock is held; always True with ``wait``.
 
     Raises:
         OSError: if the file cannot be opened, or the file system has no locks.
     """
     with open(path, "ab") as file:
-        # Not a lock that blocks: on Windows it gives up after ten seconds.
+        # Not a blocking lock: on Windows, that gives up after ten seconds.
         while not (held := _try_to_lock(file)) and wait:
             time.sleep(_PERIOD)
         try:

@@ -1,9 +1,8 @@
 """Pickled checkpoints (``.pkl``), such as Detectron2's model zoo has, read without running code.
 
-A pickle is a program: it names functions, and has them called. Here it may name only those that
-NumPy arrays are pickled with, and in their place it gets stand-ins, which take nothing but plain
-data. NumPy's own are not safe from hostile arguments: a forged dtype makes addresses of objects out
-of bytes.
+A pickle is a program: it names functions and calls them. Here it may name only those that NumPy
+uses to pickle arrays, and it gets stand-ins for them, which accept only plain data. NumPy's own
+functions are not safe with hostile arguments: a forged dtype turns bytes into object pointers.
 """
 
 import math
@@ -39,21 +38,22 @@ _PLAIN = (str, bytes, bytearray, bool, int, float, type(None))
 
 
 class _ForeignError(Exception):
-    """The pickle asks for something other than plain data; the message says for what."""
+    """The pickle asks for something other than plain data, which the message names."""
 
 
 def read_pickle(path: str) -> Any:
-    """Read a pickle of plain data and NumPy arrays, and run no code of it.
+    """Read a pickle of plain data and NumPy arrays, without running code from it.
 
     Args:
-        path: of a file of any protocol, also one of Python 2 or of another version of NumPy.
+        path: of a file of any pickle protocol, including those of Python 2 and of other versions of
+            NumPy.
 
     Returns:
-        what is in it: numbers, text, bytes, None, and lists, tuples and dicts of such, and NumPy
-        arrays and scalars of numbers, in this machine's byte order.
+        its content: numbers, text, bytes, None, lists, tuples and dicts of these, and NumPy arrays
+        and scalars of numbers, in the byte order of this machine.
 
     Raises:
-        UserError: if the file is missing, may not be read, is damaged, or holds anything else.
+        UserError: if the file is missing, unreadable or damaged, or holds anything else.
     """
     try:
         with open_regular(path) as file:
@@ -62,11 +62,11 @@ def read_pickle(path: str) -> Any:
             return _to_arrays(_Unpickler(file).load(), {})
     except _ForeignError as error:
         raise UserError(
-            f"checkpoint {path} is a pickle that asks for {error}, which could run code, so it was "
-            "not read; convert it to a .pth file of tensors where you trust it."
+            f"checkpoint {path} is a pickle that asks for {error}, which could run code, so it "
+            "was not read; if you trust it, convert it to a .pth file of tensors."
         ) from error
     except FileNotFoundError as error:
-        raise UserError(f"checkpoint {path} is not there; check the path.") from error
+        raise UserError(f"checkpoint {path} does not exist; check the path.") from error
     except OSError as error:
         raise UserError(
             f"checkpoint {path} cannot be read ({error.strerror}); check the path and its "
@@ -77,28 +77,28 @@ def read_pickle(path: str) -> Any:
         *(OverflowError, RecursionError, MemoryError),
     ) as error:
         raise UserError(
-            f"checkpoint {path} is damaged or no pickle of weights; copy or download it again."
+            f"checkpoint {path} is damaged or not a pickle of weights; copy or download it again."
         ) from error
 
 
 def _check_opcodes(file: IO[bytes]) -> None:
-    """Check what a pickle is made of, before anything is made of it.
+    """Check the instructions of a pickle before any of them is run.
 
     Raises:
-        _ForeignError: if it has an instruction that no plain data needs.
-        ValueError: if it is cut short, or claims memory for more objects than it has.
+        _ForeignError: if it has an instruction that plain data does not need.
+        ValueError: if it is cut short, or asks for memory for more objects than it holds.
     """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name not in _OPCODES:
             raise _ForeignError(f"the instruction {opcode.name}")
-        # Python would make room for as many objects as the highest number asks for.
+        # Python would allocate memory up to the highest object number.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
             raise ValueError(f"object number {argument} after {count} instructions")
 
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: IO[bytes]) -> None:
-        # latin1 keeps the bytes of what Python 2 called text.
+        # latin1 preserves the bytes of Python 2's str.
         super().__init__(file, encoding="latin1")
         self._stand_ins = _make_stand_ins()
 
@@ -117,10 +117,10 @@ class _Dtype:
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple) -> None:
-        # Version, byte order, and what structures are made of, which numbers have not.
+        # Version, byte order, and the fields of structures, which numbers do not have.
         _, order, subtype, names, fields = state[:5]
         if order not in ("<", ">", "|", "=") or (subtype, names, fields) != (None, None, None):
-            raise _ForeignError("values of a type that is no number")
+            raise _ForeignError("values of a type that is not a number")
         if order in "<>":
             self.dtype = self.dtype.newbyteorder(order)
 
@@ -143,7 +143,7 @@ class _Scalar:
 
 
 def _build(shape: Any, dtype: Any, raw: Any, order: Any = "C") -> np.ndarray:
-    """Return the array that raw bytes are, in this machine's byte order."""
+    """Return raw bytes as an array in the byte order of this machine."""
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple) or order not in ("C", "F"):
         raise ValueError("an array without a shape or type")
     if not all(isinstance(side, int) and side >= 0 for side in shape):
@@ -159,7 +159,7 @@ def _build(shape: Any, dtype: Any, raw: Any, order: Any = "C") -> np.ndarray:
 
 
 def _make_stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
-    """Return what a pickle may ask for, anew for each: it can change the attributes of classes."""
+    """Return what a pickle may ask for; new for each, since it can change class attributes."""
     dtype = type("Dtype", (_Dtype,), {})
     array = type("Array", (_Array,), {})
     scalar = type("Scalar", (_Scalar,), {})
@@ -167,7 +167,7 @@ def _make_stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
     def reconstruct(subtype: Any, shape: Any, code: Any) -> _Array:
         if subtype is not array:
             raise ValueError("an array of no known class")
-        return array()  # its content is its state, which follows
+        return array()  # its content follows as its state
 
     def from_buffer(raw: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> _Array:
         made = array()
@@ -186,7 +186,7 @@ def _make_stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
         ("numpy", "ndarray"): array,
         ("numpy", "dtype"): dtype,
         ("collections", "OrderedDict"): OrderedDict,
-        # Bytes, and no bytes, in the protocols of Python 2.
+        # How the protocols of Python 2 pickle bytes, and empty bytes.
         ("_codecs", "encode"): encode,
         ("__builtin__", "bytes"): no_bytes,
     }
@@ -198,11 +198,11 @@ def _make_stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 def _to_arrays(value: Any, known: dict[int, Any]) -> Any:
-    """Return the value with arrays in the place of their stand-ins.
+    """Return the value with arrays instead of their stand-ins.
 
     Args:
         value: what was unpickled.
-        known: results by the identity of the value, so that what is shared is converted once.
+        known: results by the identity of the value, so that shared values are converted once.
 
     Raises:
         _ForeignError: if there is anything but plain data.
@@ -218,7 +218,7 @@ def _to_arrays(value: Any, known: dict[int, Any]) -> Any:
         result = value.value
     elif type(value) in (dict, OrderedDict):
         result = known[id(value)] = type(value)()
-        # dict's own: the pickle can give an OrderedDict attributes.
+        # The method of dict itself, since the pickle can give an OrderedDict other attributes.
         for key, entry in dict.items(value):
             if type(key) not in _PLAIN:
                 raise _ForeignError(f"a key of type {type(key).__name__}")

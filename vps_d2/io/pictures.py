@@ -1,4 +1,4 @@
-"""Files of pictures and films, which appear whole or not at all. Pictures are uint8 RGB."""
+"""Picture and video files, written whole or not at all. Pictures are uint8 RGB."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from vps_d2.io.files import DISK_ERRORS, write_errors, write_whole
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
-    """Write a picture as PNG; its folder is made, and the file appears whole or not at all.
+    """Write a picture as PNG, whole or not at all; its folder is made.
 
     Raises:
         UserError: if the disk refuses.
@@ -24,7 +24,7 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
 
 
 def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) -> None:
-    """Write pictures of one size as a GIF that repeats for ever.
+    """Write pictures of one size as a GIF that repeats forever.
 
     Args:
         path: of the file, whose folder is made.
@@ -39,9 +39,9 @@ def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
 
 
 def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) -> None:
-    """Write pictures of one size as H.264 in yuv420p, which every player shows.
+    """Write pictures of one size as H.264 in yuv420p, which every player supports.
 
-    Odd sizes are padded by a pixel, since the format wants even ones.
+    Odd sizes are padded by a pixel, since the format needs even ones.
 
     Args:
         path: of the file, whose folder is made.
@@ -60,7 +60,7 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
 
 
 def _encode(pictures: np.ndarray, fps: float, path: str) -> None:
-    # imageio's own writer does not say when FFmpeg fails, as it does on a full disk.
+    # imageio's own writer does not report a failure of FFmpeg, such as on a full disk.
     command = [get_ffmpeg_exe(), "-loglevel", "error", "-y"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", f"{fps:g}"]
     command += ["-s", f"{pictures.shape[2]}x{pictures.shape[1]}", "-i", "-"]

@@ -1,4 +1,4 @@
-"""Reading ahead of a model."""
+"""Reading samples ahead of a model."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What comes with the package: configurations and weights, by names that hold on every machine."""
+"""Files that come with the package, configurations and weights, by names valid anywhere."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def local_path(path: str | Path) -> str:
-    """Return the file or folder that a ``package://`` name means; every other path stays.
+    """Return the path of a ``package://`` name; other paths are returned unchanged.
 
     Args:
-        path: names below ``package://configs`` are those of configurations, all others of weights.
+        path: names below ``package://configs`` are configurations, all others are weights.
     """
     path = os.fspath(path)
     if not path.startswith(SHIPPED):
@@ -26,15 +26,15 @@ def local_path(path: str | Path) -> str:
 
 
 def config_path(path: str | Path, folder: str | Path = "") -> str:
-    """Return where a configuration, or a folder of them, lies.
+    """Return the path of a configuration, or of a folder of them.
 
-    A path such as ``configs/demo.yaml`` that leads nowhere from the folder is that of a shipped
-    one, so a command for a clone of the project works wherever the package is installed.
+    If a path such as ``configs/demo.yaml`` does not exist in the folder, it means the shipped one,
+    so commands written for a clone work wherever the package is installed.
 
     Args:
         path: see :func:`local_path`; others are absolute or relative to the folder.
-        folder: that relative paths are taken from, to become absolute; "" for the working folder,
-            in which they stay relative.
+        folder: relative paths are taken from it and made absolute; "" for the working folder, with
+            which they stay relative.
     """
     path = local_path(path)
     if not path or "://" in path:
@@ -48,5 +48,5 @@ def config_path(path: str | Path, folder: str | Path = "") -> str:
 
 
 def _config_root() -> Path:
-    """Return the folder that holds ``configs``: the package, or the clone around it."""
+    """Return the folder that holds ``configs``: the package, or the clone that it is in."""
     return _PACKAGE if (_PACKAGE / _CONFIGS).is_dir() else _PACKAGE.parent

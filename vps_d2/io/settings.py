@@ -1,4 +1,4 @@
-"""What a result was made with, kept beside it, so that no other run goes on with it."""
+"""The settings that a result was made with, kept beside it so that no other run goes on with it."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,14 @@ from vps_d2.io.files import read_json, write_json
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write down what a result is made with, or refuse to mix it with another.
+    """Record the settings of a result, or refuse to mix it with one made with others.
 
     Args:
-        path: of the file that says it, in the folder of the result, which is there.
-        settings: that decide about the result, as JSON holds them.
+        path: of the file of settings, in the folder of the result, which exists.
+        settings: all that the result depends on, as JSON values.
 
     Raises:
-        UserError: if the file says otherwise, or cannot be read or written.
+        UserError: if the file holds other settings, or cannot be read or written.
     """
     try:
         there = _read_settings(path)
@@ -25,9 +25,9 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
     differing = [key for key in settings if there.get(key) != settings[key]]
     if differing:
         raise UserError(
-            f"{path.parent} holds what was made with another {differing[0]} "
-            f"({there.get(differing[0])}, not {settings[differing[0]]}); repeat its "
-            "settings to go on with it, or choose another folder."
+            f"{path.parent} holds results of another {differing[0]} ({there.get(differing[0])}, "
+            f"not {settings[differing[0]]}); use the same settings to go on, or choose another "
+            "folder."
         )
 
 
@@ -42,6 +42,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         settings = None
     if not isinstance(settings, dict):
         raise UserError(
-            f"{path} does not hold settings; delete the folder and make it anew, or choose another."
+            f"{path} does not hold settings; delete the folder and start again, or choose another "
+            "one."
         )
     return settings

@@ -1,4 +1,4 @@
-"""Networks, and the architectures that feed and register them."""
+"""Networks, and the architectures that register them with Detectron2."""
 
 import vps_d2.data.datasets  # noqa: F401  (registers the data sets whose classes models take)
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork

@@ -1,4 +1,4 @@
-"""What the architectures share: networks behind Detectron2's interface of a model."""
+"""The common base of all architectures: networks behind Detectron2's model interface."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ class Architecture(nn.Module, ABC):
     """Dataset dicts in; a dict of losses in training, a list of outputs in inference.
 
     Attributes:
-        task: what it does; the outputs are those of :mod:`vps_d2.modeling.outputs`.
+        task: what the model does; its outputs have the types in :mod:`vps_d2.modeling.outputs`.
     """
 
     task: Task
@@ -33,7 +33,7 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return how wrong the model is on a batch: scalars by their names."""
+        """Return the losses of a batch: scalars by name."""
 
     @abstractmethod
     def infer(self, batched_inputs: list[dict[str, Any]]) -> Sequence[Any]:
@@ -85,14 +85,14 @@ class MaskArchitecture(Architecture):
             num_input: ``T_in``.
 
         Raises:
-            UserError: if they are of different sizes, or not so many.
+            UserError: if they have different sizes, or another number.
         """
         masks = [video["masks"] for video in batched_inputs]
         check_one_size(masks, "masks")
         for count in map(len, masks):
             if count != num_input:
                 raise UserError(
-                    f"the mask predictor wants {num_input} masks of a video, not {count}; give as "
+                    f"the mask predictor needs {num_input} masks of a video, not {count}; give as "
                     "many."
                 )
         return torch.stack([each.to(self.device) for each in masks])
@@ -111,4 +111,6 @@ def check_one_size(images: Iterable[torch.Tensor], noun: str) -> None:
     sizes = {tuple(image.shape[-2:]) for image in images}
     if len(sizes) > 1:
         text = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
-        raise UserError(f"{noun} of {text} pixels are in one batch; use one size or a batch of 1.")
+        raise UserError(
+            f"{noun} of {text} pixels are in one batch; use frames of one size, or batches of 1."
+        )

@@ -1,4 +1,4 @@
-"""Models as this project runs them."""
+"""Building models as this project runs them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from vps_d2.modeling.tasks import check_architecture
 def build_model(cfg: CfgNode) -> nn.Module:
     """Build the architecture that MODEL describes, with random weights, on MODEL.DEVICE.
 
-    It is Detectron2's function, and two things more: the memory format is that of
+    Detectron2's function, with two additions: the memory format is that of
     :func:`wants_channels_last`, and boxes are pooled in single precision. Detectron2 rounds boxes
     to the number format of the features, in bfloat16 to whole pixels from 128 on.
     """
@@ -35,7 +35,7 @@ def _in_single_precision(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any,
 
 
 def _check_classes(cfg: CfgNode) -> None:
-    """Check that Detectron2's own key says as many classes as the taxonomy has."""
+    """Check that Detectron2's key for the number of classes agrees with the taxonomy."""
     taxonomy = find_taxonomy(cfg)
     if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN" or taxonomy is None:
         return
@@ -48,16 +48,16 @@ def _check_classes(cfg: CfgNode) -> None:
 
 
 def check_model(cfg: CfgNode) -> None:
-    """Check that a configuration is of one model that can be built here.
+    """Check that a configuration describes a single model that can be built here.
 
     Raises:
-        UserError: if it is of a pipeline, its architecture or device does not exist, or its number
-            of classes is not that of the data.
+        UserError: if it describes a pipeline, its architecture or device does not exist, or its
+            number of classes is not that of the data.
     """
     if cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
         raise UserError(
-            "the configuration is of a pipeline, which tools/infer_hidden.py runs; give one of a "
-            f"single model, such as its segmenter's, {cfg.PIPELINE.SEGMENTER.CONFIG_FILE}."
+            "the configuration describes a pipeline, for vps-d2 predict; give that of a single "
+            f"model, such as its segmenter, {cfg.PIPELINE.SEGMENTER.CONFIG_FILE}."
         )
     check_architecture(cfg.MODEL.META_ARCHITECTURE)
     _check_classes(cfg)

@@ -1,4 +1,4 @@
-"""Checkpoints that are safe to read, and survive a kill at any moment."""
+"""Checkpoints that are safe to read, and that survive a kill at any moment."""
 
 import os
 from pathlib import Path
@@ -17,12 +17,12 @@ from vps_d2.io.pickles import read_pickle
 from vps_d2.io.resources import local_path
 
 _SHOWN = 3
-"""Weights that an error names before it counts the rest."""
+"""How many missing weights an error names before it counts the rest."""
 _NAME_BYTES = 1000
 
 
 class SafeCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that runs no code from a file and writes files whole.
+    """Detectron2's checkpointer, which here runs no code from a file and writes files whole.
 
     Weights in half precision load into a model in single precision.
 
@@ -49,11 +49,11 @@ class SafeCheckpointer(DetectionCheckpointer):
             kwargs: further data, of types that ``torch.load(weights_only=True)`` reads.
 
         Raises:
-            UserError: if the disk refuses; the checkpoints that are there stay.
+            UserError: if it cannot be written; existing checkpoints are kept.
         """
         self.save_untagged(name, **kwargs)
         if self.save_dir and self.save_to_disk:
-            # Only now: the tag must never name a file that is not there.
+            # Only now: the tag must never name a file that does not exist.
             self.tag_last_checkpoint(f"{name}.pth")
 
     def save_untagged(self, name: str, **kwargs: Any) -> None:
@@ -97,12 +97,12 @@ class SafeCheckpointer(DetectionCheckpointer):
         if is_address(path):
             path = fetch_weights(path)
         elif path and not os.path.isfile(path):
-            read_checkpoint(path)  # tells what is wrong
+            read_checkpoint(path)  # raises an error that says what is wrong
         self._path = path
         try:
             return super().load(path, checkpointables)
         finally:
-            # Detectron2 forgets this after an error, and then refuses the next load.
+            # Detectron2 does not reset this after an error, and then refuses the next load.
             self._parsed_url_during_load = None
 
     def get_checkpoint_file(self) -> str:
@@ -161,7 +161,7 @@ def _read_model_zoo(path: str) -> dict[str, Any]:
     content = read_pickle(path)
     weights = content.get("model", content.get("blobs", content)) if _is_table(content) else None
     if not _is_table(weights) or not weights:
-        raise UserError(f"checkpoint {path} holds no weights; it needs arrays by their names.")
+        raise UserError(f"checkpoint {path} holds no weights; give one with arrays by name.")
     kept = {name: value for name, value in weights.items() if not name.endswith("_momentum")}
     for name, value in kept.items():
         if not isinstance(value, np.ndarray):
@@ -185,19 +185,19 @@ def _check_overlap(path: str, weights: dict[str, Any], model: dict[str, torch.Te
     }
     if model and not any(shapes.get(name) == tuple(value.shape) for name, value in model.items()):
         raise UserError(
-            f"checkpoint {path} has no weight of this model (it has {next(iter(weights))}, the "
-            f"model wants {next(iter(model))}); check that MODEL.WEIGHTS belongs to "
+            f"checkpoint {path} has no weight of this model (it has {next(iter(weights))}, but "
+            f"the model needs {next(iter(model))}); check that MODEL.WEIGHTS belongs to "
             "MODEL.META_ARCHITECTURE and its sizes."
         )
 
 
 def _check_complete(path: str, incompatible: Any) -> None:
-    """Refuse a checkpoint that left weights of the model as they were, at random."""
+    """Refuse a checkpoint that left weights of the model at their random values."""
     misshapen = {
         name: f"{name} (of shape {tuple(there)}, not {tuple(wanted)})"
         for name, there, wanted in incompatible.incorrect_shapes
     }
-    # PyTorch counts batches for a momentum that no model here has.
+    # PyTorch counts batches for a form of momentum that no model here uses.
     lacking = list(misshapen.values()) + [
         name
         for name in incompatible.missing_keys
@@ -208,7 +208,7 @@ def _check_complete(path: str, incompatible: Any) -> None:
         more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         raise UserError(
             f"checkpoint {path} does not hold all weights of the model: it lacks {first}{more}; "
-            "give the configuration that it was trained with, or train the rest first."
+            "use the configuration that it was trained with, or train the rest first."
         )
 
 

@@ -6,7 +6,7 @@ labels int64 ``(N, H, W)``, 0 for background, ``k + 1`` for slot ``k`` and IGNOR
 do not count.
 
 :func:`dice_loss` and :func:`lovasz_softmax_loss` are means over the classes that are in the labels
-of the batch, as the Jaccard index is over a split, so that a small object counts as much as a large
+of the batch, like the Jaccard index over a split, so that a small object counts as much as a large
 one.
 """
 
@@ -24,17 +24,17 @@ def mask_cross_entropy(
     """Return the mean cross-entropy of the pixels.
 
     Args:
-        logits: of the slots; minus infinity bars one that no label names.
+        logits: of the slots; minus infinity excludes a slot, which no label may name.
         labels: true ones.
-        background_weight: of a background pixel, where one of an object has 1. With less than 1 an
-            object is drawn where it is less likely than not, as the Jaccard index wants it.
+        background_weight: of a background pixel; that of an object has weight 1. Below 1, an object
+            is drawn even where it is less likely than not, which the Jaccard index rewards.
 
     Returns:
         a scalar; 0 if no pixel counts.
     """
     weights = torch.ones(logits.shape[1], device=logits.device)
     weights[0] = background_weight
-    # Pixel by pixel, classes innermost: with the convolutions' layout twice as fast.
+    # Pixel by pixel, with classes innermost: twice as fast in the layout of the convolutions.
     pixels = logits.movedim(1, -1).flatten(0, 2).float()
     total = F.cross_entropy(
         pixels, labels.flatten(), weight=weights, ignore_index=IGNORED, reduction="sum"
@@ -47,7 +47,7 @@ def mask_cross_entropy(
 def soft_jaccard_loss(
     logits: torch.Tensor, labels: torch.Tensor, slots: torch.Tensor
 ) -> torch.Tensor:
-    """Return one minus the mean soft Jaccard index of the classes that are in the truth.
+    """Return one minus the mean soft Jaccard index of the classes in the truth.
 
     With probabilities ``p`` and truth ``y`` the index of a class is ``sum(p y) / sum(p + y - p y)``
     (arXiv 1608.01471, eq. 4), summed over the batch, as the score sums over a split.
@@ -110,7 +110,7 @@ def lovasz_softmax_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
 
 def _counted(pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return those of the pixels ``(P, C)`` and of their labels ``(P,)`` that count."""
+    """Return the pixels ``(P, C)`` that count, and their labels ``(P,)``."""
     counts = labels != IGNORED
     return (pixels, labels) if counts.all() else (pixels[counts], labels[counts])
 

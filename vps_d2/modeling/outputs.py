@@ -1,4 +1,4 @@
-"""What models give, by their task, and the class maps made of it.
+"""The outputs of models by task, and the class maps made from them.
 
 Shapes: ``T`` frames, ``C`` classes with background, ``K`` objects, ``H`` rows, ``W`` columns.
 """
@@ -35,8 +35,8 @@ class FutureMasksOutput(TypedDict, total=False):
     ``sem_seg`` are logits float32 ``(C, H, W)``, ``mask`` is a class map uint8 ``(H, W)``;
     ``sem_segs`` ``(T, C, H, W)`` and ``masks`` ``(T, H, W)`` are those of all predicted frames. Of
     the objects that a model follows, ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K,
-    T)`` of being about where they are predicted, and ``places`` float32 ``(K, T, 2)``, meters on
-    the floor, from the last input frame on.
+    T)`` of being near their predicted places, and ``places`` float32 ``(K, T, 2)``, meters on the
+    floor, from the last input frame on.
     """
 
     sem_seg: torch.Tensor
@@ -50,7 +50,7 @@ class FutureMasksOutput(TypedDict, total=False):
 
 @runtime_checkable
 class ClassMapper(Protocol):
-    """A segmenter that can leave out its scores, which cost more than the class maps alone."""
+    """A segmenter that can return class maps alone, which is faster than scores."""
 
     def class_maps(
         self,
@@ -69,7 +69,7 @@ class ClassMapper(Protocol):
 
 
 def best_class(scores: torch.Tensor, classes: np.ndarray | None = None) -> torch.Tensor:
-    """Return the class with the highest score, the first one of several.
+    """Return the class with the highest score; if there are several, the first one.
 
     PyTorch's ``argmax`` over the first dimension does the same one element at a time, and takes
     two to three times as long on a CPU.
@@ -85,7 +85,7 @@ def best_class(scores: torch.Tensor, classes: np.ndarray | None = None) -> torch
     if classes is not None:
         barred = np.setdiff1d(np.arange(1, count), classes)
         scores[torch.from_numpy(barred).to(scores.device)] = -torch.inf
-    # Of equal scores the first has the highest rank. All steps are exact, also in bfloat16.
+    # The first of equal scores has the highest rank. All steps are exact, even in bfloat16.
     ranks = torch.arange(count - 1, -1, -1, dtype=scores.dtype, device=scores.device)
     ranks = ranks.view(-1, *[1] * (scores.ndim - 1))
     highest = scores.eq_(scores.amax(0)).mul_(ranks).amax(0)
@@ -95,13 +95,13 @@ def best_class(scores: torch.Tensor, classes: np.ndarray | None = None) -> torch
 def instances_to_semantic(
     instances: Instances, score_thresh: float = 0.5, one_per_class: bool = False
 ) -> np.ndarray:
-    """Paint instances into one class map, the surest on top.
+    """Paint instances into one class map, with the most certain on top.
 
     Args:
         instances: with ``pred_masks`` bool ``(K, H, W)``, ``pred_classes`` (class number minus one)
             and ``scores``.
         score_thresh: instances below it are left out.
-        one_per_class: keep only the surest instance of a class, where a second one must be a
+        one_per_class: keep only the most certain instance of a class, as a second one must be a
             mistake (``Taxonomy.one_object_per_class``).
 
     Returns:
@@ -130,7 +130,7 @@ def output_to_mask(
     *,
     one_per_class: bool = False,
 ) -> np.ndarray:
-    """Turn what a segmenter or a mask predictor says of one frame into a class map.
+    """Turn the output of a segmenter or mask predictor for one frame into a class map.
 
     Args:
         output: with ``instances``, ``sem_seg`` scores ``(C, H, W)``, or ``mask`` uint8 ``(H, W)``.
@@ -162,8 +162,8 @@ def confidence(output: Mapping[str, Any], score_thresh: float) -> tuple[float, i
         score_thresh: instances below it do not count.
 
     Returns:
-        the sum over the pixels of objects of the probability of their class, or of their
-        instance's score, and the number of those pixels; both 0 where nothing is found.
+        the sum over all pixels of objects of the probability of their class, or of the score of
+        their instance, and the number of these pixels; both 0 if nothing is found.
     """
     if "sem_seg" in output:
         best, classes = output["sem_seg"].float().softmax(0).max(0)
@@ -172,5 +172,5 @@ def confidence(output: Mapping[str, Any], score_thresh: float) -> tuple[float, i
     instances = output["instances"]
     kept = instances.scores >= score_thresh
     areas = instances.pred_masks[kept].flatten(1).sum(1)
-    # Some engines score in bfloat16, in which a sum of so many pixels is coarse.
+    # Scores can be bfloat16, in which a sum over this many pixels would be coarse.
     return float((areas * instances.scores[kept].double()).sum()), int(areas.sum())

@@ -1,8 +1,8 @@
-"""The number format that models compute in, and the memory format: by default what is fastest.
+"""The number format that models compute in, and the memory format; by default the fastest.
 
-bfloat16 takes half the time of float32, or less, where the device computes in it; elsewhere it is
-emulated and takes 4-16 times as long. With the channels innermost, bfloat16 is faster everywhere.
-In float32 only models of single frames gain by it (U-Net and Mask R-CNN, 10-20 % in inference and
+bfloat16 takes at most half the time of float32 if the device has instructions for it; otherwise it
+is emulated and takes 4-16 times as long. With channels last, bfloat16 is always faster. In float32,
+only models of single frames gain from channels last (U-Net and Mask R-CNN, 10-20 % in inference and
 nothing in training); models of videos lose 4-25 % (SimVP, MaskSimVP, ConvLSTM).
 """
 
@@ -22,21 +22,18 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 
 
 def find_dtype(cfg: CfgNode) -> tuple[torch.dtype, str]:
-    """Return the number format of what autocast casts, float32 if nothing is cast, and why.
+    """Return the number format that autocast casts to, float32 if it casts nothing, and why.
 
-    It follows SOLVER.AMP.ENABLED and SOLVER.AMP.DTYPE; "auto" stands for bfloat16 where
-    MODEL.DEVICE computes in it, and for float32 elsewhere. The configuration keeps its "auto": a
-    model is the same one on every machine.
+    It follows SOLVER.AMP.ENABLED and SOLVER.AMP.DTYPE; "auto" means bfloat16 if MODEL.DEVICE has
+    instructions for it, otherwise float32. The configuration keeps its "auto", so that a model is
+    the same one on every machine.
 
     Raises:
-        UserError: if SOLVER.AMP.DTYPE is not a number format.
+        UserError: if SOLVER.AMP.DTYPE is unknown.
     """
     name = cfg.SOLVER.AMP.DTYPE
     if name != "auto" and name not in _DTYPES:
-        raise UserError(
-            f'SOLVER.AMP.DTYPE "{name}" is not a number format; '
-            f"use one of auto, {', '.join(_DTYPES)}."
-        )
+        raise UserError(f"SOLVER.AMP.DTYPE must be one of auto, {', '.join(_DTYPES)}, not {name}.")
     if not cfg.SOLVER.AMP.ENABLED:
         return torch.float32, "SOLVER.AMP.ENABLED is False"
     if name != "auto":
@@ -46,9 +43,9 @@ def find_dtype(cfg: CfgNode) -> tuple[torch.dtype, str]:
 
 
 def wants_channels_last(cfg: CfgNode) -> bool:
-    """Return whether a model's convolutions are to have the channels innermost in memory.
+    """Return whether a model's convolutions should use the channels-last memory format.
 
-    It follows MODEL.CHANNELS_LAST; None stands for what is faster in the number format.
+    It follows MODEL.CHANNELS_LAST; None means the format that is faster in the number format.
     """
     if cfg.MODEL.CHANNELS_LAST is not None:
         return bool(cfg.MODEL.CHANNELS_LAST)
@@ -57,9 +54,9 @@ def wants_channels_last(cfg: CfgNode) -> bool:
 
 @cache
 def computes_in_bfloat16(device: str) -> tuple[bool, str]:
-    """Return whether a device has instructions for bfloat16, and that in words.
+    """Return whether a device has instructions for bfloat16, and a sentence about it.
 
-    The variables ``ONEDNN_MAX_CPU_ISA`` and ``ATEN_CPU_CAPABILITY`` limit what a CPU has.
+    The variables ``ONEDNN_MAX_CPU_ISA`` and ``ATEN_CPU_CAPABILITY`` limit those of a CPU.
     """
     kind = torch.device(device).type
     if kind == "cuda":
@@ -74,8 +71,8 @@ def computes_in_bfloat16(device: str) -> tuple[bool, str]:
 
 
 def _cpu_computes_in_bfloat16() -> bool:
-    # These functions are not public, but no other knows the limits that the user set, and tells
-    # an AVX-512 with bfloat16 from one without, on which oneDNN emulates it.
+    # These functions are not public, but only they respect the limits that the user set, and
+    # distinguish AVX-512 with bfloat16 from AVX-512 without, on which oneDNN emulates it.
     if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return False
     if platform.machine().lower() not in ("x86_64", "amd64"):
@@ -86,7 +83,7 @@ def _cpu_computes_in_bfloat16() -> bool:
 
 
 def log_precision(cfg: CfgNode) -> None:
-    """Log how a model computes, and why; of several models that do it alike, once."""
+    """Log how a model computes, and why; once for several models that compute alike."""
     dtype, reason = find_dtype(cfg)
     memory = "channels last" if wants_channels_last(cfg) else "contiguous"
     if cfg.MODEL.CHANNELS_LAST is not None:
@@ -113,7 +110,7 @@ def inference_autocast(cfg: CfgNode) -> AbstractContextManager:
 
 
 def use_channels_last(model: nn.Module) -> nn.Module:
-    """Lay out the weights of a model's 2D convolutions with the channels innermost, in place.
+    """Convert the weights of a model's 2D convolutions to channels last, in place.
 
     Their outputs then follow.
 

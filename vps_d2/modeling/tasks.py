@@ -1,4 +1,4 @@
-"""What a model does, as its architecture says."""
+"""The tasks of models, which their architectures declare."""
 
 from typing import Literal, cast, get_args
 
@@ -7,9 +7,10 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.io.errors import UserError
 
 Task = Literal["frames", "segmentation", "future_masks", "video_instances", "video_objects"]
-"""Class attribute ``task`` of an architecture: what it gives, by :mod:`vps_d2.modeling.outputs`."""
+"""Class attribute ``task`` of an architecture; its outputs are in
+:mod:`vps_d2.modeling.outputs`."""
 
-# Architectures of Detectron2, which say nothing of the kind.
+# Architectures of Detectron2, which declare no task.
 _OF_DETECTRON2: dict[str, Task] = {
     "GeneralizedRCNN": "segmentation",
     "PanopticFPN": "segmentation",
@@ -21,19 +22,19 @@ def model_task(cfg: CfgNode) -> Task:
     """Return the task of the architecture that a configuration names.
 
     Raises:
-        UserError: if the architecture does not exist, or does not say its task.
+        UserError: if the architecture does not exist, or declares no task.
     """
     task = find_task(cfg)
     if task is None:
         raise UserError(
-            f"architecture {cfg.MODEL.META_ARCHITECTURE} does not say what it does; give its class "
-            f"an attribute task, one of {', '.join(get_args(Task))}."
+            f"architecture {cfg.MODEL.META_ARCHITECTURE} declares no task; give its class an "
+            f"attribute task, one of {', '.join(get_args(Task))}."
         )
     return task
 
 
 def find_task(cfg: CfgNode) -> Task | None:
-    """Return the task of the architecture that a configuration names, None if it says none.
+    """Return the task of the architecture that a configuration names, None if it declares none.
 
     Raises:
         UserError: if the architecture does not exist.
@@ -45,21 +46,21 @@ def find_task(cfg: CfgNode) -> Task | None:
 
 
 def check_task(cfg: CfgNode, task: Task, source: str) -> None:
-    """Check that a configuration is of a model that does what is wanted.
+    """Check that a configuration describes a model for the wanted task.
 
     Args:
         cfg: of the model.
-        task: that is wanted.
+        task: the wanted task.
         source: where the configuration comes from, for the error.
 
     Raises:
-        UserError: if it does something else, or does not exist.
+        UserError: if the model has another task, or does not exist.
     """
     found = model_task(cfg)
     if found != task:
         raise UserError(
-            f"{source} is of {cfg.MODEL.META_ARCHITECTURE}, whose task is {found}, not {task}; "
-            f"give a model for {task}."
+            f"{source} describes {cfg.MODEL.META_ARCHITECTURE}, whose task is {found}, not "
+            f"{task}; give a model for {task}."
         )
 
 
@@ -72,6 +73,6 @@ def check_architecture(name: str) -> None:
     if name not in META_ARCH_REGISTRY:
         names = ", ".join(sorted(known for known, _ in META_ARCH_REGISTRY))
         raise UserError(
-            f'MODEL.META_ARCHITECTURE "{name}" is not an architecture; use one of {names}, or give '
-            "--import the file that registers it."
+            f'MODEL.META_ARCHITECTURE must be one of {names}, not "{name}"; name the file that '
+            "registers your own after --import."
         )

@@ -1,1 +1,1 @@
-"""What is drawn on frames, and the films, sheets and pages made of it."""
+"""Drawings on frames, and the films, contact sheets and pages made of them."""

@@ -1,4 +1,4 @@
-"""Pictures of frames and masks, and the files they go into.
+"""Pictures of frames and masks.
 
 Shapes: ``H`` rows, ``W`` columns, ``T`` frames. Pictures are uint8 RGB ``(H, W, 3)``; masks are
 uint8 class maps ``(H, W)``.
@@ -17,14 +17,14 @@ _PAPER = 255
 
 
 def colorize_mask(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
-    """Return the picture ``(H, W, 3)`` of a class map, each class in its color on black."""
+    """Return a picture ``(H, W, 3)`` of a class map, with each class in its color on black."""
     return taxonomy.palette[mask]
 
 
 def overlay_mask(
     frame: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy, opacity: float = 0.45
 ) -> np.ndarray:
-    """Lay a mask over a frame, the classes tinted and outlined.
+    """Draw a mask over a frame, with classes tinted and outlined.
 
     Args:
         frame: uint8 ``(H, W, 3)``.
@@ -39,7 +39,7 @@ def overlay_mask(
     tinted = frame * (1 - opacity) + colors * opacity
     picture = np.where(mask[..., None] > 0, np.rint(tinted).astype(np.uint8), frame)
     kernel = np.ones((3, 3), np.uint8)
-    # A pixel of an object that touches another class or the background.
+    # Outlines: pixels of an object that touch another class or the background.
     outline = (cv2.erode(mask, kernel) != mask) | (cv2.dilate(mask, kernel) != mask)
     outline &= mask > 0
     picture[outline] = colors[outline]
@@ -47,13 +47,13 @@ def overlay_mask(
 
 
 def enlarge(picture: np.ndarray, min_height: int = 160) -> np.ndarray:
-    """Repeat the pixels of a picture a whole number of times, so that it is no lower than asked."""
+    """Repeat the pixels of a picture a whole number of times, up to at least a given height."""
     times = -(-min_height // picture.shape[0])
     return picture.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else picture
 
 
 def caption(picture: np.ndarray, text: str) -> np.ndarray:
-    """Write a line of text above a picture, smaller where it would not fit.
+    """Write a line of text above a picture, in smaller letters if it would not fit.
 
     Returns:
         uint8 ``(H + 18, W, 3)``.
@@ -67,7 +67,7 @@ def caption(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 def strip(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Put pictures side by side, on paper as high as the highest."""
+    """Put pictures side by side, on white paper as high as the highest one."""
     height = max(picture.shape[0] for picture in pictures)
     parts: list[np.ndarray] = []
     for picture in pictures:
@@ -82,7 +82,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]]) 
     """Put rows of captioned pictures on one sheet.
 
     Args:
-        rows: a label, and pictures with their captions; small ones are enlarged.
+        rows: a label, and pictures with their captions; small pictures are enlarged.
 
     Returns:
         uint8 ``(H, W, 3)``.

@@ -1,4 +1,4 @@
-"""Pictures of a whole video: what went in, what was predicted, and what is true.
+"""Pictures of a whole video: the input, the prediction and the truth.
 
 Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Frames are uint8 RGB, masks uint8 class numbers.
 """
@@ -21,11 +21,11 @@ from vps_d2.io.errors import UserError
 from vps_d2.visualization.drawing import caption, colorize_mask, enlarge, overlay_mask, strip
 
 _BLANK = 230
-_HOLD = 5  # pictures that the last one stays for
+_HOLD = 5  # how many times the last picture is repeated
 
 
 class Prediction(Protocol):
-    """What a pipeline says of a video, as pictures show it."""
+    """The prediction of a pipeline for a video, as far as pictures show it."""
 
     @property
     def frames(self) -> np.ndarray:
@@ -45,10 +45,10 @@ class Prediction(Protocol):
 
     @property
     def num_known(self) -> int:
-        """How many frames of the video the prediction starts from."""
+        """The number of input frames."""
 
     def captions(self) -> list[str]:
-        """Return what to write above each of the frames."""
+        """Return the caption of each frame."""
 
 
 class Pipeline(Protocol):
@@ -56,7 +56,7 @@ class Pipeline(Protocol):
 
     @property
     def num_known(self) -> int:
-        """How many frames of a video it is given."""
+        """The number of input frames of a video."""
 
     def __call__(self, frames: np.ndarray) -> Sequence[Prediction]:
         """Predict videos from their first frames, uint8 ``(N, T, H, W, 3)``."""
@@ -64,14 +64,14 @@ class Pipeline(Protocol):
 
 @dataclass
 class VideoPictures:
-    """Everything there is to show of a video.
+    """Everything that can be shown of a video.
 
     Args:
         name: of the video.
         frames: ``(T, H, W, 3)``.
         taxonomy: of all masks.
         masks: ``(T, H, W)``, if it is labeled.
-        true_mask: ``(H, W)``, of the predicted frame, or of the last one, if it is known.
+        true_mask: ``(H, W)``, of the predicted frame, or of the last one, if known.
         prediction: of the pipeline, if there is one.
     """
 
@@ -90,16 +90,16 @@ class VideoPictures:
         pipeline: Pipeline | None = None,
         true_mask: np.ndarray | None = None,
     ) -> "VideoPictures":
-        """Read a video, and predict it if there is a pipeline.
+        """Read a video, and run a pipeline on it if there is one.
 
         Args:
             folder: the video.
             taxonomy: of its masks.
-            pipeline: to predict with.
+            pipeline: predicts later frames and a mask.
             true_mask: ``(H, W)`` of the predicted frame, for a video without masks.
 
         Raises:
-            UserError: if a frame or mask is missing, spoiled or of another size.
+            UserError: if a frame or mask is missing, damaged or of another size.
         """
         count = len(frame_indices(folder))
         frames = read_frames(folder, range(max(count, pipeline.num_known if pipeline else 1)))
@@ -110,14 +110,14 @@ class VideoPictures:
             true_mask = masks[number - 1] if number <= len(masks) else None
         if true_mask is not None and true_mask.shape != frames.shape[1:3]:
             raise UserError(
-                f"{folder}: frames of {frames.shape[1:3]}, true mask of {true_mask.shape}; "
-                "give the masks of these videos."
+                f"{folder}: frames have the size {frames.shape[1:3]}, the true mask "
+                f"{true_mask.shape}; give the masks of these videos."
             )
         return cls(folder.name, frames, taxonomy, masks, true_mask, prediction)
 
     @property
     def num_known(self) -> int:
-        """Frames that are shown as input: those of the prediction, or all."""
+        """Number of frames that are shown as input: those of the prediction, or all."""
         return len(self.frames) if self.prediction is None else self.prediction.num_known
 
     @property
@@ -147,7 +147,7 @@ class VideoPictures:
         return self.name, pictures
 
     def film(self) -> list[np.ndarray]:
-        """Return pictures of one size, one for each frame in time, the last one held."""
+        """Return pictures of one size, one for each frame in time; the last one is repeated."""
         count = len(self.frames)
         if self.prediction is not None:
             count = max(count, self.mask_number, self.prediction.frame_numbers[-1])
@@ -155,7 +155,7 @@ class VideoPictures:
         return pictures + pictures[-1:] * _HOLD
 
     def _shown_at(self, number: int) -> int:
-        """Return which of the predicted frames is shown at a frame: itself, or the one before."""
+        """Return the index of the predicted frame to show at a frame: it, or the one before."""
         assert self.prediction is not None
         return max(sum(each <= number for each in self.prediction.frame_numbers) - 1, 0)
 

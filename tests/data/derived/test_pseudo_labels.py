@@ -107,10 +107,10 @@ def test_another_model_or_threshold_does_not_go_on(tiny_videos, tmp_path, label)
     source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
     label(source, out, "--threshold", 0)
     whole = contents(out)
-    with pytest.raises(UserError, match=r"made with another threshold \(0\.0, not 0\.5\)"):
+    with pytest.raises(UserError, match=r"results of another threshold \(0\.0, not 0\.5\)"):
         label(source, out, "--threshold", 0.5)
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=r"made with another segmenter"):
+    with pytest.raises(UserError, match=r"results of another segmenter"):
         label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "other.pth")
     (tmp_path / "segmenter.pth").rename(tmp_path / "moved.pth")
     label(source, out, "--threshold", 0, "MODEL.WEIGHTS", tmp_path / "moved.pth")
@@ -140,7 +140,7 @@ def test_threshold_is_a_share(threshold, tiny_videos, tmp_path, label, capsys):
 
 def test_never_over_the_data(tiny_videos, label):
     for out in (tiny_videos / "unlabeled", tiny_videos / "unlabeled" / "labeled"):
-        with pytest.raises(UserError, match="lies in the folder of the videos"):
+        with pytest.raises(UserError, match="is inside the folder of the input videos"):
             label(tiny_videos / "unlabeled", out)
 
 
@@ -161,7 +161,7 @@ def test_faults_stop_or_are_passed_over(spoiled, tmp_path, label, capsys):
 
 
 def test_a_folder_without_videos_has_nothing_to_skip(tmp_path, label):
-    with pytest.raises(UserError, match=r"not a folder \(give .*\); put this right[^,]*\.$"):
+    with pytest.raises(UserError, match=r"not a folder \(give .*\); correct the data[^,]*\.$"):
         label(tmp_path / "nowhere", tmp_path / "labeled")
 
 

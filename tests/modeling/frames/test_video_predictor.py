@@ -115,8 +115,8 @@ def test_unknown_names_are_named() -> None:
     cfg = get_vps_cfg()
     cfg.MODEL.META_ARCHITECTURE = "SimVP"
     cfg.MODEL.SIMVP.TRANSLATOR = "gsta"
-    with pytest.raises(UserError, match="use one of IncepU, gSTA"):
+    with pytest.raises(UserError, match="must be one of IncepU, gSTA, not"):
         build_model(cfg)
     cfg.SOLVER.AMP.DTYPE = "int8"
-    with pytest.raises(UserError, match="not a number format"):
+    with pytest.raises(UserError, match="must be one of auto"):
         inference_autocast(cfg)

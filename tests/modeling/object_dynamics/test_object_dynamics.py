@@ -111,7 +111,7 @@ def test_masks_of_two_sizes_or_too_few():
     masks = torch.zeros(11, 16, 24, dtype=torch.uint8)
     with pytest.raises(UserError, match="one size"):
         model([{"masks": masks}, {"masks": masks[:, :8]}])
-    with pytest.raises(UserError, match="wants 11 masks"):
+    with pytest.raises(UserError, match="needs 11 masks"):
         model([{"masks": masks[:5]}])
 
 
@@ -134,5 +134,5 @@ def test_the_order_of_objects_does_not_matter():
 
 
 def test_other_classes_are_refused():
-    with pytest.raises(UserError, match="knows the objects of the vps data set alone"):
+    with pytest.raises(UserError, match="only works for the objects of the vps data set"):
         build("TAXONOMY.CLASSES", "('cat', 'dog')")

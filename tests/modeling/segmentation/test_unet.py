@@ -93,7 +93,7 @@ def test_frames_of_two_sizes_are_a_sentence():
 
 
 def test_no_loss_is_a_sentence():
-    with pytest.raises(UserError, match="nothing is learned"):
+    with pytest.raises(UserError, match="nothing would be learned"):
         build(cross_entropy=0, dice=0)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of models and of what belongs to their training."""
+"""Checkpoints of models and of the state of their training."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ __all__ = ["DetectionCheckpointer", "align_names"]
 
 _logger = logging.getLogger(__name__)
 _CAFFE2 = "Caffe2"
-"""Author of checkpoints whose weights are named and shaped as in Caffe2."""
+"""The ``__author__`` of checkpoints whose weights are named and shaped as in Caffe2."""
 
 
 class DetectionCheckpointer(Checkpointer):
-    """fvcore's checkpointer, which writes in the main process alone and runs no code from a file.
+    """fvcore's checkpointer, which only writes in the main process and runs no code from a file.
 
-    A file may be a checkpoint, a bare ``state_dict``, or one of Detectron2's model zoo, whose
+    A file may be a checkpoint, a bare ``state_dict``, or from Detectron2's model zoo, whose
     ``matching_heuristics`` ask for :func:`align_names`. Weights in Caffe2's layout are not loaded.
 
     Args:
@@ -58,7 +58,7 @@ class DetectionCheckpointer(Checkpointer):
             ValueError: if the file is missing, or its weights are in Caffe2's layout.
         """
         if path and not os.path.isfile(path):
-            raise user_error(f"checkpoint {path} is not there; check MODEL.WEIGHTS.")
+            raise user_error(f"checkpoint {path} does not exist; check MODEL.WEIGHTS.")
         return super().load(path, checkpointables)
 
     def _load_file(self, f: str) -> dict[str, Any]:
@@ -79,12 +79,12 @@ class DetectionCheckpointer(Checkpointer):
             self._convert_ndarray_to_tensor(checkpoint["model"])
             checkpoint["model"] = align_names(self.model.state_dict(), checkpoint["model"])
         incompatible = super()._load_model(checkpoint)
-        # The configuration sets these two, so a checkpoint without them is as good.
+        # The configuration sets these two, so a checkpoint does not need them.
         own = {name for name, _ in self.model.named_buffers(recurse=False)}
         for name in ("pixel_mean", "pixel_std"):
             if name in own and name in incompatible.missing_keys:
                 incompatible.missing_keys.remove(name)
-        # Old checkpoints have the anchors, which the configuration gives.
+        # Old checkpoints hold the anchors, which the configuration sets.
         incompatible.unexpected_keys[:] = [
             name
             for name in incompatible.unexpected_keys
@@ -96,11 +96,11 @@ class DetectionCheckpointer(Checkpointer):
 def align_names(
     model: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Give weights the names that a model has for them.
+    """Rename weights to the names that a model has for them.
 
-    A weight of the model is taken from the one whose name is the longest suffix of its own, in
-    whole parts: ``backbone.bottom_up.res2.0.conv1.weight`` from ``res2.0.conv1.weight`` rather than
-    from ``conv1.weight``. So backbones that were trained alone fit into detectors.
+    A weight of the model is taken from the one whose name is the longest suffix of the model's
+    name, in whole parts: ``backbone.bottom_up.res2.0.conv1.weight`` from ``res2.0.conv1.weight``
+    rather than from ``conv1.weight``. So backbones that were trained separately fit into detectors.
 
     Args:
         model: the model's own weights by name.

@@ -25,7 +25,7 @@ class CfgNode(_CfgNode):
 
         Args:
             cfg_filename: path of the YAML file; ``_BASE_`` is relative to it.
-            allow_unsafe: let YAML tags run code. Unlike in Detectron2 this is off by default.
+            allow_unsafe: let YAML tags run code. Unlike in Detectron2, this is off by default.
 
         Raises:
             ValueError: if the file is missing, or written for another version of the keys.
@@ -45,7 +45,7 @@ class CfgNode(_CfgNode):
 
 def get_cfg() -> CfgNode:
     """Return a fresh copy of the default configuration."""
-    from vps_d2.d2.embedded.defaults import DEFAULTS  # the defaults are made of CfgNode
+    from vps_d2.d2.embedded.defaults import DEFAULTS  # the defaults are built with CfgNode
 
     return DEFAULTS.clone()
 
@@ -55,8 +55,8 @@ def configurable(init: Callable[..., None]) -> Callable[..., None]:
 
     Used on ``__init__``, it takes the class's ``from_config(cls, cfg, ...)`` to turn a
     configuration into arguments. A call whose first positional argument or ``cfg=`` argument is a
-    configuration goes through ``from_config``; any other call is left as it is. Arguments that
-    ``from_config`` does not take itself overwrite what it returns.
+    configuration goes through ``from_config``; any other call is unchanged. Arguments that
+    ``from_config`` does not take override what it returns.
 
     Raises:
         TypeError: on misuse, at decoration or at the first call.
@@ -67,7 +67,7 @@ def configurable(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def construct(self: object, *args: Any, **kwargs: Any) -> None:
-        # The class is asked at call time, so that a subclass can bring its own from_config.
+        # The class is looked up at call time, so that a subclass can have its own from_config.
         from_config = getattr(type(self), "from_config", None)
         if from_config is None:
             raise AttributeError(f"{type(self).__name__} is @configurable but has no from_config")

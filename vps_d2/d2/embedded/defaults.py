@@ -1,8 +1,8 @@
 """Default values of the keys that the embedded engine knows: Detectron2's names and values.
 
-A YAML file that sets a key that is missing here is refused. The engine heeds all that are here, but
-for those of Detectron2's own mappers and samplers, which are up to the project's; ``default_setup``
-warns of them.
+A YAML file with any other key is refused. The engine respects all keys here, except those of
+Detectron2's own mappers and samplers, which the project's may read; ``default_setup`` warns about
+these.
 """
 
 from vps_d2.d2.embedded.config import CfgNode

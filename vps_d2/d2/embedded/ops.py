@@ -1,7 +1,7 @@
-"""torchvision's operations on boxes, imported when the first of them is run.
+"""torchvision's operations on boxes, imported when one of them is first used.
 
-torchvision imports all of itself at once, and ``torch._dynamo`` with it, which takes as long as the
-whole of PyTorch. Only Mask R-CNN needs it.
+torchvision imports all of its modules at once, and ``torch._dynamo`` with them, which takes as long
+as importing PyTorch. Only Mask R-CNN needs it.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["batched_nms", "roi_align"]
 def batched_nms(
     boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, iou_threshold: float
 ) -> torch.Tensor:
-    """Choose the best of boxes that overlap and are of one group.
+    """Choose the best of overlapping boxes of the same group.
 
     Args:
         boxes: float32 (N, 4), left, top, right, bottom.

@@ -1,4 +1,4 @@
-"""Names to objects: Detectron2's ``detectron2.utils.registry``."""
+"""Registries: Detectron2's ``detectron2.utils.registry``."""
 
 from vps_d2.d2 import ENGINE
 

@@ -1,7 +1,7 @@
-"""A predictor's own frames with the true masks, to train a segmenter on what it will meet.
+"""Predicted frames with the true masks, to train a segmenter on what it will segment.
 
 Frames go to ``video_<v>_frame_<f>.png`` and masks to ``mask_video_<v>_frame_<f>.npy``, where ``f``
-is the index of the frame, counted from 0. A ``dataset.json`` of the videos comes along.
+is the index of the frame, counted from 0. If the videos have a ``dataset.json``, so has the result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,13 +42,13 @@ class FramePredictor(Protocol):
 
     @property
     def clip(self) -> ClipSpec:
-        """The frames that it takes and gives."""
+        """The frames that it takes and predicts."""
 
     def __call__(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Map ``"frames"`` uint8 ``(T_in, 3, H, W)`` to float ones ``(T_out, 3, H, W)``, 0-255."""
+        """Map ``"frames"``, uint8 ``(T_in, 3, H, W)``, to float ``(T_out, 3, H, W)``, 0-255."""
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that decides about the frames."""
+        """Return a hash of everything that the predicted frames depend on."""
 
 
 def generate_frames(
@@ -60,14 +60,14 @@ def generate_frames(
     batch_size: int = 8,
     skip_faulty: bool = False,
 ) -> int:
-    """Predict labeled videos and write the frames; those already there are left as they are.
+    """Predict labeled videos and write the frames; existing ones are kept.
 
     Args:
         predictor: from frames to later ones.
         root: folder of labeled videos.
         output: where the files go.
-        frame_indices: which frames, counted from 0; None for all that the predictor gives and that
-            the videos have.
+        frame_indices: which frames, counted from 0; None for all that are predicted and that the
+            videos have.
         batch_size: videos at a time.
         skip_faulty: leave faulty videos out instead of stopping.
 
@@ -76,15 +76,15 @@ def generate_frames(
 
     Raises:
         UserError: if a video is faulty, the predictor does not predict these frames, or ``output``
-            is or lies in ``root``, holds those of another one, is being written by another run or
-            cannot be written.
+            is ``root`` or inside it, holds the frames of another predictor, is being written by
+            another run or cannot be written.
     """
     check_apart(output, root)
     num_known = num_known_frames(predictor.cfg)
     given = predictor.clip.target_frames(num_known)
     if frame_indices is not None and not (frame_indices and set(frame_indices) <= set(given)):
-        raise UserError(f"the predictor gives {name_frames(given)}; ask for no other.")
-    # What is spoiled within a picture shows only when it is decoded.
+        raise UserError(f"the predictor predicts {name_frames(given)}; ask for some of these.")
+    # Damage inside a picture is only found when it is decoded.
     scans, faults = scan_split(root, kind="labeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     frame_indices = _within(frame_indices or given, min(scan.num_frames for scan in scans), root)
@@ -102,7 +102,7 @@ def _generate(
     frame_indices: Sequence[int],
     batch_size: int,
 ) -> int:
-    """Predict the videos that are not done, and return how many those are."""
+    """Predict the videos that are not done yet, and return how many."""
     num_known = num_known_frames(predictor.cfg)
     inputs, given = predictor.clip.input_frames(num_known), predictor.clip.target_frames(num_known)
     todo = [each for each in folders if not _is_done(output, each, frame_indices)]
@@ -135,8 +135,8 @@ def _within(frame_indices: Sequence[int], num_frames: int, root: Path) -> list[i
     within = [index for index in frame_indices if index < num_frames]
     if not within:
         raise UserError(
-            f"{root} holds videos of {num_frames} frames, which have no true mask for what the "
-            "predictor gives; give longer videos, or another predictor."
+            f"{root} holds videos of {num_frames} frames, which have no true mask for the "
+            "predicted frames; give longer videos, or another predictor."
         )
     return within
 

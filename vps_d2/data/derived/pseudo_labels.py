@@ -1,8 +1,8 @@
 """Masks for videos that have none, by a trained segmenter (pseudo labels).
 
-A labeled video goes to a root of its own, as links to the frames and a ``mask.npy``, so the result
-reads as any labeled split and the data stays as it is. Videos in which the segmenter is unsure, or
-finds nothing, are left out and listed.
+Labeled videos are written to a new folder, as links to the frames and a ``mask.npy``, so the result
+can be read like any labeled split, and the input is not changed. Videos in which the segmenter is
+unsure, or finds nothing, are left out and listed.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ SETTINGS_FILE = "labels.json"
 
 
 class LabelCounts(NamedTuple):
-    """What a run did: videos labeled, and left out."""
+    """The numbers of videos labeled and left out."""
 
     labeled: int
     left_out: int
@@ -38,9 +38,9 @@ class FrameLabeler(Protocol):
     """A trained segmenter of single frames, as this module needs it."""
 
     def label(self, frames: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return class maps uint8 ``(T, H, W)`` of frames uint8 ``(T, H, W, 3)``, and how sure.
+        """Return class maps, uint8 ``(T, H, W)``, of frames, uint8 ``(T, H, W, 3)``, and scores.
 
-        The second is the mean probability of the objects' pixels, 0 where nothing is found.
+        The score of a frame is the mean probability of its objects' pixels, 0 if nothing is found.
         """
 
     @property
@@ -48,7 +48,7 @@ class FrameLabeler(Protocol):
         """The classes of the maps."""
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that decides about the labels."""
+        """Return a hash of everything that the labels depend on."""
 
 
 def label_videos(
@@ -60,10 +60,9 @@ def label_videos(
     shard: tuple[int, int] = (0, 1),
     skip_faulty: bool = False,
 ) -> LabelCounts:
-    """Segment every frame of the videos of a folder, and write the masks into another.
+    """Segment every frame of the videos in a folder, and write the masks into another folder.
 
-    Videos that were labeled or left out before, with this segmenter and threshold, are not done
-    again.
+    Videos that were labeled or left out before, with the same segmenter and threshold, are skipped.
 
     Args:
         segmenter: of single frames.
@@ -72,15 +71,15 @@ def label_videos(
         threshold: mean probability of the objects' pixels below which a video is left out; one in
             which nothing is found has 0.
         shard: (i, n): every n-th video, from the i-th on.
-        skip_faulty: pass over faulty videos instead of stopping.
+        skip_faulty: skip faulty videos instead of stopping.
 
     Raises:
-        UserError: if there are faults, or if ``out`` is or lies in ``root``, holds the result of
+        UserError: if there are faults, or if ``out`` is ``root`` or inside it, holds the result of
             another segmenter or threshold, is being written by another run, or cannot be written.
     """
     root, out = Path(root), Path(out)
     check_apart(out, root)
-    # What is spoiled within a picture shows only when it is decoded.
+    # Damage inside a picture is only found when it is decoded.
     scans, faults = scan_split(root, kind="unlabeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
@@ -88,7 +87,7 @@ def label_videos(
     with claim_folder(out, part), write_errors(out):
         settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
         check_settings(out / SETTINGS_FILE, settings)
-        check_output(out / LEFT_OUT_FILE)  # a pipe would be waited for
+        check_output(out / LEFT_OUT_FILE)  # opening a pipe would block
         write_layout(out, replace(read_layout(root), taxonomy=segmenter.taxonomy))
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
@@ -119,7 +118,7 @@ def _read_left_out(out: Path) -> set[str]:
 
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:
-    """Write a labeled video so that its folder is whole or absent."""
+    """Write a labeled video, whole or not at all."""
     with write_folder(target) as folder:
         for index in frame_indices(source):
             link_file(frame_path(folder, index), frame_path(source.resolve(), index))

@@ -1,4 +1,4 @@
-"""The empty floor of the real videos, the lamps over it, and the shadows of the objects on it."""
+"""The empty floor of the real videos, the lamps above it, and the shadows of objects on it."""
 
 from dataclasses import dataclass, replace
 
@@ -64,7 +64,7 @@ LAMPS = (
     Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.5, haze=0.12),
     Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=4.0, haze=0.4),
 )
-"""Positions, shares and radii are fitted to the real videos' shadows, the rest to metal balls."""
+"""Positions, shares and radii are fitted to shadows in the real videos, the rest to metal balls."""
 
 
 def empty_floor(height: int, width: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def empty_floor(height: int, width: int) -> np.ndarray:
 
 
 def jittered_lamps(jitter: float, rng: np.random.Generator) -> tuple[Lamp, ...]:
-    """Return lamps that are moved, stronger or weaker, and larger or smaller; 1 is strong."""
+    """Return lamps moved, brightened or dimmed, and resized at random; 1 is strong."""
     lamps = []
     for lamp in LAMPS:
         move = jitter * rng.uniform(-1, 1, 3) * (2.0, 2.0, 1.0)

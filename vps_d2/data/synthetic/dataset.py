@@ -103,20 +103,20 @@ def make_dataset(
 ) -> int:
     """Write ``out/<split>/video_<n>/`` for every split, and ``out/hidden_truth.npy``.
 
-    Videos that are there are kept, so an interrupted run goes on where it stopped. Hidden videos
-    have the first 11 frames and no masks; the masks of their frame 22 are the truth file, uint8
-    (N, H, W). Labeled videos have a ``scene.json``.
+    Existing videos are kept, so an interrupted run goes on where it stopped. Hidden videos have the
+    first 11 frames and no masks; the masks of their frame 22 are the truth file, uint8 (N, H, W).
+    Labeled videos have a ``scene.json``.
 
     Args:
         out: folder of the data set.
-        counts: number of videos of each of ``SPLITS``; those not named have none.
+        counts: number of videos in each of ``SPLITS``; 0 for those not named.
         seed: of the data set; any number of workers gives the same bytes.
         options: size and variation of every video.
-        randomize: whether train and unlabeled vary as for the training of the project's weights.
+        randomize: whether train and unlabeled vary as in the training of the shipped weights.
         workers: processes; None for one on each CPU.
 
     Returns:
-        how many videos were written now.
+        how many videos were written.
 
     Raises:
         UserError: if ``out`` holds a data set of other settings or origin, is being written by
@@ -141,7 +141,7 @@ def make_dataset(
 
 
 def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
-    """Write what is not there, and return how many videos that is."""
+    """Write the missing videos, and return how many."""
     todo = [job for job in jobs if not job.folder.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
         for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
@@ -153,13 +153,13 @@ def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
 
 
 def _refuse_foreign(out: Path, splits: Sequence[str]) -> None:
-    """Refuse to mix videos, or the truth, with what was not made here."""
+    """Refuse to mix generated videos, or the truth, with other files."""
     taken = [out / split for split in splits if _holds_videos(out / split)]
     if "hidden" in splits and (out / TRUTH_FILE).exists():
         taken.append(out / TRUTH_FILE)
     if taken:
         raise UserError(
-            f"{taken[0]} is there already, but no {SETTINGS_FILE} that says how it was made; "
+            f"{taken[0]} already exists, without a {SETTINGS_FILE} that says how it was made; "
             "choose another --out."
         )
 

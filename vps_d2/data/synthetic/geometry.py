@@ -42,7 +42,7 @@ class Pose:
         return float(np.linalg.norm(self.half_size))
 
     def same(self, first: int, second: int) -> bool:
-        """Tell whether the object stands still between two frames."""
+        """Return whether the object stands still between two frames."""
         moved = np.abs(self.positions[first] - self.positions[second]).max()
         turned = np.abs(self.rotations[first] - self.rotations[second]).max()
         return bool(moved < 1e-3 and turned < 2e-3)

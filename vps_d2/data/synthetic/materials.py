@@ -169,7 +169,7 @@ def _lamp_light(
 def _room(
     lamps: Sequence[Lamp], points: np.ndarray, mirrored: np.ndarray, centers: np.ndarray
 ) -> np.ndarray:
-    """Return what a mirror shows of the room, (n,), in units of the floor's brightness."""
+    """Return the reflection of the room, (n,), in units of the floor's brightness."""
     upward = mirrored[2]
     place = points[:2] - points[2] / np.minimum(upward, -1e-3) * mirrored[:2]
     # Where it stands, the floor is dark of the object itself.

@@ -1,8 +1,8 @@
-"""How the objects of a generated video move: some rest, others come in, collide and slow down.
+"""Motion in generated videos: some objects rest, others come in, collide and slow down.
 
-The figures below were read from the tracks of the real videos, traced back to the floor: objects
-set off together with the first frame at about the same speed, from near or far, and cross the
-middle of the picture, where others rest.
+The figures below were measured on tracks of the real videos, projected onto the floor: objects
+start together with the first frame at about the same speed, from near or far, and cross the middle
+of the picture, where others rest.
 """
 
 import itertools
@@ -28,7 +28,7 @@ _STAGE_HALF_SIZE = 3.4
 _CLEARANCE = 1.15
 """Meters that the centers of two objects keep from each other at the start."""
 _SPEED = (3.65, 4.1)
-"""Meters a second of those that move, at the start."""
+"""Initial speed of moving objects, in meters per second."""
 _NEAR_START, _FAR_START = (4.5, 11.0), (11.0, 18.0)
 """Meters from their aim where moving objects start."""
 _SHARE_FAR = 0.35
@@ -37,10 +37,10 @@ _SHARE_AT_OBJECT = 0.9
 _AIM_ERROR = 0.5
 _AIM_HALF_SIZE = 2.0
 _FLOOR_FRICTION = {"cube": (0.0215, 0.0250), "sphere": (0.0, 0.001), "cylinder": (0.0215, 0.0250)}
-"""In the real videos all that slides loses 0.23 m/s a second and a tenth of its speed, rubber as
-metal; spheres only lose speed, from the start and after collisions."""
+"""In the real videos, sliding objects lose 0.23 m/s and a tenth of their speed per second, rubber
+and metal alike; spheres only lose a share of their speed, from the start and after collisions."""
 _DRAG = {"cube": 0.1, "sphere": 0.065, "cylinder": 0.1}
-"""Share of the speed that is lost in a second, friction aside."""
+"""Share of the speed that is lost per second, besides friction."""
 
 
 class _Contact(NamedTuple):
@@ -58,23 +58,23 @@ _CONTACTS = {
     ("sphere", "cylinder"): _Contact((200, 250), 0.03),
     ("cylinder", "cylinder"): _Contact((70, 110), 0.3),
 }
-"""In the real videos objects part at a tenth to a quarter of the speed at which they meet, and
-spheres hardly rub at others."""
+"""In the real videos, objects separate at a tenth to a quarter of the speed at which they meet, and
+spheres have little friction with others."""
 
 
 def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
-    """Invent objects and play their motion with MuJoCo.
+    """Draw objects at random, and simulate their motion with MuJoCo.
 
     Args:
         seed: of the video; the same seed gives the same motion on one version of MuJoCo.
         options: camera_jitter moves the camera, physics_jitter changes the motion, nothing else
             matters here.
     """
-    import mujoco  # which nothing but the generator needs
+    import mujoco  # imported here, as only the generator needs it
 
     options = options or SyntheticOptions()
     rng = np.random.default_rng([seed, 0])
-    # Numbers of their own: the same seed sets the same stage with and without jitter.
+    # Separate random numbers: the same seed gives the same scene with and without jitter.
     factors = np.exp(options.physics_jitter * np.random.default_rng([seed, 5]).uniform(-1, 1, 4))
     speed, friction, drag, bounce = factors ** (0.1, 0.5, 0.7, 0.5)
     camera = _draw_camera(rng, options.camera_jitter)
@@ -158,7 +158,7 @@ def _draw_starts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 def _model_xml(
     bodies: Sequence[Body], frictions: np.ndarray, softness: float, bounce: float
 ) -> str:
-    """Return the scene as MJCF. Each kind of contact has its own law; on the floor nothing bounces.
+    """Return the scene as MJCF. Each kind of contact has its own law; nothing bounces on the floor.
 
     Args:
         bodies: the objects.

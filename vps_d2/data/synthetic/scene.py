@@ -1,4 +1,4 @@
-"""What a generated video shows: objects on a floor, how they move, and the camera.
+"""The contents of a generated video: objects on a floor, their motion, and the camera.
 
 World: meters and seconds, z up, the floor at z = 0, the camera above the origin looking along +y.
 Frames T, objects N, rows H, columns W.
@@ -29,7 +29,7 @@ SIZES: dict[str, tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """Size of the videos, and how far they stray from the real ones' mean; 0 is not at all.
+    """Size of the videos, and how much they vary around the mean of the real ones.
 
     Args:
         height: rows of a frame.
@@ -37,7 +37,7 @@ class SyntheticOptions:
         light_jitter: of brightness, direction, softness and tint of the light; 1 is strong.
         color_jitter: of the objects' colors and gloss; 1 is strong.
         noise: standard deviation of the pixels' noise, in gray levels.
-        mask_roughness: how far outlines stray like a detector's, in pixels.
+        mask_roughness: standard deviation of outlines, as if from a detector, in pixels.
         camera_jitter: of height, direction and focal length; 1 is strong.
         physics_jitter: of friction, drag, bounce and speed; 1 is strong.
     """
@@ -141,7 +141,7 @@ class Scene:
         bodies: the N objects; all are of different classes.
         positions: of their centers, meters, float64 (T, N, 3).
         quaternions: their orientations (w, x, y, z), float64 (T, N, 4).
-        velocities: meters a second, float64 (T, N, 3).
+        velocities: meters per second, float64 (T, N, 3).
         camera: that sees them.
     """
 

@@ -1,4 +1,4 @@
-"""Generated motion without pictures: what the models of objects learn from, twenty times faster.
+"""Generated motion without pictures for models of objects; twenty times faster than with them.
 
 A data set of tracks is a folder of shards ``tracks_<n>.npy``, structured arrays of TRACKS with a
 video in each record.
@@ -96,18 +96,18 @@ def make_tracks(
     options: SyntheticOptions | None = None,
     workers: int | None = None,
 ) -> int:
-    """Write a data set of tracks; shards that are there are kept.
+    """Write a data set of tracks; existing shards are kept.
 
     Args:
         out: folder of the data set.
         count: number of videos.
         seed: of the data set; the videos of a seed do not depend on their number.
-        options: of every video, but for the roughness of the masks, which differs from video to
+        options: of every video, except the roughness of the masks, which differs from video to
             video; None for some jitter of the physics.
         workers: processes; None for one on each CPU.
 
     Returns:
-        how many videos were made now.
+        how many videos were made.
 
     Raises:
         UserError: if ``out`` holds tracks of other settings, is being written by another run, or
@@ -140,14 +140,14 @@ def make_tracks(
 
 
 def count_tracks(folder: str | Path) -> int:
-    """Return of how many videos a folder holds the tracks."""
+    """Return the number of videos whose tracks a folder holds."""
     return sum(map(_count_shard, Path(folder).glob(_FILES)))
 
 
 def _count_shard(path: Path) -> int:
     try:
         return len(open_tracks(path))
-    except (OSError, ValueError):  # not there, or cut short
+    except (OSError, ValueError):  # missing, or cut short
         return 0
 
 

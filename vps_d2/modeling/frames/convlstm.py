@@ -29,7 +29,7 @@ class ConvLSTMCell(nn.Module):
 
     def __init__(self, *, in_channels: int, hidden_channels: int, kernel_size: int) -> None:
         super().__init__()
-        # One convolution for all gates, of input and state together.
+        # One convolution of input and state for all gates.
         self.gates = nn.Conv2d(
             in_channels + hidden_channels,
             4 * hidden_channels,

@@ -1,4 +1,4 @@
-"""ConvLSTM reconstruction: from the first frames of a video straight to its last one.
+"""ConvLSTM reconstruction: from the first frames of a video directly to one later frame.
 
 Shapes: ``N`` videos, ``T_in`` input frames, ``C`` channels of a frame, ``H`` rows, ``W`` columns.
 Frames are float, of any range.
@@ -23,16 +23,16 @@ from vps_d2.modeling.precision import use_channels_last, wants_channels_last
 class ReconstructorNetwork(nn.Module):
     """Convolutions and max pooling on each frame, ConvLSTM over time, bilinear upsampling.
 
-    The ConvLSTM reads the frames one after another; what it knows after the last is brought back to
-    the size of a frame by upsampling and convolutions.
+    The ConvLSTM reads the frames one after another; upsampling and convolutions turn its state
+    after the last one into a frame.
 
     Args:
         channels: ``C``.
-        encoder_channels: of the convolutions on a frame; before each but the first, max pooling
-            halves the resolution. Upsampling has the same in reverse.
+        encoder_channels: of the convolutions on a frame; max pooling before each but the first
+            halves the resolution. The decoder has the same in reverse.
         hidden_channels: of each layer of the ConvLSTM.
         kernel_size: of the ConvLSTM's gates, odd, pixels.
-        residual: predict the change against the last input frame.
+        residual: predict the change from the last input frame.
         channels_last: keep the channels innermost in memory; faster in bfloat16.
     """
 
@@ -122,8 +122,8 @@ class ConvLSTMReconstructor(VideoPredictor):
         if cfg.INPUT.NUM_TARGET_FRAMES != 1:
             raise UserError(
                 "ConvLSTMReconstructor predicts one frame, but INPUT.NUM_TARGET_FRAMES is "
-                f"{cfg.INPUT.NUM_TARGET_FRAMES}; set it to 1, and INPUT.TARGET_GAP to the frames "
-                "that it leaves out."
+                f"{cfg.INPUT.NUM_TARGET_FRAMES}; set it to 1, and INPUT.TARGET_GAP to the number "
+                "of frames in between."
             )
         keys = cfg.MODEL.RECONSTRUCTOR
         return ReconstructorNetwork(

@@ -51,9 +51,9 @@ class SimVPNetwork(nn.Module):
     """Encoder of single frames, translator over time, decoder with a skip from the encoder.
 
     With ``T_in == T_out``, ``C_in == C_out``, ``patch_size`` 1 and ``residual`` off it is the
-    published network. Where the numbers of frames differ, the skips of the predicted frames are
-    learned: mixed from those of all input frames, or made of the last one alone, as what moves has
-    left where it was in the frames before.
+    published network. If the numbers of frames differ, the skips of the predicted frames are
+    learned: mixed from those of all input frames, or only from the last one, since moving objects
+    have left their places in earlier frames.
 
     Args:
         num_input_frames: ``T_in``.
@@ -66,11 +66,11 @@ class SimVPNetwork(nn.Module):
             the resolution.
         num_temporal_layers: layers of the translator (``N_T``).
         translator: name in TRANSLATORS.
-        translator_options: arguments that this translator has besides those of all.
+        translator_options: arguments of this translator that others do not have.
         patch_size: side of the squares of pixels that become channels before the encoder.
-        residual: predict the change against the last input frame. Most pixels of a video keep
-            still, and that need not be learned.
-        skip_last: where ``T_in`` and ``T_out`` differ, make the skips of the last input frame.
+        residual: predict the change from the last input frame. Most pixels of a video do not
+            change, which then need not be learned.
+        skip_last: if ``T_in`` and ``T_out`` differ, make the skips from the last input frame.
         channels_last: keep the channels innermost in memory; faster in bfloat16.
     """
 
@@ -131,7 +131,7 @@ class SimVPNetwork(nn.Module):
                 else nn.Conv3d(num_input_frames, num_output_frames, 1)
             )
         if residual:
-            # Begin as the copy of the last frame, a strong predictor where little moves.
+            # Start as a copy of the last frame, a strong prediction where little moves.
             nn.init.zeros_(self.readout.weight)
             assert self.readout.bias is not None
             nn.init.zeros_(self.readout.bias)
@@ -151,10 +151,10 @@ class SimVPNetwork(nn.Module):
         return self._predict_those(frames, slice(None))
 
     def predict_one(self, frames: torch.Tensor, index: int) -> torch.Tensor:
-        """Predict one frame, without decoding the others, which is two fifths of the work.
+        """Predict one frame without decoding the others, which saves two fifths of the work.
 
         Args:
-            frames: as :meth:`forward` takes them.
+            frames: as for :meth:`forward`.
             index: of the frame, from 0 to ``T_out - 1``.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Translators of SimVP: what turns the features of the input frames into those of the targets.
+"""Translators of SimVP, from the features of the input frames to those of the targets.
 
 A translator sees the time axis as channels: ``(N, T_in * C, H, W)`` in, ``(N, T_out * C, H, W)``
 out, for ``N`` videos of ``T`` frames with ``C`` features of ``H`` rows and ``W`` columns.
@@ -23,8 +23,8 @@ def _init_by_fan_out(module: nn.Module) -> None:
 class DilatedDepthwise(nn.Conv2d):
     """A dilated depthwise convolution, on a CPU always in the format of its weights.
 
-    In bfloat16 with the channels innermost, oneDNN 3.13 gives wrong gradients of the weights, now
-    and then no numbers. In float32 it is right, and as fast. Arguments are those of ``nn.Conv2d``.
+    In bfloat16 with channels last, oneDNN 3.13 computes wrong gradients of the weights, sometimes
+    NaN. In float32 they are correct, and as fast. Arguments are those of ``nn.Conv2d``.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -47,7 +47,7 @@ def _depthwise(channels: int, kernel_size: int, dilation: int = 1) -> nn.Conv2d:
 
 
 class GatedAttention(nn.Module):
-    """Gated spatiotemporal attention: a large depthwise kernel, one half of it gates the other.
+    """Gated spatiotemporal attention: a large depthwise kernel, half of whose output is a gate.
 
     The kernel of 21 pixels is made of a 5x5 and a 7x7 with dilation 3 (arXiv 2211.12509, sec. 3.2).
 
@@ -76,8 +76,8 @@ class GatedBlock(nn.Module):
 
     Args:
         in_channels: of the input.
-        out_channels: of the output; a 1x1 convolution brings it about where it differs.
-        mlp_ratio: hidden channels of the MLP for one of its input.
+        out_channels: of the output; if it differs, a 1x1 convolution changes the number.
+        mlp_ratio: hidden channels of the MLP per input channel.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, mlp_ratio: float = 8.0) -> None:
@@ -143,10 +143,11 @@ class InceptionBlock(nn.Module):
 
     Args:
         in_channels: of the input.
-        hidden_channels: after the 1x1 convolution that comes first.
+        hidden_channels: after the first, 1x1 convolution.
         out_channels: of the output.
         kernel_sizes: of the branches, pixels.
-        groups: of convolutions and normalization; 1 where the channels cannot be divided by it.
+        groups: of convolutions and normalization; 1 is used if the channels cannot be divided by
+            it.
     """
 
     def __init__(
@@ -228,8 +229,8 @@ TRANSLATORS: dict[str, Callable[..., nn.Module]] = {
     "gSTA": GatedTranslator,
     "IncepU": InceptionTranslator,
 }
-"""Translators, by the name that MODEL.SIMVP.TRANSLATOR gives.
+"""Translators by name, as in MODEL.SIMVP.TRANSLATOR.
 
-One is called with the keyword arguments ``in_channels``, ``hidden_channels``, ``out_channels`` and
-``num_layers``, and with those of its own that a network is given as ``translator_options``.
+Each is called with the keyword arguments ``in_channels``, ``hidden_channels``, ``out_channels`` and
+``num_layers``, and with the network's ``translator_options``.
 """

@@ -23,7 +23,7 @@ from vps_d2.modeling.tasks import Task
 
 
 class VideoPredictor(PixelArchitecture):
-    """A network over frames, behind Detectron2's interface of a model.
+    """A network over frames, behind Detectron2's model interface.
 
     Args:
         network: maps normalized frames ``(N, T_in, 3, H, W)`` to ``(N, T_out, 3, H, W)``.
@@ -47,7 +47,7 @@ class VideoPredictor(PixelArchitecture):
     @classmethod
     def build_network(cls, cfg: CfgNode) -> nn.Module:
         """Build the network that a configuration describes."""
-        raise TypeError(f"{cls.__name__} has no network of its own")
+        raise TypeError(f"{cls.__name__} does not build a network")
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class VideoPredictor(PixelArchitecture):
 
         Args:
             batched_inputs: for each video ``frames`` uint8 ``(T_in, 3, H, W)``, all of one size,
-                and where one frame is enough, its ``target_index`` from 0 on.
+                and if only one frame is needed, its ``target_index``, from 0 on.
 
         Returns:
-            for each video the frames, or one ``(1, 3, H, W)``, where it is enough and the model can
-            do with less work for it.
+            for each video the frames, or only the needed one, ``(1, 3, H, W)``, if that saves the
+            model work.
 
         Raises:
             UserError: if the frames are not of one size.
@@ -84,14 +84,14 @@ class VideoPredictor(PixelArchitecture):
 
         Args:
             frames: of the input.
-            index: of the only frame that is asked for; None for all. A model that cannot leave out
-                work gives all the same.
+            index: of the only frame that is needed; None for all. A model for which that saves no
+                work predicts all anyway.
         """
         predicted: torch.Tensor = self.network(frames)
         return predicted
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return how wrong the prediction is.
+        """Return the loss of a batch.
 
         Args:
             batched_inputs: as :meth:`infer` takes them, with ``target_frames`` uint8 ``(T_out, 3,
@@ -114,7 +114,7 @@ class VideoPredictor(PixelArchitecture):
                 targets[index] = self.normalize(video["target_frames"])
                 valid[index] = video["target_valid"].to(self.device)
         errors = (predicted - targets).square().mean(dim=(2, 3, 4))
-        # A sum over nothing is 0 and still has a gradient, as every process of a group needs.
+        # A sum over nothing is 0 but still has a gradient, which every process of a group needs.
         return {"loss_mse": (errors * valid).sum() / valid.sum().clamp(min=1)}
 
 
@@ -127,13 +127,13 @@ class SimVP(VideoPredictor):
         """Build the network that a configuration describes.
 
         Raises:
-            UserError: if MODEL.SIMVP.TRANSLATOR names no translator.
+            UserError: if MODEL.SIMVP.TRANSLATOR is unknown.
         """
         simvp = cfg.MODEL.SIMVP
         if simvp.TRANSLATOR not in TRANSLATORS:
             names = ", ".join(sorted(TRANSLATORS))
             raise UserError(
-                f'MODEL.SIMVP.TRANSLATOR "{simvp.TRANSLATOR}" is no translator; use one of {names}.'
+                f'MODEL.SIMVP.TRANSLATOR must be one of {names}, not "{simvp.TRANSLATOR}".'
             )
         return SimVPNetwork(
             num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,
@@ -149,7 +149,7 @@ class SimVP(VideoPredictor):
         )
 
     def predict(self, frames: torch.Tensor, index: int | None) -> torch.Tensor:
-        """Decode no other frame than the one that is asked for."""
+        """Decode only the needed frame."""
         if index is None:
             return super().predict(frames, index)
         assert isinstance(self.network, SimVPNetwork)

@@ -37,7 +37,7 @@ from vps_d2.modeling.tasks import Task
 
 _NUM_COORDINATES = 2
 _COPY_LOGIT = 4.0
-"""Of the class in the last input mask, where training begins with a residual."""
+"""Logit of the class in the last input mask, at the beginning of training with a residual."""
 
 
 class _Videos(NamedTuple):
@@ -50,30 +50,31 @@ class _Videos(NamedTuple):
 
 @META_ARCH_REGISTRY.register()
 class MaskSimVP(MaskArchitecture):
-    """SimVP over masks, behind Detectron2's interface of a model.
+    """SimVP over masks, behind Detectron2's model interface.
 
     Args:
         network: maps planes ``(M, T_in, C_in, H, W)`` to logits ``(M, T_out, C_out, H, W)``, where
             ``M`` counts videos, or with slots their objects; see :meth:`num_planes`.
         groups: of each object class, the number of the group of classes that look and move alike
             (:class:`~vps_d2.data.taxonomy.Taxonomy`).
-        num_slots: ``K``: each object is predicted on its own, by the same weights, in sight of the
+        num_slots: ``K``: each object is predicted by itself, with the same weights, given the
             others; 0 for no slots: all classes at once, one-hot.
-        embedding: channels of a learned embedding of the object classes in the place of one-hot
-            ones; 0 for none. Only without slots.
-        all_targets: learn and give all masks after the input, not the last alone.
-        residual: predict the change against the last input mask, whose classes have a learned logit
-            to begin with. Many objects rest, and that need not be learned.
-        seen_classes_only: give no class that is not in the input masks. In slots it cannot.
+        embedding: channels of a learned embedding of the object classes instead of one-hot ones; 0
+            for none. Only without slots.
+        all_targets: learn and predict all masks after the input, not only the last.
+        residual: predict the change from the last input mask, whose classes start with a learned
+            logit. Many objects rest, which then need not be learned.
+        seen_classes_only: predict no class that is not in the input masks. With slots, that is
+            impossible anyway.
         background_weight: see :func:`mask_cross_entropy`.
         cross_entropy_weight: of the cross-entropy in the loss.
         jaccard_weight: of :func:`soft_jaccard_loss` in the loss.
-        rollout_steps: predict one mask at a time (``T_out`` 1), from the predictions before it, so
-            many times; 0 for no rollout.
+        rollout_steps: number of masks to predict one at a time (``T_out`` 1), from the predictions
+            before each; 0 for no rollout.
         rollout_train_steps: the same in training; 0 for as many.
         sampling_prob: chance, at the beginning and the end of ``sampling_iters``, that training
-            feeds the rollout with its own prediction and not with the true mask (scheduled
-            sampling, arXiv 1506.03099).
+            feeds the rollout with its own prediction instead of the true mask (scheduled sampling,
+            arXiv 1506.03099).
         sampling_iters: iterations over which the chance grows.
     """
 
@@ -101,8 +102,8 @@ class MaskSimVP(MaskArchitecture):
         super().__init__()
         if not cross_entropy_weight and not jaccard_weight:
             raise UserError(
-                "MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY and JACCARD are both 0: nothing is learned; "
-                "make one positive."
+                "MODEL.MASK_SIMVP.LOSS.CROSS_ENTROPY and JACCARD are both 0, so nothing would be "
+                "learned; make one positive."
             )
         self.network = network
         self.num_classes = len(groups) + 1
@@ -140,8 +141,8 @@ class MaskSimVP(MaskArchitecture):
         """Read the arguments from a configuration.
 
         Raises:
-            UserError: if keys of MODEL.MASK_SIMVP name nothing or contradict each other, or ROLLOUT
-                INPUT.TARGET_GAP.
+            UserError: if keys of MODEL.MASK_SIMVP have unknown values or contradict each other, or
+                if ROLLOUT contradicts INPUT.TARGET_GAP.
         """
         keys = cfg.MODEL.MASK_SIMVP
         _check_keys(keys, cfg.INPUT.TARGET_GAP)
@@ -208,7 +209,7 @@ class MaskSimVP(MaskArchitecture):
         return [{"sem_seg": video[-1], "sem_segs": video} for video in classes]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return how wrong the prediction is.
+        """Return the losses of a batch.
 
         Args:
             batched_inputs: as :meth:`infer` takes them, with ``target_masks`` uint8 ``(T, H, W)``,
@@ -251,7 +252,7 @@ class MaskSimVP(MaskArchitecture):
         With slots, for each of the ``M`` objects: its pixels and those of the others, both in the
         plane of the group that they belong to. Otherwise for each of the ``M = N`` videos its
         classes, one-hot or embedded. Then the place in the frame, -1 to 1 over rows and columns:
-        the camera stands still, so it tells how far away an object is.
+        since the camera stands still, it shows how far away an object is.
 
         Returns:
             ``(M, T, C_in, H, W)``.
@@ -284,7 +285,7 @@ class MaskSimVP(MaskArchitecture):
 
     def _memberships(self, masks: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
         autocast = torch.is_autocast_enabled(self.device.type)
-        # 0 and 1 are exact in any format; the smaller one saves time.
+        # 0 and 1 are exact in any number format; the smaller one saves time.
         dtype = torch.get_autocast_dtype(self.device.type) if autocast else torch.float32
         return masks_to_memberships(masks, slots, dtype)
 
@@ -300,7 +301,7 @@ class MaskSimVP(MaskArchitecture):
 
         With a residual, the copy of the last memberships is added.
         """
-        if self.num_slots:  # those of objects, against 0 for the background
+        if self.num_slots:  # logits of objects, relative to 0 for the background
             found = _find_objects(videos.slots)
             objects = logits.new_zeros(*found.shape, logits.shape[1], *logits.shape[-2:])
             objects[found] = logits[:, :, 0]
@@ -317,7 +318,7 @@ class MaskSimVP(MaskArchitecture):
         num_steps: int,
         truth: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Predict masks one by one; in training, feed true ones ``(targets, valid)`` in part."""
+        """Predict masks one by one; in training, sometimes feed true ones ``(targets, valid)``."""
         size = (videos.masks.shape[-2], videos.masks.shape[-1])
         memberships = self._memberships(videos.masks, videos.slots)
         features, skip = self.network.encode(self.make_planes(memberships, videos.slots))
@@ -355,7 +356,7 @@ class MaskSimVP(MaskArchitecture):
 
 
 def _find_objects(slots: torch.Tensor) -> torch.Tensor:
-    """Return which slots hold an object, bool ``(N, K)``; never none, so that no batch is empty."""
+    """Return which slots hold an object, bool ``(N, K)``; at least one, so no batch is empty."""
     found = slots != EMPTY
     found[0, 0] |= ~found.any()
     return found
@@ -368,7 +369,7 @@ def _check_keys(keys: CfgNode, target_gap: int) -> None:
     ):
         if value not in choices:
             raise UserError(
-                f'MODEL.MASK_SIMVP.{key} "{value}" is none of {", ".join(choices)}; use one.'
+                f'MODEL.MASK_SIMVP.{key} must be one of {", ".join(choices)}, not "{value}".'
             )
     if keys.SLOTS and keys.EMBEDDING:
         raise UserError(

@@ -1,6 +1,6 @@
-"""Classes of a video in slots: the few that occur, in the place of all.
+"""Slots for the classes of a video: only the few that occur, instead of all.
 
-Few classes occur in one video, so a network need not tell all of them apart: each slot holds one
+Few classes occur in one video, so a network need not distinguish all of them: each slot holds one
 class of the video, and slots are predicted.
 
 Shapes: ``N`` videos, ``T`` frames, ``K`` slots, ``C`` classes with background, ``H`` rows, ``W``
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 EMPTY = 255
-"""In the place of a class number, where a slot has none."""
+"""Stands for the class number of an empty slot."""
 
 
 def count_pixels(masks: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -35,8 +35,8 @@ def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
     """Put the classes of each video into slots, the largest first.
 
     Args:
-        counts: of the pixels, int64 ``(N, C)``. Where there are more classes than slots, those
-            with the most pixels get one.
+        counts: of the pixels, int64 ``(N, C)``. If there are more classes than slots, those with
+            the most pixels get one.
         num_slots: ``K``.
 
     Returns:
@@ -102,7 +102,7 @@ def slot_groups(slots: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     Returns:
         float ``(N, K, groups)``, zeros for an empty slot.
     """
-    numbers = F.pad(groups, (1, EMPTY - len(groups)), value=-1)  # of each class number, EMPTY too
+    numbers = F.pad(groups, (1, EMPTY - len(groups)), value=-1)  # for each class number, and EMPTY
     return (
         numbers[slots][..., None] == torch.arange(int(groups.max()) + 1, device=slots.device)
     ).float()

@@ -18,7 +18,7 @@ from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.tasks import Task
 
 _ASPECT = 2 / 3
-"""Of the pictures that tracks are generated for."""
+"""Aspect ratio of the pictures that tracks are generated for."""
 _CLIP = ClipSpec(NUM_INPUT_FRAMES, NUM_TARGET_FRAMES)
 """Of the videos that tracks are generated for."""
 
@@ -30,8 +30,8 @@ class ObjectDynamics(MaskArchitecture):
     Args:
         network: tracks in, tracks out.
         clip: masks that it takes and gives.
-        all_frames: draw all masks after the input, not the last alone.
-        min_probability: objects that are less likely to be where they are drawn are left out.
+        all_frames: draw all masks after the input, not only the last.
+        min_probability: objects with a lower probability of being there are not drawn.
         state_noise: see :func:`object_dynamics_losses`.
     """
 
@@ -59,21 +59,20 @@ class ObjectDynamics(MaskArchitecture):
         """Read the arguments from a configuration.
 
         Raises:
-            UserError: if MODEL.OBJECT_DYNAMICS.TARGETS names nothing, or the classes are not those
-                of the vps data set.
+            UserError: if MODEL.OBJECT_DYNAMICS.TARGETS is unknown, or the classes are not those of
+                the vps data set.
         """
         keys = cfg.MODEL.OBJECT_DYNAMICS
         taxonomy = find_taxonomy(cfg)
         if taxonomy is not None and taxonomy.thing_classes != TAXONOMY.thing_classes:
             raise UserError(
-                "ObjectDynamics knows the objects of the vps data set alone, but the data has "
-                f"{len(taxonomy.thing_classes)} other classes; take another mask predictor, such "
+                "ObjectDynamics only works for the objects of the vps data set, but the data has "
+                f"{len(taxonomy.thing_classes)} other classes; use another mask predictor, such "
                 "as MaskSimVP."
             )
         if keys.TARGETS not in ("last", "all"):
             raise UserError(
-                f'MODEL.OBJECT_DYNAMICS.TARGETS "{keys.TARGETS}" is none of "last" and "all"; '
-                "use one of them."
+                f'MODEL.OBJECT_DYNAMICS.TARGETS must be "last" or "all", not "{keys.TARGETS}".'
             )
         network = ObjectDynamicsNetwork(
             num_input_frames=cfg.INPUT.NUM_INPUT_FRAMES,

@@ -1,7 +1,7 @@
 """The map between a picture and the floor, learned along with everything else.
 
 World: meters, z up, the floor at z = 0, the camera above the origin looking along +y and down. The
-camera stands still, so three numbers say it all. Pictures are measured in units of their width,
+camera does not move, so three numbers describe it. Pictures are measured in units of their width,
 with the origin in the middle, x to the right and y down.
 """
 
@@ -15,7 +15,7 @@ CENTER_HEIGHT = 0.4
 _NEAREST = 0.5
 """Meters: nothing is projected from closer to the camera, or from behind it."""
 _STEEPEST = -0.05
-"""Slope of the flattest ray that is still sent to the floor: those above meet it far away."""
+"""Slope of the flattest ray that is projected to the floor: flatter ones meet it too far away."""
 
 
 class GroundCamera(nn.Module):

@@ -19,9 +19,9 @@ _NEAREST = 1.0
 
 
 class ObjectDrawing(nn.Module):
-    """An object's outline as a function of the point: is it inside?
+    """The outline of an object, as a function that says whether a point is inside.
 
-    It knows no border of the picture, so an object that enters it is drawn whole.
+    It does not depend on the border of the picture, so an object that enters is drawn whole.
 
     Args:
         hidden: channels.

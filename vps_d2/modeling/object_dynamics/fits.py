@@ -1,7 +1,7 @@
-"""Curves through tracks: what place and velocity the last frames, or all of them, say.
+"""Curves through tracks, which estimate place and velocity from the last frames, or from all.
 
-No one fit is right everywhere: near the camera two frames tell the velocity, far away it takes all
-of them, and none from before a collision. So several are made, and a network chooses.
+No single fit is best everywhere: near the camera, two frames are enough for the velocity; far away,
+it takes all of them, but none from before a collision. So there are several, and a network chooses.
 
 Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``C`` fits.
 """
@@ -41,14 +41,14 @@ _BORDER = 1 / 200
 _CUT_WEIGHT = 0.3
 """Of a frame in which the outline is cut, where one that is whole has 1."""
 _FAR = 40.0
-"""Meters that a place is held to, so near the horizon none is huge."""
+"""Largest coordinate of a place in meters, so that none near the horizon is huge."""
 _FASTEST = 6.0
-"""Meters a second that a velocity is held to."""
+"""Largest velocity in meters per second."""
 _RIDGE = 1e-4
 
 
 class Fits(NamedTuple):
-    """Place and velocity at the last frame, as each of several curves says.
+    """Place and velocity at the last frame, according to each of several curves.
 
     Attributes:
         places: ``(N, K, C, 2)`` in meters.
@@ -61,7 +61,7 @@ class Fits(NamedTuple):
     errors: torch.Tensor
 
     def features(self) -> torch.Tensor:
-        """Return what a network chooses by, ``(N, K, C * NUM_FIT_FEATURES)``."""
+        """Return the features by which a network chooses, ``(N, K, C * NUM_FIT_FEATURES)``."""
         around = (self.places - self.places.mean(2, keepdim=True)).clamp(-5, 5)
         errors = (self.errors[..., None] + 1e-3).log() / 3
         return torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
@@ -133,7 +133,7 @@ def fit_tracks(
     recent = frames > (last[..., None] - lengths)[..., None]  # (N, K, C, T)
     weights = (weights[:, :, None] * recent).to(ground.dtype)
     seconds = (frames - (num_frames - 1)).to(ground.dtype) * FRAME_SECONDS
-    # Drag alone makes way in a slower time; friction, which drag shortens, adds a part of its own.
+    # Drag alone is like slower time; friction adds a term, which drag reduces.
     slowed = (1 - (-_DRAG * seconds).exp()) / _DRAG
     one, zero = torch.ones_like(seconds), torch.zeros_like(seconds)
     of_kind = {

@@ -37,7 +37,7 @@ class Motions(NamedTuple):
         velocities: ``(N, K, F, 2)`` in meters a second; NaN where not known.
         orientations: as in ``State``, ``(N, K, F, 2)``; NaN where not known.
         points: around each object in one frame, ``(N, K, Q, 2)`` in picture widths.
-        inside: 1 in the object, 0 outside, COVERED where it cannot be told, ``(N, K, Q)``.
+        inside: 1 in the object, 0 outside, COVERED if unknown, ``(N, K, Q)``.
         points_frame: index of that frame, ``(N,)``.
     """
 
@@ -109,11 +109,11 @@ def _future_losses(
         future.presence, hit.to(future.presence.dtype), reduction="none"
     )
     return {
-        # What little errors of the state grow to counts most, and hopeless ones hardly at all.
+        # What small errors of the state grow into counts most; hopeless errors hardly count.
         "loss_state_place": 0.3 * _mean((apart[:, :, 0] / _FINE).log1p(), near[:, :, 0]),
         "loss_state_velocity": 0.5
         * _mean((speed_error[:, :, 0] / _FINE).log1p(), with_speed[:, :, 0]),
-        # Errors of a few radii lose an object as well as greater ones do.
+        # An error of a few radii loses an object just as a larger one does.
         "loss_overlap": _mean(missed / (missed + 0.7) * later, in_sight & exists),
         "loss_place": _mean(1.5 * apart / (apart + 2) * later, near),
         "loss_velocity": 0.3 * _mean(speed_error / (speed_error + 0.5), with_speed),
@@ -129,10 +129,10 @@ def _near(places: torch.Tensor) -> torch.Tensor:
 def _replay_loss(
     network: ObjectDynamicsNetwork, tracks: Tracks, future: Future, motions: Motions, noise: float
 ) -> torch.Tensor:
-    """Play the motion on from a true state, as far as the video goes.
+    """Play the motion on from a true state to the end of the video.
 
-    It is that of the last input frame, or of the first. Then nothing else is known of the objects,
-    as when earlier frames are replayed.
+    The state is that of the last input frame, or of the first. For the first, nothing else is known
+    about the objects, as when earlier frames are replayed.
     """
     total = motions.places.shape[2]
     start = 0 if torch.rand(()) < 0.3 else tracks.outlines.shape[2] - 1
@@ -169,12 +169,12 @@ def _camera_loss(network: ObjectDynamicsNetwork, tracks: Tracks, motions: Motion
 
 
 def _drawing_loss(network: ObjectDynamicsNetwork, future: Future, motions: Motions) -> torch.Tensor:
-    """Tell points inside an object from points outside, at its true place."""
+    """Classify points as inside or outside of an object at its true place."""
     videos = torch.arange(len(motions.places), device=motions.places.device)
     places = motions.places[videos, :, motions.points_frame]
     orientations = motions.orientations[videos, :, motions.points_frame].nan_to_num()
     known = ~places.isnan().any(-1) & future.state.exists
-    # As far off as a predicted orientation of this length is: its mean length is that of the sum.
+    # Noise of the size that a predicted orientation of this length implies.
     length = torch.rand_like(orientations[..., 0]).clamp(min=0.02)
     error = (-2 * length.log()).sqrt() * torch.randn_like(length)
     cos, sin = error.cos() * length, error.sin() * length

@@ -1,8 +1,8 @@
-"""How objects move on: straight, slowed by friction, and passing on momentum where they collide.
+"""How objects move: straight, slowed by friction, and exchanging momentum in collisions.
 
 An interaction network (arXiv 1612.00222) stepped through time as in arXiv 2002.09405, whose
-messages are impulses: what one object of a pair gets, the other loses, so momentum is kept by
-design and only how hard and how elastically kinds of objects meet has to be learned.
+messages are impulses: what one object of a pair gains, the other loses, so momentum is conserved by
+design, and only how hard and how elastically kinds of objects collide has to be learned.
 
 Shapes: ``N`` videos, ``K`` objects, ``P`` pairs of objects, ``S`` frames.
 """
@@ -17,9 +17,9 @@ from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
 _REACH = 0.82
-"""Meters between the centers of two objects that touch, to begin with."""
+"""Initial distance in meters between the centers of two objects that touch."""
 _REACH_RANGE = 0.2
-"""Meters that sides and corners change it by, at most."""
+"""The most by which sides and corners change that distance, in meters."""
 _LEAST_SQUARE = 1e-3
 """Keeps the derivatives of square roots finite, in the units of what is under them."""
 
@@ -130,7 +130,7 @@ class Motion(nn.Module):
         reach: torch.Tensor,
         of_pair: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the second object of each pair gets from the first, and since when.
+        """Return the impulse of the first object of each pair on the second, and when it acts.
 
         Args:
             apart: from the first to the second, ``(N, P, 2)``.
@@ -140,13 +140,13 @@ class Motion(nn.Module):
             of_pair: what is known of the pair, ``(N, P, hidden)``.
 
         Returns:
-            impulses, ``(N, P, 2)``, 0 where objects do not touch in this step; and the time that is
-            left of the step when they do, ``(N, P)`` in seconds.
+            impulses, ``(N, P, 2)``, 0 where objects do not touch in this step; and the time left in
+            the step when they do, ``(N, P)`` in seconds.
         """
         with torch.no_grad():
             _, _, normal = self._contact(apart, relative, reach)
             closing, sliding, _ = _split(relative, normal)
-            # How the sides of cubes stand to the normal: a difference of angles, four times.
+            # The angle between the sides of cubes and the normal, times four.
             cos, sin = _double_angle(*_double_angle(*normal.unbind(-1)))
         side = turn[..., 0] * cos + turn[..., 1] * sin
         corner = turn[..., 1] * cos - turn[..., 0] * sin
@@ -166,9 +166,8 @@ class Motion(nn.Module):
         """Find where two discs first touch, going straight.
 
         Returns:
-            whether they do within a step, ``(N, P)``; when, from now on, in seconds, below 0 where
-            they already overlap; and the direction from the first to the second then,
-            ``(N, P, 2)``.
+            whether they touch within a step, ``(N, P)``; after how many seconds, below 0 if they
+            already overlap; and the direction from the first to the second then, ``(N, P, 2)``.
         """
         square = relative.square().sum(-1) + _LEAST_SQUARE
         approach = -(apart * relative).sum(-1)

@@ -28,7 +28,7 @@ from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_ki
 
 
 class Future(NamedTuple):
-    """What becomes of the objects of videos.
+    """The predicted future of the objects in videos.
 
     Attributes:
         state: at the last input frame.
@@ -36,8 +36,8 @@ class Future(NamedTuple):
         centers: where the objects' centers are seen, x and y in picture widths from the middle,
             ``(N, K, S, 2)``.
         depths: their distance along the view, ``(N, K, S)`` in meters.
-        presence: logits of the probability that an object is in the picture, and about where the
-            trajectory says, ``(N, K, S)``.
+        presence: logits of the probability that an object is in the picture, near its predicted
+            place, ``(N, K, S)``.
     """
 
     state: State
@@ -48,7 +48,7 @@ class Future(NamedTuple):
 
     @property
     def probabilities(self) -> torch.Tensor:
-        """Of each object, to be there, 0-1, ``(N, K, S)``; 0 for places without an object."""
+        """Probability of each object's presence, 0-1, ``(N, K, S)``; 0 for empty entries."""
         return self.presence.sigmoid() * self.state.exists[..., None]
 
 
@@ -60,8 +60,8 @@ class ObjectDynamicsNetwork(nn.Module):
         channels: of the encoder.
         num_layers: of the encoder.
         heads: of the encoder's attention.
-        code_size: numbers that carry over from the encoder to the motion of an object, besides its
-            place, velocity, orientation and friction.
+        code_size: numbers that the encoder passes on to the motion of an object, besides its place,
+            velocity, orientation and friction.
         message_channels: of the network of a pair of objects.
         substeps: steps of the motion between two frames.
         drawing_channels: of the network that draws.
@@ -102,7 +102,7 @@ class ObjectDynamicsNetwork(nn.Module):
             tracks: of the input frames.
             num_frames: to predict.
         """
-        with torch.no_grad():  # the camera and the motion are learned elsewhere
+        with torch.no_grad():  # the camera and the motion are learned from other losses
             ground = ground_places(tracks, self.camera)
             friction = self.encoder.mean_friction(one_hot_kinds(tracks.class_ids))
             curves = fit_tracks(tracks, ground)
@@ -119,7 +119,7 @@ class ObjectDynamicsNetwork(nn.Module):
     def _presence(
         self, state: State, trajectory: Trajectory, projected: torch.Tensor
     ) -> torch.Tensor:
-        """Return logits ``(N, K, S)``; what is predicted is not bent to be likely."""
+        """Return logits ``(N, K, S)``; detached, so motion is not trained to look likely."""
         num_frames = trajectory.pushed.shape[2]
         still = torch.cat([state.kinds, state.code], dim=-1)
         frames = torch.arange(num_frames, device=still.device, dtype=still.dtype) / 10

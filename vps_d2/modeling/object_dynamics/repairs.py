@@ -1,9 +1,9 @@
-"""Why a mask of ObjectDynamics is wrong: it is repaired, one cause after the other.
+"""Find out why a mask of ObjectDynamics is wrong, by repairing one cause after the other.
 
 The input masks become true ones (segmentation), objects that meet no other after the last input
 frame are drawn at their true places (motion without contact), then those that do (motion after
-contact), then true masks take the place of drawn ones (drawing). What is still missing was never
-seen in the input.
+contact), then true masks replace drawn ones (drawing). What is still missing was never seen in the
+input.
 
 Shapes: ``T`` frames, ``K`` objects, ``H`` rows, ``W`` columns; masks are uint8 with class numbers
 0-48.
@@ -31,11 +31,11 @@ CAUSES = (
 )
 _UNKNOWN = 255
 _CONTACT = 0.95
-"""Meters between the centers of two objects below which they are taken to touch."""
+"""Distance in meters between the centers of two objects below which they count as touching."""
 _MARGIN = 12
 """Pixels around a true outline, in a picture 240 wide, in which a drawn one is compared."""
 _REACH = 8
-"""Pixels, likewise, by which a drawn outline is shifted at most before it is drawn anew."""
+"""The largest shift of a drawn outline in each iteration, in the same pixels."""
 _MAX_ROUNDS = 5
 
 
@@ -71,7 +71,7 @@ def repair(
         model: in inference mode.
         segmented: masks of the input frames, ``(T_in, H, W)``.
         masks: true ones of all frames, ``(T, H, W)``.
-        num_known: how many of them the prediction starts from; the input ends with the last.
+        num_known: number of known frames; the input ends with the last of them.
         precision: context that the network runs in.
     """
     target = model.clip.target_frames(num_known)[-1]
@@ -185,7 +185,7 @@ def _find_place(
     rows, columns = np.nonzero(truth == class_id)
     low = np.array([columns.min(), rows.min()])
     high = np.array([columns.max(), rows.max()]) + 1
-    # What lies out of the picture is not known: as little as what is behind other objects.
+    # Nothing is known about what lies outside the picture, or behind other objects.
     padded = np.pad(truth, margin, constant_values=_UNKNOWN)
     window = padded[low[1] : high[1] + 2 * margin, low[0] : high[0] + 2 * margin]
     true, free = window == class_id, (window == class_id) | (window == 0)
@@ -210,13 +210,13 @@ def _find_place(
 
 
 def _best_shift(drawn: np.ndarray, true: np.ndarray, free: np.ndarray, reach: int) -> np.ndarray:
-    """Return by how many pixels, x and y, an outline has to move to cover another one best.
+    """Return the shift in pixels, x and y, with which an outline covers another one best.
 
     Args:
         drawn: bool ``(h + 2 reach, w + 2 reach)``, with the window in its middle.
         true: the other one, bool ``(h, w)``.
         free: pixels that count.
-        reach: greatest shift.
+        reach: largest shift.
     """
     height, width = true.shape
     best, shift = -1.0, np.zeros(2, np.int64)

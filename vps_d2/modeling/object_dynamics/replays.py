@@ -1,7 +1,8 @@
-"""What a collision shortly before the last frame makes of the motion before it.
+"""Replays: the motion before a late collision, played through it to the last frame.
 
-One or two frames after a collision tell a velocity badly. The frames before it tell theirs well,
-and the motion as it was learned says what the collision makes of that.
+One or two frames after a collision give a poor estimate of the velocity. The frames before it give
+a good one of the velocity at that time, and the learned motion model predicts what the collision
+changes.
 
 Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``C`` fits.
 """
@@ -14,11 +15,11 @@ from vps_d2.modeling.object_dynamics.state import State
 from vps_d2.modeling.object_dynamics.tracks import Tracks, one_hot_kinds
 
 REPLAYS = (2, 4)
-"""Frames before the last one, from where the motion is played on."""
+"""How many frames before the last one the replays start."""
 _CURVE = ("slide", 4)
-"""That the motion is read from there."""
+"""The curves from which the motion is read at these frames."""
 _UNKNOWN = 5.0
-"""Meters: error of what cannot be played."""
+"""Error in meters of objects that cannot be replayed."""
 
 
 def replay_tracks(
@@ -33,9 +34,9 @@ def replay_tracks(
         friction: of the objects, ``(N, K)`` in meters a second squared.
 
     Returns:
-        place and velocity at the last frame for each of REPLAYS, and how far the object was played
-        from where it was seen. Of what was not seen before, the place means nothing, and the error
-        is 5 m.
+        place and velocity at the last frame for each of REPLAYS, and the distance between the
+        replayed and the seen place. For objects that were not seen before, the place is
+        meaningless, and the error 5 m.
     """
     replays = [_replay(tracks, ground, motion, friction, frames) for frames in REPLAYS]
     places, velocities, errors = (torch.stack(each, 2) for each in zip(*replays, strict=True))

@@ -17,11 +17,11 @@ from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_ki
 
 _NUM_SIDES = 4
 _RELATIVE = 6.0
-"""Meters that places relative to the last one are held to."""
+"""Largest coordinate of a place relative to the last one, in meters."""
 
 
 class State(NamedTuple):
-    """What is known of each object at one moment.
+    """The state of each object at one moment.
 
     Attributes:
         exists: bool ``(N, K)``; the rest means nothing where it is False.
@@ -29,10 +29,10 @@ class State(NamedTuple):
         place: on the floor, ``(N, K, 2)`` in meters.
         velocity: ``(N, K, 2)`` in meters a second.
         orientation: cosine and sine of four times the angle about the vertical, ``(N, K, 2)``: a
-            cube looks the same after a quarter turn. The shorter, the less is known.
+            cube looks the same after a quarter turn. The shorter the vector, the less certain.
         size: half the height and width, relative to the mean of the shape, ``(N, K)``.
         friction: deceleration while it slides, ``(N, K)`` in meters a second squared.
-        code: what else the past tells of how the object moves, ``(N, K, C)``.
+        code: further numbers about how the object moves, ``(N, K, C)``.
     """
 
     exists: torch.Tensor
@@ -98,12 +98,12 @@ class StateEncoder(nn.Module):
     """A transformer over the outlines of all objects in all frames.
 
     Place and velocity are mixed from curves through the places where an object was seen
-    (:mod:`.fits`, :mod:`.replays`), in shares that the network chooses, and corrected a little: so
-    they can be as exact as the outlines.
+    (:mod:`.fits`, :mod:`.replays`), with weights that the network chooses, and corrected a little,
+    so they can be as exact as the outlines.
 
     Args:
         num_fits: curves to choose from.
-        likely: which of them it chooses to begin with.
+        likely: which of them it prefers at the beginning.
         num_frames: ``T``.
         channels: ``D``.
         num_layers: of attention.
@@ -156,7 +156,7 @@ class StateEncoder(nn.Module):
         kind = one_hot_kinds(tracks.class_ids)
         x = self._embed(tracks, ground, kind)
         mask = exists[:, None, None, None, :].expand(-1, seen.shape[2], -1, -1, -1).flatten(0, 1)
-        # A video without objects attends to its empty places, which nobody reads.
+        # A video without objects attends to its empty entries, whose outputs are not used.
         mask = mask | ~mask.any(-1, keepdim=True)
         for block in self.blocks:
             x = block(x, mask)

@@ -58,7 +58,7 @@ def shape_index(class_ids: torch.Tensor) -> torch.Tensor:
 
 
 def one_hot_kinds(class_ids: torch.Tensor) -> torch.Tensor:
-    """Return shape and material of classes, float ``(..., 5)``; the color moves nothing."""
+    """Return shape and material of classes, float ``(..., 5)``; color does not affect motion."""
     objects = (class_ids - 1).clamp(min=0)
     material = torch.div(objects, len(COLORS), rounding_mode="floor") % len(MATERIALS)
     shape = F.one_hot(shape_index(class_ids), len(SHAPES))

@@ -81,11 +81,11 @@ class UNetNetwork(nn.Module):
     def class_maps(
         self, frames: torch.Tensor, classes: Sequence[np.ndarray | None] | None = None
     ) -> torch.Tensor:
-        """From frames to the class of each pixel, in less time than by way of logits.
+        """From frames to the class of each pixel, faster than via logits.
 
-        The classes are compared while the pixels of a patch are still channels, a frame at a time:
-        its scores fit into a cache, and what has to be put in the place of its pixels is one number
-        instead of ``num_classes``.
+        The classes are compared while the pixels of a patch are still channels, one frame at a
+        time: its scores fit into a cache, and one number per pixel has to be rearranged instead of
+        ``num_classes``.
 
         Args:
             frames: ``(N, in_channels, H, W)``.
@@ -102,7 +102,7 @@ class UNetNetwork(nn.Module):
         bias = self.head.bias[:, None]
         patches = []
         for index, each in enumerate(features):
-            # As a matrix product, the 1x1 convolution gives the layout that comparing is fast in.
+            # As a matrix product, the 1x1 convolution has a layout in which comparing is fast.
             scores = torch.addmm(bias, weight, each.permute(1, 2, 0).flatten(0, 1).T)
             scores = scores.view(-1, self.patch_size**2, rows, columns)
             patches.append(best_class(scores, None if classes is None else classes[index]))
@@ -122,13 +122,13 @@ class UNetNetwork(nn.Module):
 
 @META_ARCH_REGISTRY.register()
 class UNet(PixelArchitecture):
-    """U-Net behind Detectron2's interface of a model.
+    """U-Net behind Detectron2's model interface.
 
     Args:
         network: maps ``(N, 3, H, W)`` to logits ``(N, C, H, W)``.
         pixel_mean: R, G, B in 0-255.
         pixel_std: R, G, B in 0-255.
-        loss_weights: of "cross_entropy", "dice" and "lovasz"; those of 0 are not computed.
+        loss_weights: of "cross_entropy", "dice" and "lovasz"; losses of weight 0 are not computed.
         background_weight: see :func:`mask_cross_entropy`.
     """
 
@@ -147,8 +147,8 @@ class UNet(PixelArchitecture):
         super().__init__(pixel_mean, pixel_std)
         if not any(loss_weights.values()):
             raise UserError(
-                "MODEL.UNET.LOSS.CROSS_ENTROPY, DICE and LOVASZ are all 0: nothing is learned; "
-                "make one positive."
+                "MODEL.UNET.LOSS.CROSS_ENTROPY, DICE and LOVASZ are all 0, so nothing would be "
+                "learned; make one positive."
             )
         self.network = network
         self.loss_weights = loss_weights
@@ -191,7 +191,7 @@ class UNet(PixelArchitecture):
         return [{"sem_seg": each} for each in logits.float()]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return how wrong the segmentation is.
+        """Return the losses of a batch.
 
         Args:
             batched_inputs: as :meth:`infer` takes them, with ``sem_seg`` int64 ``(H, W)``, NO_CLASS

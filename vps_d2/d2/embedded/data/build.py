@@ -32,7 +32,7 @@ def build_detection_train_loader(
         mapper: from a record to a sample of the model.
         sampler: order of the records, run in the main process.
         total_batch_size: samples in a step over all processes.
-        aspect_ratio_grouping: must be False; only Detectron2 sorts wide and high images apart.
+        aspect_ratio_grouping: must be False; only Detectron2 separates wide images from high ones.
         num_workers: worker processes of each process; 0 loads in the process itself.
 
     Returns:
@@ -69,7 +69,7 @@ def build_detection_test_loader(
     batch_size: int = 1,
     num_workers: int = 0,
 ) -> torchdata.DataLoader:
-    """Build a loader that gives every sample once, in lists.
+    """Build a loader that yields every sample once, in lists.
 
     Args:
         dataset: records, or a map-style PyTorch data set.

@@ -1,4 +1,4 @@
-"""Data sets and what is known about them, by name."""
+"""Data sets and their Metadata, by name."""
 
 from collections import UserDict
 from collections.abc import Callable
@@ -18,8 +18,8 @@ class _DatasetCatalog(UserDict):
             name: the name, which must be free.
             func: returns the records, the same ones whenever it is called.
         """
-        assert callable(func), f"data set {name} is to be registered as a function"
-        assert name not in self, f"data set {name} is registered already"
+        assert callable(func), f"data set {name} must be registered as a function"
+        assert name not in self, f"data set {name} is already registered"
         self[name] = func
 
     def get(self, name: str) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -49,7 +49,7 @@ class Metadata(SimpleNamespace):
     def __setattr__(self, key: str, value: Any) -> None:
         if key in self.__dict__ and self.__dict__[key] != value:
             raise AssertionError(
-                f"metadata {key} of {self.name} is {self.__dict__[key]!r} already; it cannot "
+                f"metadata {key} of {self.name} is already {self.__dict__[key]!r}; it cannot "
                 f"become {value!r}"
             )
         super().__setattr__(key, value)
@@ -74,7 +74,7 @@ class _MetadataCatalog(UserDict):
     """From the name of a data set to its only :class:`Metadata`."""
 
     def get(self, name: str) -> Metadata:  # type: ignore[override]
-        """Return the metadata of a data set, fresh ones if there were none."""
+        """Return the metadata of a data set, which are made if there are none."""
         if name not in self:
             self[name] = Metadata(name=name)
         return self[name]

@@ -1,4 +1,4 @@
-"""Data sets made of other things: of a list, and of a mapped data set."""
+"""Data sets made from a list, and from another data set with a mapper."""
 
 import copy
 import logging
@@ -18,8 +18,8 @@ _logger = logging.getLogger(__name__)
 class _PackedList:
     """A read-only list whose items lie pickled in one tensor.
 
-    The workers of a loader share its memory. Python objects they would come to copy one by one,
-    because reading an object writes its reference count.
+    The workers of a loader share its memory. Python objects would be copied one by one, because
+    reading an object changes its reference count.
     """
 
     def __init__(self, items: list):
@@ -41,9 +41,9 @@ class DatasetFromList(torchdata.Dataset):
 
     Args:
         lst: the items.
-        copy: hand out copies, so that the reader can change what it gets.
-        serialize: keep the items pickled in memory that worker processes share; what is handed
-            out is then always a copy.
+        copy: return copies, so that the caller can change them.
+        serialize: keep the items pickled in memory that worker processes share; the items returned
+            are then always copies.
     """
 
     def __init__(self, lst: list, copy: bool = True, serialize: bool = True):
@@ -61,8 +61,8 @@ class DatasetFromList(torchdata.Dataset):
 class MapDataset(torchdata.Dataset):
     """A data set with a function applied to each sample.
 
-    The function may return None for a sample that cannot be used; another one, drawn at random, is
-    then given.
+    The function may return None for a sample that cannot be used; another random one then replaces
+    it.
 
     Args:
         dataset: map-style.

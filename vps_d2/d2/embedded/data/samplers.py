@@ -22,7 +22,7 @@ class InferenceSampler(Sampler):
         assert size > 0, "a sampler needs at least one sample"
         rank, world_size = comm.get_rank(), comm.get_world_size()
         share, left_over = divmod(size, world_size)
-        # The first processes take one of the left-over samples each.
+        # The first processes take one of the remaining samples each.
         begin = rank * share + min(rank, left_over)
         self._indices = range(begin, begin + share + (rank < left_over))
 

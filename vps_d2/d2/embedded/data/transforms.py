@@ -1,4 +1,4 @@
-"""Augmentations: policies that look at a picture and decide on a transform of fvcore's.
+"""Augmentations: policies that look at a picture and choose an fvcore transform.
 
 They draw from NumPy's global generator. The module is imported as ``T``.
 """
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class AugInput:
-    """What augmentations look at and change.
+    """The data that augmentations read and change.
 
     Attributes:
         image: (H, W) or (H, W, C), uint8 or floating point.
@@ -39,7 +39,7 @@ class AugInput:
 
 
 class Augmentation(ABC):
-    """A policy; a subclass decides in ``get_transform`` and leaves the rest as it is."""
+    """A policy; a subclass only implements ``get_transform``."""
 
     @abstractmethod
     def get_transform(self, image: np.ndarray) -> Transform:
@@ -53,7 +53,7 @@ class Augmentation(ABC):
 
 
 class AugmentationList:
-    """Augmentations one after the other, each of which sees what the ones before have made.
+    """Augmentations in sequence, each applied to the result of the ones before.
 
     Args:
         augs: the augmentations.

@@ -1,4 +1,4 @@
-"""Training: the loop, its hooks, the defaults of a run, and its start."""
+"""Training: the loop, its hooks, the defaults of a run, and the start of its processes."""
 
 from vps_d2.d2.embedded.engine.default_trainer import DefaultTrainer
 from vps_d2.d2.embedded.engine.defaults import default_setup

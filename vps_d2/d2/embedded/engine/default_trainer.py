@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 class DefaultTrainer(TrainerBase):
-    """The run that a configuration describes, as far as Detectron2's trainer is inherited here.
+    """The part of Detectron2's trainer that this project inherits.
 
     A subclass builds the model, the loop, the loaders and the evaluators, and sets the attributes
     in its constructor.
@@ -48,7 +48,7 @@ class DefaultTrainer(TrainerBase):
 
     @property
     def model(self) -> nn.Module:
-        """The model in training, wrapped where there are several processes."""
+        """The model in training, wrapped if there are several processes."""
         return self._trainer.model
 
     @model.setter
@@ -68,7 +68,7 @@ class DefaultTrainer(TrainerBase):
         """
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if resume and self.checkpointer.has_checkpoint():
-            # The checkpoint has the iteration that was done.
+            # The checkpoint holds the last finished iteration.
             self.start_iter = self.iter + 1
 
     def build_hooks(self) -> list[HookBase | None]:
@@ -82,7 +82,7 @@ class DefaultTrainer(TrainerBase):
             self._last_eval_results = self.test(self.cfg, self.model)
             return self._last_eval_results
 
-        # After the checkpoint, so that one is there if evaluation fails.
+        # After the checkpoint, so that it exists if evaluation fails.
         all_hooks.append(hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, evaluate))
         if comm.is_main_process():
             all_hooks.append(hooks.PeriodicWriter(self.build_writers(), period=20))
@@ -162,17 +162,17 @@ class DefaultTrainer(TrainerBase):
 
     @staticmethod
     def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
-        """Scale a run that SOLVER.REFERENCE_WORLD_SIZE processes were meant for.
+        """Scale a run that was configured for SOLVER.REFERENCE_WORLD_SIZE processes.
 
         The batch of each process stays as it is; the learning rate grows with the whole batch
         (arXiv 1706.02677), and counts of iterations shrink with it.
 
         Args:
-            cfg: configuration, left as it is.
-            num_workers: processes there are.
+            cfg: configuration, which is not changed.
+            num_workers: number of processes.
 
         Returns:
-            a scaled copy, or ``cfg`` itself where nothing is to be done.
+            a scaled copy, or ``cfg`` itself if nothing has to be scaled.
         """
         reference = cfg.SOLVER.REFERENCE_WORLD_SIZE
         if reference in (0, num_workers):
@@ -207,6 +207,6 @@ def _verify_results(expected: list, results: dict[str, Any] | None) -> None:
         found = (results or {}).get(task, {}).get(metric, float("nan"))
         if not abs(found - score) <= tolerance:
             raise user_error(
-                f"{task}/{metric} is {found}, but TEST.EXPECTED_RESULTS wants {score} within "
-                f"{tolerance}; look for what changed in the run."
+                f"{task}/{metric} is {found}, but TEST.EXPECTED_RESULTS expects {score} within "
+                f"{tolerance}; find out what changed in the run."
             )

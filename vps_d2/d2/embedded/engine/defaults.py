@@ -1,4 +1,4 @@
-"""The defaults of a run: set-up and writers."""
+"""The defaults of a run: setup and writers."""
 
 import argparse
 import logging
@@ -23,8 +23,8 @@ from vps_d2.d2.embedded.utils.logger import setup_logger
 
 __all__ = ["default_setup", "default_writers"]
 
-# Keys of Detectron2's own mappers and samplers. They may stand in a file that serves both engines;
-# beside each its values that ask for nothing: the default, and what the project does anyway.
+# Keys of Detectron2's own mappers and samplers, which a file for both engines may hold. Each has
+# the values that ask for nothing: the default, and what the project does anyway.
 _IDLE_KEYS = {
     "INPUT.FORMAT": ("RGB",),
     "INPUT.MASK_FORMAT": ("polygon", "bitmask"),
@@ -38,7 +38,7 @@ _IDLE_KEYS = {
 
 
 def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """Begin a run: its folder, log, seeds, and a copy of its configuration.
+    """Begin a run: make its folder, log, and a copy of its configuration, and set seeds.
 
     Args:
         cfg: configuration.
@@ -60,7 +60,7 @@ def default_setup(cfg: CfgNode, args: argparse.Namespace) -> None:
         logger.info("Full config saved to %s", path)
     _warn_of_idle_keys(cfg, logger)
     seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + rank)
-    # Evaluation sees many sizes of images, each of which cuDNN would try its algorithms on.
+    # Evaluation has images of many sizes, and cuDNN would try its algorithms on each.
     if not getattr(args, "eval_only", False):
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     if cfg.FLOAT32_PRECISION and torch.cuda.is_available():

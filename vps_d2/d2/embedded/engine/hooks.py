@@ -1,4 +1,4 @@
-"""Hooks: timing, learning rate, checkpoints, evaluation, and writing what happened."""
+"""Hooks: timing, learning rate, checkpoints, evaluation and writers."""
 
 import logging
 import time
@@ -27,9 +27,9 @@ _logger = logging.getLogger(__name__)
 
 
 class IterationTimer(HookBase):
-    """Puts the seconds of each iteration as ``time``, and logs the whole run's at its end.
+    """Puts the seconds of each iteration as ``time``, and logs those of the whole run at its end.
 
-    Register it first: it times what lies between its ``before_step`` and its ``after_step``.
+    Register it first: it measures the time from its ``before_step`` to its ``after_step``.
 
     Args:
         warmup_iter: first iterations that are not counted.
@@ -84,7 +84,7 @@ class IterationTimer(HookBase):
 
 
 class PeriodicWriter(HookBase):
-    """Lets writers write every few iterations, and at the end.
+    """Calls writers every few iterations, and at the end.
 
     Args:
         writers: to be called, and closed at the end.
@@ -93,33 +93,33 @@ class PeriodicWriter(HookBase):
 
     def __init__(self, writers: Sequence[EventWriter], period: int = 20) -> None:
         for writer in writers:
-            assert isinstance(writer, EventWriter), f"{writer!r} is no EventWriter"
+            assert isinstance(writer, EventWriter), f"{writer!r} is not an EventWriter"
         self._writers = writers
         self._period = period
 
     def after_step(self) -> None:
-        """Write when it is time, and after the last iteration."""
+        """Write when it is due, and after the last iteration."""
         done = self.trainer.iter + 1
         if done % self._period == 0 or done == self.trainer.max_iter:
             for writer in self._writers:
                 writer.write()
 
     def after_train(self) -> None:
-        """Write what other hooks put at the end, and close the writers."""
+        """Write what other hooks stored at the end, and close the writers."""
         for writer in self._writers:
             writer.write()
             writer.close()
 
 
 class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
-    """fvcore's, as a hook: saves every few iterations, and ``model_final`` after the last."""
+    """fvcore's periodic checkpointer as a hook; saves ``model_final`` after the last iteration."""
 
     def before_train(self) -> None:
         """Learn the length of the run."""
         self.max_iter = self.trainer.max_iter
 
     def after_step(self) -> None:
-        """Save when it is time."""
+        """Save when it is due."""
         self.step(self.trainer.iter)
 
 
@@ -130,12 +130,12 @@ class LRScheduler(HookBase):
         self._shown_group = 0
 
     def before_train(self) -> None:
-        """Choose the parameter group whose rate is shown."""
+        """Choose the parameter group whose learning rate is shown."""
         self._shown_group = LRScheduler.get_best_param_group_id(self.trainer.optimizer)
 
     @staticmethod
     def get_best_param_group_id(optimizer: torch.optim.Optimizer) -> int:
-        """Return the largest group, or the first with the commonest rate if all have size one."""
+        """Return the largest group; if all have size one, the first with the most frequent rate."""
         sizes = [len(group["params"]) for group in optimizer.param_groups]
         if max(sizes) > 1:
             return sizes.index(max(sizes))
@@ -163,7 +163,7 @@ class EvalHook(HookBase):
     It must be registered in every process or in none.
 
     Args:
-        eval_period: iterations; 0 evaluates at the end alone.
+        eval_period: iterations; 0 to evaluate only at the end.
         eval_function: returns scores, as a dict or dicts in dicts.
         eval_after_train: evaluate at the end.
     """
@@ -176,16 +176,16 @@ class EvalHook(HookBase):
         self._eval_after_train = eval_after_train
 
     def after_step(self) -> None:
-        """Evaluate when it is time; the end of training has its own turn."""
+        """Evaluate when it is due, except at the end of training."""
         done = self.trainer.iter + 1
         if self._period > 0 and done % self._period == 0 and done != self.trainer.max_iter:
             self._evaluate()
 
     def after_train(self) -> None:
-        """Evaluate after a run that ended well."""
+        """Evaluate after a run that was not interrupted."""
         if self._eval_after_train and self.trainer.iter + 1 >= self.trainer.max_iter:
             self._evaluate()
-        # It may hold the trainer.
+        # The function may refer to the trainer.
         self._function = None
 
     def _evaluate(self) -> None:
@@ -208,5 +208,5 @@ def _flatten(results: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         try:
             flat[f"{prefix}{name}"] = float(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"score {prefix}{name} is {value!r}, which is no number") from error
+            raise ValueError(f"score {prefix}{name} is {value!r}, which is not a number") from error
     return flat

@@ -1,4 +1,4 @@
-"""Start of the processes of a distributed run."""
+"""Starting the processes of a distributed run."""
 
 import importlib
 import socket
@@ -26,10 +26,10 @@ def launch(
     args: tuple = (),
     timeout: timedelta = DEFAULT_TIMEOUT,
 ) -> None:
-    """Run a function in every process of a run; it is to be called on every machine.
+    """Run a function in every process of a run; call this on every machine.
 
-    The processes speak NCCL where there are GPUs, one GPU each, and Gloo elsewhere. A run of one
-    process stays in this one.
+    The processes use NCCL if there are GPUs, one for each process, and Gloo otherwise. A run of one
+    process runs in this one.
 
     Args:
         main_func: a function of a module's top level.
@@ -45,7 +45,7 @@ def launch(
         ValueError: if ``dist_url`` is missing, or "auto" for several machines.
     """
     world_size = num_machines * num_gpus_per_machine
-    if world_size <= 1:  # 0 GPUs is one process on the CPU
+    if world_size <= 1:  # 0 GPUs means one process on the CPU
         main_func(*args)
         return
     if dist_url is None or (dist_url == "auto" and num_machines > 1):
@@ -76,7 +76,7 @@ def _run_process(
     has_gpu = torch.cuda.is_available()
     if has_gpu and processes_per_machine > torch.cuda.device_count():
         raise ValueError(
-            f"{processes_per_machine} processes want a GPU each, but this machine has "
+            f"{processes_per_machine} processes need a GPU each, but this machine has "
             f"{torch.cuda.device_count()}"
         )
     dist.init_process_group(

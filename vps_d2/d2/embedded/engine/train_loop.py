@@ -23,8 +23,8 @@ _logger = logging.getLogger(__name__)
 class HookBase:
     """Something to do at certain moments of training; a subclass overrides the moments it needs.
 
-    In ``before_step`` a hook should take no time worth measuring, or the timer's figure is off.
-    A hook with a state also overrides ``state_dict`` and ``load_state_dict``.
+    ``before_step`` should take no noticeable time, or the timer's figures are wrong. A hook with a
+    state also overrides ``state_dict`` and ``load_state_dict``.
     """
 
     trainer: Any = None
@@ -46,7 +46,7 @@ class HookBase:
         """Act after each iteration."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint should keep; nothing by default."""
+        """Return the state to keep in a checkpoint; by default nothing."""
         return {}
 
 
@@ -54,7 +54,7 @@ class TrainerBase(ABC):
     """A loop of iterations with hooks around them.
 
     Attributes:
-        iter: the current iteration; ``max_iter`` after a run that ended well.
+        iter: the current iteration; ``max_iter`` after a complete run.
         start_iter: iteration that the run started with.
         max_iter: iteration that it ends before.
         storage: scalars and pictures, during training.
@@ -69,11 +69,11 @@ class TrainerBase(ABC):
         self.start_iter = 0
 
     def register_hooks(self, hooks: Sequence[HookBase | None]) -> None:
-        """Add hooks behind those that are there; None is passed over."""
+        """Add hooks after the existing ones; None is skipped."""
         for hook in hooks:
             if hook is None:
                 continue
-            assert isinstance(hook, HookBase), f"{hook!r} is no hook"
+            assert isinstance(hook, HookBase), f"{hook!r} is not a hook"
             hook.trainer = weakref.proxy(self)
             self._hooks.append(hook)
 
@@ -89,7 +89,7 @@ class TrainerBase(ABC):
                     self.before_step()
                     self.run_step()
                     self.after_step()
-                # Tells the hooks that the run ended well.
+                # This tells the hooks that the run was completed.
                 self.iter += 1
             except Exception:
                 _logger.exception("Exception during training:")
@@ -138,7 +138,7 @@ class TrainerBase(ABC):
         return {"iteration": self.iter, **({"hooks": states} if states else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state; that of a hook that is not there is passed over with a warning."""
+        """Load a state; that of a missing hook is skipped with a warning."""
         self.iter = state_dict["iteration"]
         for name, state in state_dict.get("hooks", {}).items():
             named = (hook for hook in self._hooks if type(hook).__qualname__ == name)
@@ -184,7 +184,7 @@ class SimpleTrainer(TrainerBase):
 
     @property
     def _data_loader_iter(self) -> Iterator:
-        # Late: worker processes start with the first batch, not with the trainer.
+        # Only now: worker processes start with the first batch, not with the trainer.
         if self._data_loader_iter_obj is None:
             self._data_loader_iter_obj = iter(self.data_loader)
         return self._data_loader_iter_obj
@@ -193,8 +193,8 @@ class SimpleTrainer(TrainerBase):
         """Run one iteration.
 
         Raises:
-            FloatingPointError: if the loss is infinite or no number; the weights are then as they
-                were before the iteration.
+            FloatingPointError: if the loss is infinite or NaN; the weights are then as they were
+                before the iteration.
         """
         assert self.model.training, "the model was left in evaluation mode"
         start = time.perf_counter()
@@ -230,7 +230,7 @@ class SimpleTrainer(TrainerBase):
         try:
             SimpleTrainer.write_metrics(loss_dict, data_time, iteration, prefix)
         except Exception:
-            # In another thread it would be lost.
+            # In another thread, the exception would be lost.
             _logger.exception("Exception in writing metrics:")
             raise
 
@@ -247,7 +247,7 @@ class SimpleTrainer(TrainerBase):
             prefix: put before the name of the sum.
 
         Raises:
-            FloatingPointError: if the sum is infinite or no number.
+            FloatingPointError: if the sum is infinite or NaN.
         """
         storage = get_event_storage()
         storage.put_scalar("rank_data_time", data_time, cur_iter=cur_iter)

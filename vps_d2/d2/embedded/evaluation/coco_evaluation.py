@@ -24,7 +24,7 @@ from vps_d2.d2.embedded.utils import comm
 __all__ = ["COCOEvaluator"]
 
 _TASKS = ("bbox", "segm")
-# Metric: the IoU threshold (None: the mean over all) and the range of areas.
+# The IoU threshold (None: the mean over all) and the range of areas of each metric.
 _METRICS = {
     "AP": (None, "all"),
     "AP50": (0.5, "all"),
@@ -36,7 +36,7 @@ _METRICS = {
 
 
 class COCOEvaluator(DatasetEvaluator):
-    """Average precision, in per cent, of boxes ("bbox") and masks ("segm").
+    """Average precision, in percent, of boxes ("bbox") and masks ("segm").
 
     Args:
         dataset_name: whose metadata name a COCO file as ``json_file``.
@@ -46,7 +46,7 @@ class COCOEvaluator(DatasetEvaluator):
         allow_cached_coco: no COCO file is written here; accepted as Detectron2 does.
 
     Raises:
-        ValueError: if the metadata name no COCO file.
+        ValueError: if the metadata do not name a COCO file.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class COCOEvaluator(DatasetEvaluator):
         allow_cached_coco: bool = True,
     ) -> None:
         unknown = set(tasks or ()) - set(_TASKS)
-        assert not unknown, f"tasks {sorted(unknown)} are none of {', '.join(_TASKS)}"
+        assert not unknown, f"tasks must be some of {', '.join(_TASKS)}, not {sorted(unknown)}"
         self._logger = logging.getLogger(__name__)
         self._tasks = tasks
         self._output_dir = Path(output_dir) if output_dir else None
         self._metadata = MetadataCatalog.get(dataset_name)
         if self._metadata.get("json_file", None) is None:
             raise user_error(
-                f"the metadata of data set {dataset_name} name no COCO file; write one, and set "
-                "its path as json_file."
+                f"the metadata of data set {dataset_name} do not name a COCO file; write one, and "
+                "set its path as json_file."
             )
         with contextlib.redirect_stdout(io.StringIO()):
             self._coco = COCO(self._metadata.json_file)
@@ -90,7 +90,8 @@ class COCOEvaluator(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Return task -> metric -> value.
 
-        Nothing without predictions, without a single annotation, or off the main process.
+        The result is empty without predictions, without any annotation, and outside the main
+        process.
 
         A metric that cannot be computed, such as that of a class that does not occur, is NaN.
         """
@@ -135,8 +136,8 @@ class COCOEvaluator(DatasetEvaluator):
             evaluation = COCOeval(self._coco, self._coco.loadRes(detections), task)
             evaluation.evaluate()
             evaluation.accumulate()
-        # (IoU threshold, recall, class, area range) at 100 detections an image. The means are taken
-        # here, because COCOeval.summarize knows none of single classes.
+        # (IoU threshold, recall, class, area range) at 100 detections per image. The means are
+        # computed here, because COCOeval.summarize has none of single classes.
         precision, params = evaluation.eval["precision"][..., -1], evaluation.params
         scores = {}
         for metric, (threshold, area) in _METRICS.items():
@@ -154,7 +155,7 @@ class COCOEvaluator(DatasetEvaluator):
 
 
 def _mean_precision(precision: np.ndarray) -> float:
-    """Return the mean in per cent; -1 stands for what does not occur."""
+    """Return the mean in percent; -1 stands for what does not occur."""
     known = precision[precision > -1]
     return float(100 * known.mean()) if known.size else float("nan")
 

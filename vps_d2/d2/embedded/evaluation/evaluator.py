@@ -1,4 +1,4 @@
-"""How a model is run over a data set, and what counts its outputs."""
+"""Running a model over a data set, and evaluating its outputs."""
 
 import datetime
 import logging
@@ -28,7 +28,7 @@ class DatasetEvaluator:
         """Count one batch."""
 
     def evaluate(self) -> dict[str, Any] | None:
-        """Return task -> score -> value; None where a process has nothing to say."""
+        """Return task -> score -> value; None in processes without a result."""
         return None
 
 
@@ -53,21 +53,21 @@ class DatasetEvaluators(DatasetEvaluator):
             evaluator.process(inputs, outputs)
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the scores of all, on the main process alone."""
+        """Return the scores of all evaluators; only in the main process."""
         results: dict[str, Any] = {}
         for evaluator in self._evaluators:
             scores = evaluator.evaluate()
             if scores is None or not comm.is_main_process():
                 continue
             twice = set(results) & set(scores)
-            assert not twice, f"several evaluators give scores named {sorted(twice)}"
+            assert not twice, f"several evaluators return scores named {sorted(twice)}"
             results.update(scores)
         return results
 
 
 @contextmanager
 def inference_context(model: nn.Module) -> Iterator[None]:
-    """Set a model to inference mode, and back to what it was."""
+    """Set a model to inference mode, and back to its former mode."""
     training = model.training
     model.eval()
     try:
@@ -77,7 +77,7 @@ def inference_context(model: nn.Module) -> Iterator[None]:
 
 
 class _Stopwatch:
-    """Seconds spent on each part of the work, without the first batches."""
+    """Seconds spent on each part of the work, except for the first batches."""
 
     def __init__(self, total: int) -> None:
         self.total = total

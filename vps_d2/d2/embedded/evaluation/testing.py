@@ -1,4 +1,4 @@
-"""Scores in the log, in a form that is easily copied."""
+"""Scores in the log, in a form that is easy to copy."""
 
 import logging
 from collections.abc import Mapping

@@ -133,7 +133,7 @@ class ResNet(nn.Module):
 
     Args:
         depth: number of layers: 18, 34, 50, 101 or 152.
-        out_features: the maps to return; stages behind the last of them are left out.
+        out_features: the maps to return; stages after the last of them are left out.
         norm: normalization of every convolution; see ``layers.get_norm``.
         stem_channels: channels of the stem.
         res2_channels: channels of stage 2; each further stage has twice as many.
@@ -147,8 +147,8 @@ class ResNet(nn.Module):
         shapes: of the maps that it returns.
 
     Raises:
-        ValueError: if the depth or a map is unknown, or a basic block is to have other than 64
-            channels in stage 2.
+        ValueError: if the depth or a map is unknown, or if basic blocks should not have 64 channels
+            in stage 2.
     """
 
     def __init__(
@@ -224,10 +224,10 @@ class FPN(nn.Module):
     """A pyramid of maps with equal channels, each enriched by the coarser ones.
 
     Args:
-        bottom_up: gives the maps to start from; each has half the size of the one before.
+        bottom_up: computes the maps to start from; each has half the size of the one before.
         in_features: which of them.
         out_channels: of every map of the pyramid.
-        norm: normalization of the convolutions; "" is none.
+        norm: normalization of the convolutions; "" for none.
         fuse_type: "sum" or "avg" of a map and the one above it.
 
     Attributes:

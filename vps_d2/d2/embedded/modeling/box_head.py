@@ -114,7 +114,7 @@ class FastRCNNOutputLayers(nn.Module):
             rows = torch.arange(len(foreground), device=offsets.device)
             chosen = chosen.unflatten(1, (-1, 4))[rows, classes[foreground]]
         location = self.coder.loss(boxes[foreground], chosen, wanted[foreground])
-        # An empty batch has no mean; the sum keeps the graph.
+        # An empty batch has no mean; the sum keeps the autograd graph.
         mean = F.cross_entropy(logits.float(), classes) if len(classes) else logits.sum() * 0.0
         return {
             "loss_cls": mean,
@@ -159,7 +159,7 @@ class FastRCNNOutputLayers(nn.Module):
 
 
 def _log_accuracy(logits: torch.Tensor, classes: torch.Tensor, background: int) -> None:
-    """Log how many proposals get their right class."""
+    """Log how many proposals get the right class."""
     if not len(classes):
         return
     predicted = logits.argmax(dim=1)

@@ -9,12 +9,12 @@ from vps_d2.d2.embedded.modeling.layers import choose
 
 __all__ = ["BoxCoder"]
 
-# An object is never taken for more than 62 times as large as its box.
+# An object is never predicted to be more than 62 times as large as its box.
 _MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
 class BoxCoder:
-    """Offsets between boxes, and the loss of offsets that a network gives.
+    """Offsets between boxes, and the loss of predicted offsets.
 
     Args:
         weights: factors of the offsets of center x, center y, width and height.
@@ -50,7 +50,7 @@ class BoxCoder:
         """Return boxes float32 (N, 4 * K) from offsets (N, 4 * K) and source boxes (N, 4)."""
         offsets = offsets.float()
         center, size = _center_and_size(source.to(offsets.dtype))
-        # Not view(len(offsets), -1, 4): of no box at all, -1 might be any number.
+        # Not view(len(offsets), -1, 4): without any box, -1 would be ambiguous.
         offsets = offsets.unflatten(1, (-1, 4)) / offsets.new_tensor(self.weights)
         new_center = offsets[..., :2] * size[:, None] + center[:, None]
         new_size = offsets[..., 2:].clamp(max=_MAX_LOG_SCALE).exp() * size[:, None]

@@ -9,10 +9,9 @@ from vps_d2.d2.embedded.utils.registry import Registry
 __all__ = ["META_ARCH_REGISTRY", "build_model"]
 
 META_ARCH_REGISTRY = Registry("META_ARCH")
-META_ARCH_REGISTRY.__doc__ = """
-Whole models, by the name that MODEL.META_ARCHITECTURE gives. One is called as ``model(cfg)`` and
-gives a module that takes a list of dicts; in training it returns a dict of losses, in inference a
-list of dicts.
+META_ARCH_REGISTRY.__doc__ = """ Whole models by name, as in MODEL.META_ARCHITECTURE. Each is called
+as ``model(cfg)`` and returns a module that takes a list of dicts; in training it returns a dict of
+losses, in inference a list of dicts.
 """
 
 

@@ -14,7 +14,7 @@ Choice = TypeVar("Choice")
 
 
 class FeatureShape(NamedTuple):
-    """What is known of a feature map before there is an image."""
+    """The properties of a feature map that do not depend on the image."""
 
     channels: int
     stride: int
@@ -25,7 +25,7 @@ def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
     """Return the choice that a configuration key names.
 
     Raises:
-        ValueError: if it names none of them.
+        ValueError: if the name is unknown.
     """
     if name not in choices:
         known = ", ".join(repr(choice) for choice in choices)
@@ -37,7 +37,7 @@ def choose(key: str, name: Any, choices: dict[Any, Choice]) -> Choice:
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalization whose statistics and weights are buffers, never trained.
+    """Batch normalization whose statistics and weights are buffers, which are never trained.
 
     It keeps the input's dtype, and starts as the identity to the last bit.
 
@@ -63,7 +63,7 @@ class FrozenBatchNorm2d(nn.Module):
     def _forget_the_count(
         module: nn.Module, state_dict: dict[str, torch.Tensor], prefix: str, *_: object
     ) -> None:
-        # Weights of a batch normalization that was trained count its batches.
+        # Weights of a trained batch normalization include the number of batches.
         state_dict.pop(f"{prefix}num_batches_tracked", None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -92,16 +92,16 @@ _NORMS: dict[str, Callable[[int], nn.Module | None]] = {
 
 
 def get_norm(norm: str, channels: int) -> nn.Module | None:
-    """Return a normalization by the name that configurations use; "" is none.
+    """Return a normalization by the name that configurations use; "" for none.
 
     Raises:
-        ValueError: if there is none of this name.
+        ValueError: if the name is unknown.
     """
     return choose("NORM", norm, _NORMS)(channels)
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution, then normalization and ReLU where asked for; bias where nothing normalizes.
+    """Convolution, then optional normalization and ReLU; it has a bias if nothing normalizes.
 
     Args:
         in_channels: of the input.
@@ -109,8 +109,8 @@ class Conv2d(nn.Conv2d):
         kernel_size: side of the square kernel, which is odd; the input is padded by half of it.
         norm: name of the normalization; see :func:`get_norm`.
         relu: whether ReLU follows.
-        bias: whether there is a bias; None for one where there is no normalization.
-        kwargs: as ``torch.nn.Conv2d`` takes them.
+        bias: whether there is a bias; None for one if there is no normalization.
+        kwargs: further arguments of ``torch.nn.Conv2d``.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ __all__ = ["MaskRCNNConvUpsampleHead"]
 
 
 class MaskRCNNConvUpsampleHead(nn.Module):
-    """Convolutions, a doubling of the size, and one mask for each class or one for all.
+    """Convolutions, upsampling by two, and one mask for each class or one for all.
 
     Args:
         cfg: with the keys of MODEL.ROI_MASK_HEAD and ROI_HEADS.

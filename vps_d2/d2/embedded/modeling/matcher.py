@@ -1,4 +1,4 @@
-"""Which box is meant for which object, and which of them are trained on."""
+"""Which box is matched to which object, and which of them are trained on."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ def match(
     labels: Sequence[int],
     allow_low_quality: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Assign to each of N boxes the object, of G, that it fits best.
+    """Assign to each of N boxes the one of G objects that it fits best.
 
     Args:
         quality: overlap of objects and boxes, (G, N).
-        thresholds: of the overlap, in rising order; one fewer than labels.
+        thresholds: of the overlap, in ascending order; one fewer than labels.
         labels: below the first threshold, between the first and the second, ...
         allow_low_quality: give every object's best boxes label 1, however low their overlap.
 
@@ -45,9 +45,10 @@ def subsample(
     """Draw boxes to train on.
 
     Args:
-        labels: int (N,): ``background``, -1 for what is never drawn, or any other for an object.
-        num_samples: boxes to draw, or fewer where there are not as many.
-        positive_fraction: of them, objects' boxes at most.
+        labels: int (N,): ``background``, -1 for boxes that are never drawn, or any other number for
+            an object.
+        num_samples: boxes to draw, or fewer if there are not enough.
+        positive_fraction: largest share of objects' boxes among them.
         background: the label of boxes without an object.
 
     Returns:

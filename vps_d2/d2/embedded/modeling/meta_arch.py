@@ -41,11 +41,11 @@ class GeneralizedRCNN(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device that the model is on."""
         return self.get_buffer("pixel_mean").device
 
     def forward(self, batched_inputs: Batch) -> dict[str, torch.Tensor] | list[dict[str, Any]]:
-        """Train on or detect objects in a batch.
+        """Compute the losses of a batch, or detect objects in it.
 
         Args:
             batched_inputs: dicts with ``image`` (3, H, W), 0-255 in the channel order of
@@ -69,7 +69,7 @@ class GeneralizedRCNN(nn.Module):
         """Detect objects.
 
         Args:
-            batched_inputs: as ``forward`` takes them.
+            batched_inputs: as for ``forward``.
 
         Returns:
             for each image ``{"instances": Instances}``; nothing for an empty batch.

@@ -24,11 +24,11 @@ class ROIPooler(nn.Module):
         output_size: side of a result in samples.
         strides: of the levels, each twice the one before.
         sampling_ratio: points per sample and side; 0 for as many as there are pixels.
-        pooler_type: "ROIAlignV2"; there is no other.
+        pooler_type: must be "ROIAlignV2".
         key: of the configuration that holds the type, for errors.
 
     Raises:
-        ValueError: if the type is another.
+        ValueError: if the type is another one.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ROIPooler(nn.Module):
         self.min_level = int(math.log2(self.strides[0]))
 
     def forward(self, features: Sequence[torch.Tensor], boxes: Sequence[Boxes]) -> torch.Tensor:
-        """Cut boxes out.
+        """Cut the features of boxes out of the maps.
 
         Args:
             features: maps (N, C, H, W) of the levels.

@@ -43,7 +43,7 @@ def paste_masks(
         boxes: N of them, inside the picture.
         height: rows of the picture.
         width: columns of the picture.
-        threshold: probability from which a pixel belongs to the object.
+        threshold: least probability of pixels that belong to the object.
 
     Returns:
         bool (N, height, width).
@@ -53,7 +53,7 @@ def paste_masks(
         left, top = (int(value) for value in (box[:2].floor() - 1).clamp(min=0))
         right, bottom = (int(value) for value in box[2:].ceil() + 1)
         right, bottom = min(right, width), min(bottom, height)
-        # Where the centers of the picture's pixels lie in the mask, whose box is from -1 to 1.
+        # Positions of the centers of the picture's pixels in the mask, whose box is from -1 to 1.
         x = torch.arange(left, right, device=masks.device, dtype=torch.float32) + 0.5
         y = torch.arange(top, bottom, device=masks.device, dtype=torch.float32) + 0.5
         x = (x - box[0]) / (box[2] - box[0]) * 2 - 1

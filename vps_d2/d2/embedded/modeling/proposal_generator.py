@@ -1,4 +1,4 @@
-"""Where there might be an object: the region proposal network of arXiv 1506.01497.
+"""Proposals of boxes that may hold an object: the region proposal network, arXiv 1506.01497.
 
 Shapes: N images, L feature levels, A anchors at every place, R anchors of all levels of an image.
 """
@@ -93,7 +93,7 @@ class _Head(nn.Module):
         for dim in conv_dims:
             convs.append(Conv2d(width, width if dim == -1 else dim, 3, relu=True))
             width = convs[-1].out_channels
-        # Detectron2's names: a single convolution is not in a list.
+        # As in Detectron2's names, a single convolution is not in a list.
         self.conv: nn.Module
         if len(convs) == 1:
             self.conv = convs[0]
@@ -201,7 +201,7 @@ class RPN(nn.Module):
     def _label(
         self, anchors: torch.Tensor, image_size: tuple[int, int], target: Instances
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return labels int8 (R,), -1 for what is not trained on, and matched boxes (R, 4)."""
+        """Return labels int8 (R,), -1 for anchors not trained on, and matched boxes (R, 4)."""
         gt_boxes = target.gt_boxes
         index, labels = match(
             pairwise_iou(gt_boxes, Boxes(anchors)),

@@ -1,4 +1,4 @@
-"""What is in each proposed box: class, exact box and mask."""
+"""The heads for proposed boxes: class, exact box and mask."""
 
 import math
 
@@ -16,7 +16,7 @@ from vps_d2.d2.embedded.utils.events import get_event_storage
 
 __all__ = ["StandardROIHeads", "build_roi_heads"]
 
-# Logit of a true object among the proposals: it is certain.
+# Logit of a true object that is added to the proposals: it is certain.
 _CERTAIN = math.log((1 - 1e-10) / 1e-10)
 
 

@@ -57,7 +57,7 @@ def maybe_add_gradient_clipping(
 ) -> torch.optim.Optimizer:
     """Make an optimizer clip gradients before each step, if SOLVER.CLIP_GRADIENTS asks for it.
 
-    Each parameter is clipped on its own, also by norm.
+    Each parameter is clipped by itself, also by norm.
 
     Args:
         cfg: configuration.
@@ -73,7 +73,9 @@ def maybe_add_gradient_clipping(
     if not clip.ENABLED:
         return optimizer
     if clip.CLIP_TYPE not in ("value", "norm"):
-        raise ValueError(f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE {clip.CLIP_TYPE!r} is not value or norm")
+        raise ValueError(
+            f"SOLVER.CLIP_GRADIENTS.CLIP_TYPE must be value or norm, not {clip.CLIP_TYPE!r}"
+        )
     limit, norm_type = clip.CLIP_VALUE, clip.NORM_TYPE
 
     def clip_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -100,9 +102,10 @@ def get_default_optimizer_params(
     Args:
         model: whose parameters are taken, each once.
         base_lr: learning rate.
-        weight_decay_norm: weight decay of normalization layers; None as the others.
-        bias_lr_factor: multiple of ``base_lr`` that parameters called "bias" get.
-        weight_decay_bias: their weight decay, also in normalization layers; None as the others.
+        weight_decay_norm: weight decay of normalization layers; None for that of the others.
+        bias_lr_factor: multiple of ``base_lr`` for parameters called "bias".
+        weight_decay_bias: their weight decay, also in normalization layers; None for that of the
+            others.
 
     Returns:
         groups for the constructor of an optimizer.
@@ -170,7 +173,7 @@ def _cosine(solver: CfgNode) -> ParamScheduler:
 
 class _Steps(StepWithFixedGammaParamScheduler):
     def __call__(self, where: float) -> float:
-        # After the last iteration the rate is asked once more, where fvcore has no value.
+        # After the last iteration, the rate is read once more, where fvcore has no value.
         return super().__call__(min(where, 1 - 1e-5))
 
 

@@ -15,15 +15,15 @@ __all__ = ["LRMultiplier", "WarmupParamScheduler"]
 
 
 class WarmupParamScheduler(CompositeParamScheduler):
-    """Puts a warm-up before a schedule.
+    """Adds a warm-up to a schedule.
 
     Args:
-        scheduler: the schedule, from the place in the run (0-1) to a multiple.
+        scheduler: the schedule, from the position in the run (0-1) to a multiple.
         warmup_factor: multiple of the schedule's first value that the warm-up starts at.
         warmup_length: share of the run (0-1) that it takes.
         warmup_method: "linear" climbs to the schedule, "constant" stays at the start.
-        rescale_interval: fit the whole schedule into what the warm-up leaves; without it the
-            warm-up takes the place of the schedule's beginning.
+        rescale_interval: fit the whole schedule into the part of the run after the warm-up;
+            otherwise the warm-up replaces the beginning of the schedule.
 
     Raises:
         ValueError: if the method is unknown.
@@ -58,11 +58,11 @@ class LRMultiplier(LRScheduler):
 
     Args:
         optimizer: whose learning rates are set.
-        multiplier: the schedule, from the place in the run (0-1) to a multiple.
+        multiplier: the schedule, from the position in the run (0-1) to a multiple.
         max_iter: iterations of the run.
 
     Raises:
-        ValueError: if the schedule is none of fvcore's.
+        ValueError: if the schedule is not one of fvcore's.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class LRMultiplier(LRScheduler):
         max_iter: int,
     ) -> None:
         if not isinstance(multiplier, ParamScheduler):
-            raise ValueError(f"{multiplier!r} is no ParamScheduler of fvcore")
+            raise ValueError(f"{multiplier!r} is not a ParamScheduler of fvcore")
         self._multiplier = multiplier
         self._max_iter = max_iter
         super().__init__(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place in the run; the schedule itself comes from the configuration."""
+        """Return the position in the run; the schedule itself comes from the configuration."""
         return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
 
     def get_lr(self) -> list[float | torch.Tensor]:

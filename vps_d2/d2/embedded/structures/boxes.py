@@ -13,7 +13,7 @@ import torch
 
 __all__ = ["BoxMode", "Boxes", "pairwise_iou"]
 
-# What selects boxes, masks or instances: an int, a slice, or a tensor of indices or of bools.
+# An index of boxes, masks or instances: an int, a slice, or a tensor of indices or bools.
 Index = int | slice | torch.Tensor
 
 
@@ -27,12 +27,12 @@ class BoxMode(IntEnum):
 
     @staticmethod
     def convert(box: Any, from_mode: "BoxMode", to_mode: "BoxMode") -> Any:
-        """Write boxes another way.
+        """Convert boxes to another format.
 
         Args:
             box: an (N, 4) array or tensor; it is not changed.
-            from_mode: how ``box`` is written.
-            to_mode: how the result is written.
+            from_mode: format of ``box``.
+            to_mode: format of the result.
 
         Returns:
             The same type as ``box``.
@@ -62,7 +62,7 @@ class Boxes:
 
     @property
     def device(self) -> torch.device:
-        """Where the boxes are kept."""
+        """The device that the boxes are on."""
         return self.tensor.device
 
     def clone(self) -> "Boxes":
@@ -90,7 +90,7 @@ class Boxes:
         return (self.tensor[:, 2:] - self.tensor[:, :2] > threshold).all(dim=1)
 
     def inside_box(self, box_size: tuple[int, int], boundary_threshold: int = 0) -> torch.Tensor:
-        """Return which boxes stay in an image, bool (N,).
+        """Return which boxes lie inside an image, bool (N,).
 
         Args:
             box_size: height and width of the image.

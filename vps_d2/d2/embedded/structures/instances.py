@@ -1,4 +1,4 @@
-"""What is known about the objects in one image."""
+"""The objects in one image, with their properties."""
 
 from typing import Any
 
@@ -37,10 +37,10 @@ class Instances:
             self.set(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        # Reached for what is no ordinary attribute; _fields itself is missing while unpickling.
+        # Only called for missing attributes; _fields itself is missing while unpickling.
         fields = self.__dict__.get("_fields", {})
         if name not in fields:
-            raise AttributeError(f"these Instances have no field {name!r}, only {list(fields)}")
+            raise AttributeError(f"these Instances have no field {name!r}, but only {list(fields)}")
         return fields[name]
 
     def set(self, name: str, value: Any) -> None:

@@ -31,7 +31,7 @@ class BitMasks:
 
     @property
     def device(self) -> torch.device:
-        """Where the masks are kept."""
+        """The device that the masks are on."""
         return self.tensor.device
 
     def to(self, *args: Any, **kwargs: Any) -> "BitMasks":
@@ -52,7 +52,7 @@ class BitMasks:
         index = torch.arange(len(self), device=self.device, dtype=torch.float32)[:, None]
         regions = torch.cat([index, boxes.to(index)], dim=1)
         masks = self.tensor[:, None].float()
-        # sampling_ratio 0: as many samples in a bin as it has pixels.
+        # sampling_ratio 0: as many samples per bin as it has pixels.
         sampled = roi_align(masks, regions, mask_size, sampling_ratio=0)
         return sampled[:, 0] >= 0.5
 

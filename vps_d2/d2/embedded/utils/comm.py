@@ -1,4 +1,4 @@
-"""Communication between the processes of a distributed run; in a single one it costs nothing."""
+"""Communication between the processes of a distributed run; a single process has no overhead."""
 
 import functools
 import gc
@@ -38,7 +38,7 @@ def is_main_process() -> bool:
 
 
 def synchronize() -> None:
-    """Wait until every process has come here."""
+    """Wait until every process has reached this point."""
     if get_world_size() == 1:
         return
     if dist.get_backend() == "nccl":
@@ -49,12 +49,12 @@ def synchronize() -> None:
 
 @functools.cache
 def _cpu_group() -> Any:
-    # Pickled objects are gathered in host memory: NCCL would take them through the GPU's.
+    # Pickled objects are gathered in host memory; NCCL would move them through GPU memory.
     return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else dist.group.WORLD
 
 
 def destroy() -> None:
-    """End this process's part in the run; ``launch`` does.
+    """Leave the process group; ``launch`` calls this.
 
     The threads of a process group run until nothing refers to it any more, and a thread that still
     runs when Python exits can abort it. Besides this module, distributed models refer to the

@@ -1,6 +1,6 @@
-"""Scalars and pictures of a run, and the writers that bring them to terminal, JSON and TensorBoard.
+"""Scalars and pictures of a run, and their writers to the terminal, JSON and TensorBoard.
 
-Scalars are kept with the iteration they belong to; a writer writes those that are new to it.
+Scalars are kept with their iteration; a writer writes those that it has not written before.
 """
 
 import json
@@ -41,7 +41,7 @@ def get_event_storage() -> "EventStorage":
 
 
 class EventStorage:
-    """What happened in a run: scalars with their history, and pictures not yet written.
+    """The record of a run: scalars with their history, and pictures not yet written.
 
     Args:
         start_iter: number of the first iteration.
@@ -104,7 +104,7 @@ class EventStorage:
         self._vis_data.append((img_name, img_tensor, self._iter))
 
     def clear_images(self) -> None:
-        """Forget the pictures; the writer does so when it has written them."""
+        """Forget the pictures; a writer calls this after writing them."""
         self._vis_data = []
 
     def history(self, name: str) -> HistoryBuffer:
@@ -126,7 +126,7 @@ class EventStorage:
         return self._latest
 
     def latest_with_smoothing_hint(self, window_size: int = 20) -> dict[str, tuple[float, int]]:
-        """Return what :meth:`latest` does, with a median in place of each noisy value.
+        """Return what :meth:`latest` does, with a median instead of each noisy value.
 
         Args:
             window_size: iterations that the median is taken over.
@@ -163,11 +163,11 @@ class EventStorage:
 
 
 class EventWriter(ABC):
-    """Brings what is new in the current storage somewhere."""
+    """Writes the new content of the current storage somewhere."""
 
     @abstractmethod
     def write(self) -> None:
-        """Write what has come since the last call."""
+        """Write what was added since the last call."""
 
     def close(self) -> None:  # noqa: B027  most writers hold nothing open
         """Release files."""
@@ -221,7 +221,7 @@ class TensorboardXWriter(EventWriter):
 
     @cached_property
     def _writer(self) -> Any:
-        # TensorBoard takes a second to import, and makes its file at once.
+        # TensorBoard takes a second to import, and creates its file at once.
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(**self._arguments)

@@ -13,7 +13,7 @@ __all__ = ["setup_logger"]
 
 
 class _StdoutHandler(logging.StreamHandler):
-    """Writes to whatever standard output is when the record comes, so redirection is honored."""
+    """Writes to the current standard output, so that redirection works."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -24,7 +24,7 @@ class _StdoutHandler(logging.StreamHandler):
 
 
 class _TerminalFormatter(logging.Formatter):
-    """Green head, and a red level name from WARNING on."""
+    """Formatter with a green head, and a red level name from WARNING on."""
 
     def __init__(self) -> None:
         super().__init__("[%(asctime)s %(name)s]: ", datefmt="%m/%d %H:%M:%S")
@@ -39,7 +39,7 @@ class _TerminalFormatter(logging.Formatter):
 def setup_logger(
     output: str | None = None, distributed_rank: int = 0, *, name: str = "vps_d2"
 ) -> logging.Logger:
-    """Make a logger write to standard output and to a file; asked twice, it does so once.
+    """Make a logger write to standard output and to a file; repeated calls change nothing.
 
     Args:
         output: a file (``*.txt`` or ``*.log``), or a folder in which ``log.txt`` is written; None

@@ -1,4 +1,4 @@
-"""Names to objects; fvcore's registry is Detectron2's."""
+"""Registries of objects by name; Detectron2 uses fvcore's, too."""
 
 from fvcore.common.registry import Registry
 

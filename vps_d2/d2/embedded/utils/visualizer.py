@@ -22,12 +22,12 @@ _BOX_ALPHA = 0.5
 
 
 class ColorMode(Enum):
-    """How objects are told apart."""
+    """How objects are distinguished."""
 
     IMAGE = 0
-    """Every object in a color of its own."""
+    """Every object in a different color."""
     SEGMENTATION = 1
-    """Objects of a class in the class's color, more opaque."""
+    """Objects in the color of their class, and more opaque."""
 
 
 _ALPHA = {ColorMode.IMAGE: 0.5, ColorMode.SEGMENTATION: 0.8}
@@ -38,7 +38,7 @@ class VisImage:
 
     Args:
         img: the picture; it is copied.
-        scale: of the result against it.
+        scale: size of the result relative to it.
     """
 
     def __init__(self, img: np.ndarray, scale: float = 1.0) -> None:
@@ -56,10 +56,9 @@ class Visualizer:
 
     Args:
         img_rgb: uint8 (H, W, 3).
-        metadata: of the data set: ``thing_classes`` and ``thing_colors`` are used where there are
-            any.
-        scale: of the result against the picture.
-        instance_mode: how objects are told apart.
+        metadata: of the data set; ``thing_classes`` and ``thing_colors`` are used if present.
+        scale: size of the result relative to the picture.
+        instance_mode: how objects are distinguished.
     """
 
     def __init__(
@@ -127,7 +126,7 @@ class Visualizer:
         return [_to_unit(known[number]) for number in numbers]
 
     def _tint(self, mask: np.ndarray, color: Color, alpha: float) -> None:
-        """Lay a color over a mask (H, W), and draw its outline."""
+        """Tint a mask (H, W) with a color, and draw its outline."""
         canvas = self.output.canvas
         size = (canvas.shape[1], canvas.shape[0])
         inside = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
@@ -146,7 +145,7 @@ class Visualizer:
         cv2.addWeighted(framed, alpha, canvas, 1 - alpha, 0, dst=canvas)
 
     def _write(self, text: str, x: float, y: float) -> None:
-        """Write to the upper right of a place of the picture, but always inside."""
+        """Write to the upper right of a point of the picture, but always inside."""
         if not text:
             return
         canvas, scale = self.output.canvas, self.output.scale
