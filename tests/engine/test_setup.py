@@ -180,14 +180,14 @@ def test_a_checkpoint_that_does_not_say_its_iteration(iteration: object, tmp_pat
     cfg = load_config("", ["OUTPUT_DIR", str(tmp_path)])
     torch.save({"model": {}, "iteration": iteration}, tmp_path / "model_1.pth")
     (tmp_path / "last_checkpoint").write_text("model_1.pth")
-    with pytest.raises(UserError, match=r"model_1\.pth does not say its iteration"):
+    with pytest.raises(UserError, match=r"model_1\.pth does not hold its iteration"):
         check_run(cfg, resume=True)
 
 
 @pytest.mark.parametrize("name", [b"", b"../model.pth", b"/etc/passwd", b"\xff", b"a\0b", b"a\nb"])
 def test_a_name_of_no_checkpoint(name: bytes, tmp_path: Path) -> None:
     (tmp_path / "last_checkpoint").write_bytes(name)
-    with pytest.raises(UserError, match="last_checkpoint names no checkpoint"):
+    with pytest.raises(UserError, match="last_checkpoint does not name a checkpoint"):
         check_run(load_config("", ["OUTPUT_DIR", str(tmp_path)]), resume=True)
 
 

@@ -182,7 +182,7 @@ def test_a_state_of_other_types_is_a_sentence(change: Callable, tmp_path: Path) 
     content = torch.load(path)
     change(content["trainer"])
     torch.save(content, path)
-    with pytest.raises(UserError, match=r"is of another model or optimizer \("):
+    with pytest.raises(UserError, match=r"has another model or optimizer \("):
         train(cfg, resume=True)
 
 

@@ -114,14 +114,14 @@ def test_weights_come_into_the_cache_once(
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("lost.pth", r"lost.pth cannot be fetched \(Not Found\)"),
-        ("elsewhere.pth", r"cannot be fetched \(unknown url type: http\)"),
-        ("page.pth", "is no checkpoint; check the address"),
-        ("zipped.pth", "the server sends it compressed"),
+        ("lost.pth", r"lost.pth cannot be downloaded \(Not Found\)"),
+        ("elsewhere.pth", r"cannot be downloaded \(unknown url type: http\)"),
+        ("page.pth", "does not send a checkpoint; check the URL"),
+        ("zipped.pth", "the response is compressed"),
         ("short.pth", "the connection ended after"),
         ("huge.pth", "more than 10,000 bytes"),
         ("silent.pth", "more than 10,000 bytes"),
-        ("good.pth\r\nX: y", "cannot be fetched"),
+        ("good.pth\r\nX: y", "cannot be downloaded"),
     ],
 )
 def test_what_is_not_as_it_should_be_leaves_no_file(
@@ -168,7 +168,7 @@ def test_a_file_that_the_project_knows_is_checked(
 def test_other_schemes_are_a_sentence(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"{scheme}://127.0.0.1/a.pth"
     allow_address(address)
-    with pytest.raises(UserError, match="only addresses that begin with https://"):
+    with pytest.raises(UserError, match="only URLs that begin with https://"):
         SafeCheckpointer(nn.Linear(2, 3)).load(address)
 
 

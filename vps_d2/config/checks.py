@@ -14,13 +14,13 @@ from vps_d2.io.errors import UserError
 _Rule = tuple[str, Callable[[Any, CfgNode], bool]]
 
 _MOST = 10**12
-"""Of most whole numbers: larger ones end in errors of what computes with them."""
+"""The largest value of most whole numbers; larger ones make computations fail."""
 _MOST_CHANNELS = 1 << 16
 _MOST_LAYERS = 1000
 _MOST_WORKERS = 1024
 _MOST_SIDE = 256
 _LAST_SEED = 4_000_000_000
-"""Each process adds its number, and NumPy's seeds end at 2^32."""
+"""The largest seed: each process adds its rank, and NumPy's seeds end at 2^32."""
 
 
 def _at_least(least: int, most: int = _MOST) -> _Rule:
@@ -153,7 +153,7 @@ _RULES: dict[str, _Rule] = {
     },
     "INPUT.MASK_NOISE.MAX_SHIFT": _at_least(0, _MOST_SIDE),
     "INPUT.TRACK_NOISE.OUTLINE": _number(0),
-    # Batches are drawn in one way; another name would be passed over.
+    # Batches are drawn in one way; another name would have no effect.
     "DATALOADER.SAMPLER_TRAIN": _one_of("TrainingSampler"),
     "DATALOADER.NUM_WORKERS": _at_least(0, _MOST_WORKERS),
     "TEST.EVAL_PERIOD": _at_least(0),
@@ -191,10 +191,10 @@ def check_values(cfg: CfgNode) -> None:
         value = attrgetter(key)(cfg)
         try:
             met = is_met(value, cfg)
-        except (TypeError, ValueError, RuntimeError, OverflowError):  # None can be given for any
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # a value can be set to None
             met = False
         if not met:
-            raise UserError(f"{key} is {value!r:.200}; give {words}.")
+            raise UserError(f"{key} must be {words}, not {value!r:.200}.")
 
 
 def _check_text(cfg: CfgNode, above: str = "") -> None:
@@ -203,4 +203,4 @@ def _check_text(cfg: CfgNode, above: str = "") -> None:
         if isinstance(value, CfgNode):
             _check_text(value, f"{above}{key}.")
         elif "\0" in str(value):
-            raise UserError(f"{above}{key} is {value!r:.200}; give text without a NUL byte.")
+            raise UserError(f"{above}{key} must be text without a NUL byte, not {value!r:.200}.")

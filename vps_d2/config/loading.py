@@ -87,8 +87,8 @@ def merge_opts(cfg: CfgNode, opts: Sequence[str]) -> None:
 
     Args:
         cfg: not frozen.
-        opts: keys and values in turn, of the user's own: addresses of weights in them may be
-            fetched, unlike those in a file.
+        opts: keys and values in turn, from the user; unlike in a file, URLs of weights in them may
+            be downloaded.
 
     Raises:
         UserError: if a key is unknown, or a value is of the wrong type or out of its range.

@@ -44,7 +44,7 @@ KINDS = ("labeled", "unlabeled", "hidden")
 _THREADS = 4
 _SHOWN = 10  # faults that one sentence names before it counts the rest
 _NAMES_SHOWN = 3
-_MISSING_SHOWN = 100  # missing frames that a check lists of one video
+_MISSING_SHOWN = 100  # missing frames of one video that a check lists
 _PICTURES = {
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"),
     *(".mp4", ".avi", ".mov", ".mkv", ".webm"),
@@ -131,7 +131,9 @@ def scan_video(
     whole = layout.num_frames if kind != "hidden" else None
     # Without a fixed number of frames, none may be missing before the last.
     expected = whole or max(layout.num_known, max(present, default=-1) + 1)
-    count = expected - bisect_left(present, expected)  # of the missing ones; a name can ask for any
+    count = expected - bisect_left(
+        present, expected
+    )  # only missing ones are counted, since a file name can have any number
     others = _other_pictures(folder) if count else []
     if others and (len(others) >= count or not present):  # these may be the missing frames
         scan.faults.append(Fault(folder, _names_reason(expected, count, others)))
@@ -255,7 +257,7 @@ def scan_split(
 
 
 def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> Scan:
-    """Look one video over; one that the system refuses, or has no room for, is at fault itself."""
+    """Check one video; if it cannot be read, or is too large for the memory, that is its fault."""
     try:
         return scan_video(folder, kind, decode, layout)
     except FaultError as error:
@@ -293,7 +295,7 @@ def check_dataset(folder: str | Path, progress: bool = False) -> tuple[int, list
     for split in _find_splits(folder):
         try:
             scans, found = scan_split(split, decode=True, progress=progress)
-        except UserError as error:  # what describes the videos is wrong
+        except UserError as error:  # the description of the videos is wrong
             scans, found = [], [_split_fault(split, str(error))]
         except OSError as error:
             scans, found = [], [_split_fault(split, f"unreadable ({error.strerror})")]
@@ -313,7 +315,7 @@ def _find_splits(folder: Path) -> list[Path]:
 def _holds_videos(folder: Path) -> bool:
     try:
         return bool(group_videos(folder))
-    except OSError:  # which the check of the folder says
+    except OSError:  # the check of the folder reports it
         return True
 
 

@@ -100,7 +100,7 @@ class SafeMapper:
         self.seed = seed
 
     def __call__(self, record: Record) -> dict[str, Any] | UserError:
-        """Return the mapped record, or the error of its user that it met."""
+        """Return the mapped record, or a user error."""
         if torchdata.get_worker_info() is not None:
             cv2.setNumThreads(0)  # the worker processes are the threads
         state = np.random.get_state()

@@ -77,7 +77,7 @@ class TracksMapper:
             ``points_frame``, int.
 
         Raises:
-            FaultError: if a value of the tracks cannot be.
+            FaultError: if a value in the tracks is impossible.
         """
         if self.evaluation is not None:
             return self.evaluation(record)
@@ -86,7 +86,7 @@ class TracksMapper:
             check_tracks(tracks)
         except ValueError as error:
             raise FaultError(
-                record["tracks_file_name"], f"video {record['row']}: {error}", "make it anew"
+                record["tracks_file_name"], f"video {record['row']}: {error}", "make it again"
             ) from error
         sample = {name: np.array(tracks[name]) for name in TRACKS.names or ()}
         if np.random.uniform() < self.flip:

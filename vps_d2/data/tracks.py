@@ -53,7 +53,7 @@ def open_tracks(path: str | Path) -> np.ndarray:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no file of tracks.
+        ValueError: if it is not a track file.
     """
     tracks = open_array(path, mapped=True)
     if tracks.dtype != TRACKS or tracks.ndim != 1:
@@ -65,8 +65,7 @@ def check_tracks(tracks: np.ndarray) -> None:
     """Check the values of one record of TRACKS, ``()``.
 
     Raises:
-        ValueError: if there is a class, frame or kind of point that does not exist, or a measure
-            that is no finite number.
+        ValueError: if a class, frame or kind of point does not exist, or a measure is not finite.
     """
     for name, limit in (
         ("class_ids", NUM_CLASSES),
@@ -74,10 +73,10 @@ def check_tracks(tracks: np.ndarray) -> None:
         ("points_frame", NUM_FRAMES),
     ):
         if (highest := int(np.max(tracks[name]))) >= limit:
-            raise ValueError(f"{name} of {highest}, the highest is {limit - 1}")
+            raise ValueError(f"{name} of {highest}, above the highest one, {limit - 1}")
     for name in ("outlines", "places", "velocities", "orientations", "points"):
         if not np.isfinite(tracks[name]).all():
-            raise ValueError(f"{name} that are infinite or no numbers")
+            raise ValueError(f"{name} that are infinite or NaN")
 
 
 _MIN_PIXELS = 12

@@ -36,7 +36,7 @@ _NUMBER_BYTES = 30
 
 
 def read_evaluated(folder: str | Path) -> int:
-    """Return after how many iterations the run in a folder was evaluated last, 0 if never."""
+    """Return the iteration after which the run in a folder was last evaluated, 0 if never."""
     try:
         with open_regular(Path(folder, _EVALUATED)) as file:
             return int(file.read(_NUMBER_BYTES))
@@ -45,11 +45,11 @@ def read_evaluated(folder: str | Path) -> int:
 
 
 class EvaluationNote(HookBase):
-    """Notes on the disk which evaluation was the last to be completed.
+    """Records on the disk which evaluation was completed last.
 
-    A run that is killed between a checkpoint and the end of the evaluation that follows it is
-    resumed behind that checkpoint; so it is seen that the evaluation is to be made up for. Register
-    it behind what evaluates and what keeps the best checkpoint.
+    A run that is killed between a checkpoint and the end of the evaluation after it is resumed from
+    that checkpoint; this record shows that the evaluation must be repeated. Register it after the
+    hooks that evaluate and keep the best checkpoint.
 
     Args:
         eval_period: of the ``EvalHook``.
@@ -61,18 +61,18 @@ class EvaluationNote(HookBase):
         self.path = Path(folder, _EVALUATED)
 
     def before_train(self) -> None:
-        """Forget what an earlier run in the folder noted."""
+        """Remove the record of an earlier run in the folder."""
         if self.trainer.start_iter == 0:
             self.path.unlink(missing_ok=True)
 
     def after_step(self) -> None:
-        """Note an evaluation on the way."""
+        """Record an evaluation during the run."""
         done = self.trainer.iter + 1
         if self.eval_period > 0 and done % self.eval_period == 0 and done != self.trainer.max_iter:
             write_text(self.path, str(done))
 
     def after_train(self) -> None:
-        """Note the evaluation of the end, after a run that ended well."""
+        """Record the final evaluation of a run that was not interrupted."""
         if self.trainer.iter >= self.trainer.max_iter:
             write_text(self.path, str(self.trainer.max_iter))
 
@@ -119,8 +119,8 @@ class BestCheckpointer(HookBase):
         best = scores.get(self.metric) if isinstance(scores, dict) else "?"
         if best is not None and type(best) is not float:
             raise UserError(
-                f"checkpoint {path} does not say its score; move it away, and the best from now on "
-                "is kept."
+                f"checkpoint {path} does not hold its score; move it away, so that the best one "
+                "from now on is kept."
             )
         return best
 
@@ -196,7 +196,7 @@ class PictureHook(HookBase):
         samples = []
         for place in places:
             sample = mapper(records[int(place)])
-            if isinstance(sample, UserError):  # such as: tracks are no videos
+            if isinstance(sample, UserError):  # for example, because tracks are not videos
                 logging.getLogger(__name__).warning("No pictures are made: %s", sample)
                 return []
             samples.append(sample)

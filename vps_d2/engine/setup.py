@@ -84,13 +84,13 @@ def check_run(cfg: CfgNode, resume: bool) -> None:
 
 
 def _read_iteration(path: Path) -> int:
-    """Return the last iteration that a checkpoint of a run has."""
+    """Return the last iteration in a checkpoint of a run."""
     loaded = read_checkpoint(str(path))
     iteration = loaded.get("iteration") if isinstance(loaded, dict) else None
     if type(iteration) is not int or iteration < 0:
         raise UserError(
-            f"checkpoint {path} does not say its iteration, so it is of no run that can be "
-            "resumed; name an older one in last_checkpoint, or give another OUTPUT_DIR."
+            f"checkpoint {path} does not hold its iteration, so its run cannot be resumed; name "
+            "an older one in last_checkpoint, or choose another OUTPUT_DIR."
         )
     return iteration
 

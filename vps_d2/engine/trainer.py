@@ -69,7 +69,7 @@ class Trainer(DefaultTrainer):
             super().resume_or_load(resume)
         except UserError:  # raised by the checkpointer; it is also a ValueError
             raise
-        # Of states that are another's, or are of other types than what was saved.
+        # Raised by states of other objects, or with values of other types.
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise self._other_run(f"{type(error).__name__}: {error}") from error
         if self.start_iter > 0:
@@ -86,13 +86,13 @@ class Trainer(DefaultTrainer):
             self._trainer.data_loader = build_train_loader(self.cfg, self.start_iter)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of a run.
+        """Load the state of a run.
 
         Raises:
-            ValueError: if it is not the state of such a run.
+            ValueError: if it is not the state of a run of this kind.
         """
         own = super().state_dict()
-        # Hooks take over whatever they are given, and fail when it is used.
+        # Hooks accept any state, and only fail when they use it.
         states = {
             name: _find_like(state, own.get("hooks", {}).get(name, state), name)
             for name, state in state_dict.get("hooks", {}).items()
@@ -104,10 +104,12 @@ class Trainer(DefaultTrainer):
             for name, value in state.items():
                 shape = getattr(value, "shape", ())
                 if len(shape) and shape != parameter.shape:
-                    raise ValueError(f"{name} of shape {tuple(shape)}, not {parameter.shape}")
+                    raise ValueError(
+                        f"{name} has the shape {tuple(shape)}, not {tuple(parameter.shape)}"
+                    )
 
     def before_train(self) -> None:
-        """Call the hooks, and make up for an evaluation that the run was killed in."""
+        """Call the hooks, and repeat an evaluation during which the run was killed."""
         super().before_train()
         period, done = self.cfg.TEST.EVAL_PERIOD, self.start_iter
         if not 0 < done < self.max_iter or period <= 0 or done % period:
@@ -214,10 +216,10 @@ class Trainer(DefaultTrainer):
 
 
 def _find_like(state: Any, own: Any, name: str) -> Any:
-    """Return what of a state is also in a hook's own, and of its types.
+    """Return the part of a state that a hook's own state has too, with values of the same types.
 
     Raises:
-        ValueError: if there is nothing else than other types.
+        ValueError: if all values have other types.
     """
     if isinstance(own, dict) and isinstance(state, dict):
         return {key: _find_like(state[key], own[key], key) for key in own if key in state}

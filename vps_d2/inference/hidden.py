@@ -199,7 +199,7 @@ class HiddenInference:
         return progress
 
     def _fits(self, index: int, progress: Progress) -> bool:
-        """Return whether a shard's masks are those that its progress says, and of known classes."""
+        """Return whether a shard's masks match its recorded progress, and have known classes."""
         done = self.batches[index :: self.shard[1]][: progress.batches]
         checksum, num_classes = 0, self.pipeline.taxonomy.num_classes
         try:

@@ -1,4 +1,4 @@
-"""The videos of a folder that a pipeline is run over, and what is wrong with some of them."""
+"""The list of videos that a pipeline is run on, with the faults of those that cannot be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,24 +25,23 @@ class Video:
 def list_videos(
     root: Path, num_known: int, skip_faulty: bool
 ) -> tuple[list[Video], tuple[int, int]]:
-    """List the videos of a folder and look them over.
+    """List the videos of a folder, and check them.
 
     Args:
         root: folder of videos.
-        num_known: frames that each must have at least.
+        num_known: the least number of frames in each.
         skip_faulty: list faulty videos with their reason instead of stopping.
 
     Returns:
-        the videos in order of their number, one for each number, and the height and width of
-        their frames.
+        the videos in order of their numbers, and the height and width of their frames.
 
     Raises:
-        UserError: if there are faults and ``skip_faulty`` is False, or no faultless video.
+        UserError: if there are faults and ``skip_faulty`` is False, or if every video is faulty.
     """
     layout = replace(read_layout(root), num_known=num_known, num_frames=None)
     scans, faults = scan_split(root, layout, kind="hidden", progress=True)
     if (faults and not skip_faulty) or not scans:
-        way_out = "give --skip-faulty to write background for what cannot be read"
+        way_out = "give --skip-faulty to write background for videos that cannot be read"
         raise faults_error(str(root), faults, way_out if scans else "")
     assert scans[0].size is not None
     reasons = _reasons(faults)

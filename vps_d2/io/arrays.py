@@ -1,4 +1,4 @@
-"""Files of arrays, which appear whole or not at all, and are read with their headers checked."""
+"""``.npy`` files, written whole or not at all, whose headers are checked when they are read."""
 
 import io
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from vps_d2.io.files import open_regular, write_whole
 
-_MAX_HEADER = 10_000  # bytes; NumPy reads no more by itself
+_MAX_HEADER = 10_000  # bytes; NumPy's own limit
 _MAX_DIMENSIONS = 32
 _MAX_SIDE = 2**40
 
@@ -30,10 +30,10 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 
 
 def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
-    """Read an ``.npy`` file, if it is a file and holds as much as its header says.
+    """Read an ``.npy`` file, after checking its header.
 
-    NumPy itself would wait for a pipe, read archives and pickles under this name, and set memory
-    aside, or fail in many ways, for whatever a header says.
+    NumPy itself would wait for a pipe, read archives and pickles with this name, and allocate
+    memory, or fail in many ways, according to a false header.
 
     Args:
         path: of the file.
@@ -41,7 +41,8 @@ def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is not such a file, holds objects, or is shorter than its header says.
+        ValueError: if it is not such a file, holds Python objects, or is shorter than its header
+            says.
     """
     with open_regular(path) as file:
         shape, order, dtype = _read_header(file)
@@ -49,7 +50,7 @@ def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
         there = os.fstat(file.fileno()).st_size - start
         if count * dtype.itemsize > there:
             raise ValueError(
-                f"its header speaks of {count * dtype.itemsize:,} bytes, and it has {there:,}"
+                f"its header promises {count * dtype.itemsize:,} bytes, but it holds {there:,}"
             )
         if mapped and count:
             return np.memmap(file, dtype, "r", offset=start, shape=shape, order=order)
@@ -59,10 +60,10 @@ def open_array(path: str | Path, mapped: bool = False) -> np.ndarray:
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Any, np.dtype]:
-    """Return shape, order ("C" or "F") and type of the values that follow.
+    """Return the shape, order ("C" or "F") and dtype of the values that follow.
 
     Raises:
-        ValueError: if it is no such header, or one of no array that can be.
+        ValueError: if it is not a valid header of a possible array.
     """
     version = np.lib.format.read_magic(file)
     readers = {
@@ -75,7 +76,7 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Any, np.dtype]:
         shape, is_fortran, dtype = readers[version](file, max_header_size=_MAX_HEADER)
     except ValueError:
         raise
-    # The header is read as Python, which ends in any exception where it is none.
+    # The header is parsed as Python, which can raise any exception.
     except Exception as error:
         raise ValueError("its header cannot be read") from error
     if len(shape) > _MAX_DIMENSIONS or not all(

@@ -56,20 +56,20 @@ def read_checkpoint(path: str) -> Any:
         ) from error
     except MemoryError:
         raise
-    # Cut short or changed at different places, a file fails in the readers of archives, in the
-    # unpickler, in what rebuilds tensors or in the system, with any exception.
+    # A file that is cut short or changed can make the archive reader, the unpickler, the functions
+    # that rebuild tensors or the system fail, with any exception.
     except Exception as error:
         raise _damaged(path) from error
 
 
 def _check_archive(path: str) -> None:
-    """Compare the content of an archive with its checksums, which PyTorch does not look at.
+    """Compare the content of an archive with its checksums, which PyTorch does not check.
 
-    Files of PyTorch's older format are no archives, and have no checksums.
+    Files in PyTorch's older format are not archives, and have no checksums.
 
     Raises:
-        zipfile.BadZipFile: if it is not what was written, or would grow when it is read.
-        Exception: any other, where the archive is broken in another way.
+        zipfile.BadZipFile: if a checksum is wrong, or it would grow when it is read. Exception: any
+        other one, if the archive is broken in another way.
     """
     with open_regular(path) as file:
         if file.read(len(_ZIP)) != _ZIP:
@@ -77,9 +77,9 @@ def _check_archive(path: str) -> None:
         size = os.fstat(file.fileno()).st_size
         with zipfile.ZipFile(file) as archive:
             if sum(info.file_size for info in archive.infolist()) > size:
-                raise zipfile.BadZipFile("it is compressed, or holds parts twice")
+                raise zipfile.BadZipFile("it is compressed, or holds a part twice")
             if archive.testzip() is not None:
-                raise zipfile.BadZipFile("it is not what was written")
+                raise zipfile.BadZipFile("a checksum is wrong")
 
 
 def _damaged(path: str) -> UserError:
@@ -146,26 +146,26 @@ def find_weights(loaded: Any, path: str) -> dict[str, torch.Tensor]:
 
     Args:
         loaded: a ``state_dict``, or a dict with one under ``model``.
-        path: of the checkpoint, for the error.
+        path: of the checkpoint, for error messages.
 
     Raises:
-        UserError: if there are none, or something that is no weight, such as a number, a tensor
-            without values, or one that takes more room than its values do.
+        UserError: if there are none, or if something is not a weight, such as a number, a tensor
+            without values, or a tensor that shares its values between elements.
     """
     weights = loaded.get("model", loaded) if isinstance(loaded, dict) else None
     if not isinstance(weights, dict) or not weights:
-        raise UserError(f"checkpoint {path} holds no weights; give one of a training run.")
+        raise UserError(f"checkpoint {path} holds no weights; give a checkpoint of a training run.")
     for name, value in weights.items():
         if not isinstance(name, str) or not _is_weight(value):
             raise UserError(
-                f"checkpoint {path} holds something else than weights ({name!s:.80} is no tensor "
-                "of numbers); give one of a training run."
+                f"checkpoint {path} does not only hold weights ({name!s:.80} is not a tensor of "
+                "numbers); give a checkpoint of a training run."
             )
     return weights
 
 
 def _is_weight(value: Any) -> bool:
-    """Return whether a value is a tensor that lies in memory, each number once."""
+    """Return whether a value is a tensor in memory, with each number stored once."""
     return (
         isinstance(value, torch.Tensor)
         and value.layout == torch.strided

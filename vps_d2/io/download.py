@@ -1,11 +1,11 @@
-"""Weights from the internet: whole or absent, from addresses that the user vouches for.
+"""Downloads of weights: whole or not at all, from URLs that the user trusts.
 
 An address is fetched if the user wrote it on the command line (:func:`allow_address`), or if the
 project knows the SHA-256 of what is there; one that a configuration file names is not, since a file
 that somebody sent must not make this machine ask a server for anything.
 
-What was fetched lies in ``VPS_D2_CACHE``, or else in the system's folder for caches, under a hash
-of the whole address, so neither the name of a file nor another server decides where.
+Downloads are kept in ``VPS_D2_CACHE``, or else in the system's cache folder, under a hash of the
+whole URL, so neither a file name nor another server decides where.
 """
 
 import hashlib
@@ -30,42 +30,42 @@ from vps_d2.io.locks import lock_file
 __all__ = ["allow_address", "cache_folder", "fetch_weights", "is_address", "may_fetch"]
 
 MAX_BYTES = 10**9
-"""Size beyond which nothing is fetched."""
+"""Largest download in bytes."""
 
-# SHA-256 of files that a configuration of the project may name, by their addresses.
+# SHA-256 of files that a configuration of the project may name, by URL.
 _KNOWN: dict[str, str] = {}
 _ZOO = "detectron2://"
 _ZOO_SERVER = "https://dl.fbaipublicfiles.com/detectron2/"
 _ENDINGS = (".pth", ".pkl", ".pyth")
 
 _TIMEOUT = 30.0  # seconds without a byte
-# A server that sends a byte now and then would hold a run for ever.
+# A server that sends a byte now and then would stall a run forever.
 _PACE_SECONDS = 60.0
 _PACE_BYTES = 100_000
 _CHUNK = 1 << 16
-# A zip archive of PyTorch, or a pickle of one of the protocols: no page that a server makes up.
+# The first bytes of a PyTorch zip archive, or of a pickle of any protocol; not of a web page.
 _BEGINNINGS = (b"PK\x03\x04", b"\x80", b"(")
 
 _allowed: set[str] = set()
 
 
 def is_address(path: str) -> bool:
-    """Return whether weights are named by an address, and not by a path."""
+    """Return whether weights are named by a URL, and not by a path."""
     return "://" in path
 
 
 def allow_address(address: str) -> None:
-    """Let an address be fetched from now on, since the user wrote it."""
+    """Allow the download of a URL from now on, since the user wrote it."""
     _allowed.add(address)
 
 
 def may_fetch(address: str) -> bool:
-    """Return whether the user wrote an address, or the project knows what is there."""
+    """Return whether the user wrote a URL, or the project knows its SHA-256."""
     return address in _allowed or _resolve(address) in _KNOWN
 
 
 def cache_folder() -> Path:
-    """Return the folder of what was fetched: VPS_D2_CACHE, or the system's for such files."""
+    """Return the folder of downloads: VPS_D2_CACHE, or the system's cache folder."""
     named = os.environ.get("VPS_D2_CACHE")
     if named:
         return Path(named)
@@ -80,28 +80,29 @@ def cache_folder() -> Path:
 def fetch_weights(
     address: str, *, context: ssl.SSLContext | None = None, max_bytes: int | None = None
 ) -> str:
-    """Return the file of an address, which is fetched if it was not before.
+    """Return the file of a URL, which is downloaded if it was not before.
 
     Args:
         address: ``https://...``, or ``detectron2://...`` for what Detectron2 publishes.
-        context: which certificates are trusted; None for those of the system.
-        max_bytes: size beyond which nothing is fetched; None for :data:`MAX_BYTES`.
+        context: trusted certificates; None for those of the system.
+        max_bytes: largest download; None for :data:`MAX_BYTES`.
 
     Raises:
-        UserError: if the address is of another kind or nobody vouches for it, the server does not
-            answer, or answers with something else than weights, or the disk refuses.
+        UserError: if the URL is of another kind or not trusted, the server does not answer, or not
+            with weights, or the file cannot be written.
     """
     resolved = _resolve(address)
     if _scheme_of(resolved) != "https":
         raise UserError(
-            f"weights {address} cannot be fetched: only addresses that begin with https:// or "
-            f"{_ZOO} can; download them, and give the path of the file."
+            f"weights {address} cannot be downloaded: only URLs that begin with https:// or "
+            f"{_ZOO} can; download them yourself, and give the path of the file."
         )
     if not may_fetch(address):
         raise UserError(
-            f"weights {address} are named by a configuration file, and only addresses on the "
-            f"command line are fetched; add MODEL.WEIGHTS {address} to it (of a pipeline, such as "
-            f"PIPELINE.SEGMENTER.WEIGHTS {address}) where you trust them, or download them."
+            f"weights {address} are named by a configuration file, but only URLs on the command "
+            f"line are downloaded; if you trust them, add MODEL.WEIGHTS {address} to the command "
+            f"(for a pipeline, PIPELINE.SEGMENTER.WEIGHTS {address} or the like), or download "
+            "them yourself."
         )
     folder = cache_folder()
     suffix = PurePosixPath(resolved.partition("?")[0]).suffix
@@ -111,10 +112,10 @@ def fetch_weights(
         return str(path)
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with lock_file(folder / "lock"):  # of several processes one fetches
+        with lock_file(folder / "lock"):  # only one of several processes downloads
             if not path.is_file():
                 remove_leftovers(folder)
-                logging.getLogger(__name__).info("Fetching %s to %s", resolved, path)
+                logging.getLogger(__name__).info("Downloading %s to %s", resolved, path)
                 limit = MAX_BYTES if max_bytes is None else max_bytes
                 _fetch(resolved, path, _make_opener(context), limit)
     return str(path)
@@ -125,7 +126,7 @@ def _resolve(address: str) -> str:
 
 
 def _scheme_of(address: str) -> str:
-    """Return the scheme of an address in small letters, "" if it cannot be taken apart."""
+    """Return the scheme of a URL in lower case, "" if it cannot be parsed."""
     try:
         return urlsplit(address).scheme
     except ValueError:
@@ -133,7 +134,7 @@ def _scheme_of(address: str) -> str:
 
 
 def _make_opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
-    """Return what opens https addresses and nothing else, also after being sent elsewhere."""
+    """Return an opener for https URLs and nothing else, even after a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -162,28 +163,28 @@ def _fetch(address: str, path: Path, opener: urllib.request.OpenerDirector, max_
                 )
     except UserError:
         raise
-    # What a server can do wrong ends in any of these; an address may hold what none can.
+    # Server errors raise any of these, and so do invalid characters in a URL.
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise UserError(
-            f"weights {address} cannot be fetched ({reason}); check the address and the "
+            f"weights {address} cannot be downloaded ({reason}); check the URL and the "
             "connection, or download them in another way and give the path of the file."
         ) from error
 
 
 def _copy(response: Any, file: IO[bytes], address: str, max_bytes: int) -> str:
-    """Copy what a server sends, and return its SHA-256."""
-    length = response.length  # None where the server does not say it
+    """Copy the response of a server, and return its SHA-256."""
+    length = response.length  # None if the server does not say it
     _check_size(length or 0, address, max_bytes)
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise ValueError("the server sends it compressed")
+        raise ValueError("the response is compressed")
     digest, count = hashlib.sha256(), 0
     pace_start, pace_count = time.monotonic(), 0
     with tqdm(total=length, unit="B", unit_scale=True, desc=PurePosixPath(address).name) as bar:
         while chunk := response.read1(_CHUNK):
             if not count and not chunk.startswith(_BEGINNINGS):
                 raise UserError(
-                    f"what {address} sends is no checkpoint; check the address with a browser."
+                    f"{address} does not send a checkpoint; check the URL in a browser."
                 )
             count += len(chunk)
             _check_size(count, address, max_bytes)
@@ -202,6 +203,6 @@ def _copy(response: Any, file: IO[bytes], address: str, max_bytes: int) -> str:
 def _check_size(size: int, address: str, max_bytes: int) -> None:
     if size > max_bytes:
         raise UserError(
-            f"weights {address} have more than {max_bytes:,} bytes, the most that is fetched; "
+            f"weights {address} have more than {max_bytes:,} bytes, the limit of a download; "
             "download them in another way, and give the path of the file."
         )

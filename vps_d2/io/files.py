@@ -326,15 +326,15 @@ def open_regular(path: str | Path) -> IO[bytes]:
 
 
 def read_json(path: str | Path, max_bytes: int = 10_000_000) -> Any:
-    """Read a JSON file, if it is a file.
+    """Read a JSON file; never wait for a pipe.
 
     Args:
         path: of the file.
-        max_bytes: that it may have.
+        max_bytes: largest size of the file.
 
     Raises:
-        OSError: if it cannot be opened, or is no regular file.
-        ValueError: if it is no JSON, nested too deeply, or larger than that.
+        OSError: if it cannot be opened, or is not a regular file.
+        ValueError: if it is not JSON, nested too deeply, or larger than that.
     """
     with open_regular(path) as file:
         text = file.read(max_bytes + 1)

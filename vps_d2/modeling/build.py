@@ -70,7 +70,7 @@ def check_model(cfg: CfgNode) -> None:
 
 
 def _count_devices(kind: str) -> int:
-    """Return how many devices of a kind there are."""
+    """Return the number of devices of a kind."""
     if kind == "mps":
         return int(torch.backends.mps.is_available())
     counts = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}

@@ -29,9 +29,9 @@ class SafeCheckpointer(DetectionCheckpointer):
     Args:
         model: to load into, and to save.
         save_dir: folder of checkpoints.
-        strict: refuse a checkpoint that lacks a weight of the model, or has one that is no number,
-            as inference and evaluation must; otherwise what is missing is logged, and stays as it
-            is.
+        strict: refuse a checkpoint that lacks a weight of the model, or has one that is infinite or
+            NaN, as inference and evaluation must; otherwise missing weights are logged and not
+            changed.
         kwargs: further arguments of ``DetectionCheckpointer``.
     """
 
@@ -139,7 +139,7 @@ def find_last(folder: str | Path) -> Path | None:
         folder: of the run.
 
     Raises:
-        UserError: if the file that names it cannot be read, or names none in the folder.
+        UserError: if the file that names it cannot be read, or does not name one in the folder.
     """
     tag = Path(folder, "last_checkpoint")
     try:
@@ -152,7 +152,9 @@ def find_last(folder: str | Path) -> Path | None:
     except ValueError:  # no text
         name = ""
     if not name or not name.isprintable() or Path(name).name != name:
-        raise UserError(f"{tag} names no checkpoint; write the name of one of its folder there.")
+        raise UserError(
+            f"{tag} does not name a checkpoint; write the name of one in its folder there."
+        )
     return tag.with_name(name)
 
 
@@ -166,8 +168,8 @@ def _read_model_zoo(path: str) -> dict[str, Any]:
     for name, value in kept.items():
         if not isinstance(value, np.ndarray):
             raise UserError(
-                f"checkpoint {path} holds something else than weights ({name:.80} is no array); "
-                "it needs arrays by their names."
+                f"checkpoint {path} does not only hold weights ({name:.80} is not an array); give "
+                "one with arrays by name."
             )
     if "model" in content and "__author__" in content:
         return {**content, "model": kept}
@@ -213,10 +215,10 @@ def _check_complete(path: str, incompatible: Any) -> None:
 
 
 def _check_finite(path: str, model: dict[str, torch.Tensor]) -> None:
-    """Refuse weights with which a model finds nothing anywhere, without a word."""
+    """Refuse weights with which a model would silently find nothing."""
     for name, value in model.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(
-                f"checkpoint {path} has values in {name} that are infinite or no numbers; go back "
-                "to one from before the training went wrong."
+                f"checkpoint {path} has values in {name} that are infinite or NaN; use one from "
+                "before the training diverged."
             )

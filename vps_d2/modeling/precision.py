@@ -77,7 +77,10 @@ def _cpu_computes_in_bfloat16() -> bool:
         return False
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # PyTorch 2.4 has not both
+    checks = (
+        "_is_avx512_bf16_supported",
+        "_is_amx_tile_supported",
+    )  # PyTorch 2.4 does not have both
     has_instructions = any(getattr(torch.cpu, name, bool)() for name in checks)
     return has_instructions and torch.backends.cpu.get_cpu_capability() == "AVX512"
 

@@ -165,7 +165,7 @@ class VideoPictures:
     def _moment(self, index: int) -> np.ndarray:
         blank = np.full_like(self.frames[0], _BLANK)
         number, target = index + 1, self.mask_number
-        shown = min(index, len(self.frames) - 1)  # the last frame that there is stays
+        shown = min(index, len(self.frames) - 1)  # the last frame is repeated
         parts = [(f"frame {shown + 1}", self.frames[shown])]
         if self.masks is not None:
             mask = self._color(self.masks[index]) if index < len(self.masks) else blank

@@ -101,7 +101,7 @@ def test_no_objects_and_no_videos():
 
 
 def test_nothing_is_drawn_that_is_not_likely():
-    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.1").eval()
+    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.0").eval()
     with torch.no_grad():
         assert not model([video(1)])[0]["mask"].any()
 

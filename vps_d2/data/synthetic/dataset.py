@@ -38,7 +38,7 @@ SETTINGS_FILE = "synthetic.json"
 TRUTH_FILE = "hidden_truth.npy"
 _RANDOMIZED_SPLITS = ("train", "unlabeled")
 _MAX_VIDEOS = 10_000_000
-_MAX_WORKERS = 61 if os.name == "nt" else 1024  # Windows waits for no more
+_MAX_WORKERS = 61 if os.name == "nt" else 1024  # Windows cannot wait for more
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -190,7 +190,7 @@ def run_jobs(
 ) -> Iterator[Result]:
     """Yield what a function returns for each job, in any order.
 
-    Whatever ends this process or the generator ends the workers, too.
+    The workers end when this process or the generator ends, for whatever reason.
 
     Args:
         function: of a module, so that other processes find it.
@@ -198,7 +198,7 @@ def run_jobs(
         workers: processes; with 1, or one job, this process does it all.
 
     Raises:
-        UserError: if a worker dies, as it does when the memory is short.
+        UserError: if a worker dies, as it does for lack of memory.
     """
     if workers == 1 or len(jobs) <= 1:
         yield from map(function, jobs)
@@ -207,7 +207,7 @@ def run_jobs(
     count = min(workers, len(jobs), _MAX_WORKERS)
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
     try:
-        # A few more than workers, so that none waits and few are lost.
+        # A few more jobs than workers, so that none waits and few are lost.
         remaining = iter(jobs)
         running = {pool.submit(function, job) for job in islice(remaining, 2 * count)}
         while running:
@@ -217,15 +217,14 @@ def run_jobs(
                 yield future.result()
     except BrokenExecutor as error:
         raise UserError(
-            "a worker process has died, most likely for lack of memory; go on with fewer "
-            "(--workers)."
+            "a worker process died, probably for lack of memory; run again with fewer --workers."
         ) from error
     finally:
         _end(pool)
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """End a pool without waiting for what its workers are at."""
+    """End a pool without waiting for the current jobs of its workers."""
     workers = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
@@ -236,13 +235,15 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one ends the rest
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes; the main one ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it ended."""
+    """End this process when its parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

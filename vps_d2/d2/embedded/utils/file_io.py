@@ -1,4 +1,4 @@
-"""One way to paths, all of them local: nothing is fetched here."""
+"""Access to paths, all of them local: nothing is downloaded here."""
 
 from iopath.common.file_io import PathManager as _PathManager
 
