@@ -1,0 +1,210 @@
+"""The cases: a folder of valid files of every kind that is read, and which command reads each."""
+
+import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.conftest import write_tiny_videos
+from tests.helpers import ROOT, load_tool
+from tests.hostile.mutations import (
+    mutate_array,
+    mutate_bytes,
+    mutate_checkpoint,
+    mutate_json,
+    mutate_pickle,
+    mutate_png,
+    mutate_text,
+    mutate_yaml,
+)
+from vps_d2.config.loading import load_config
+from vps_d2.data.layout import VPS_LAYOUT
+from vps_d2.data.synthetic import make_tracks
+from vps_d2.inference.hidden import HiddenInference
+from vps_d2.io.files import write_json
+from vps_d2.modeling.build import build_model
+
+_VIDEOS = "data/vps"
+_PREDICT = f"predict --config-file pipeline.yaml --input {_VIDEOS}/hidden --output out"
+_EVALUATE = (
+    f"evaluate --pred result/hidden_masks.npy --truth {_VIDEOS}/val --json out/scores.json "
+    f"--pred-frames result/frames --truth-frames {_VIDEOS}/val"
+)
+_TRAIN = "train --config-file simvp.yaml OUTPUT_DIR out"
+_LABEL = f"label --config-file unet.yaml --input {_VIDEOS}/unlabeled --output out --threshold 0"
+_GENERATE = f"generate --config-file simvp.yaml --input {_VIDEOS}/val --output out --frames 12"
+_MAKE = "make-synthetic --out out --hidden 1 --height 32 --width 48 --workers 1"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file, and a command that reads it and writes to ``out`` alone.
+
+    Args:
+        file: that is changed.
+        mutate: how.
+        command: run where the files are.
+        weight: how often it is chosen: less if it takes long.
+        begun: folder that ``out`` is a copy of.
+        damage_shows: whether a result has to be that of the valid file.
+    """
+
+    file: str
+    mutate: Callable[[bytes, Random], bytes]
+    command: str
+    weight: int = 4
+    begun: str = ""
+    damage_shows: bool = False
+
+
+KINDS = (
+    Kind("unet.pth", mutate_checkpoint, _PREDICT, 6),
+    Kind("unet.pth", mutate_bytes, _PREDICT, 4, damage_shows=True),
+    Kind(
+        "unet.pth",
+        mutate_checkpoint,
+        "export-weights --output out/half.pth --checkpoint unet.pth",
+        4,
+    ),
+    Kind("unet.pkl", mutate_pickle, f"{_PREDICT} PIPELINE.SEGMENTER.WEIGHTS unet.pkl", 6),
+    Kind("pipeline.yaml", mutate_yaml, _PREDICT, 5),
+    Kind("unet.yaml", mutate_yaml, _PREDICT, 5),
+    Kind(f"{_VIDEOS}/hidden/video_00006/image_3.png", mutate_png, _PREDICT),
+    Kind(f"{_VIDEOS}/train/video_00000/image_3.png", mutate_png, f"check-dataset {_VIDEOS}", 6),
+    Kind(f"{_VIDEOS}/train/video_00001/mask.npy", mutate_array, f"check-dataset {_VIDEOS}", 8),
+    Kind(f"{_VIDEOS}/dataset.json", mutate_json, f"check-dataset {_VIDEOS}", 6),
+    Kind("result/hidden_masks.npy", mutate_array, _EVALUATE, 5),
+    Kind("result/predictions.json", mutate_json, _EVALUATE, 5),
+    Kind("result/videos.txt", mutate_text, _EVALUATE, 3),
+    Kind("result/frames/video_00002.npy", mutate_array, _EVALUATE),
+    Kind(f"{_VIDEOS}/val/video_00003/mask.npy", mutate_array, _EVALUATE, 3),
+    Kind(
+        *("out/parts/progress_0_of_1", mutate_json, f"{_PREDICT} --resume"),
+        begun="begun",
+        damage_shows=True,
+    ),
+    Kind(
+        *("out/parts/masks_0_of_1", mutate_bytes, f"{_PREDICT} --resume", 3),
+        begun="begun",
+        damage_shows=True,
+    ),
+    Kind("out/labels.json", mutate_json, f"{_LABEL} MODEL.WEIGHTS unet.pth", 3, "labeled"),
+    Kind("simvp.yaml", mutate_yaml, f"{_GENERATE} MODEL.WEIGHTS simvp.pth", 3),
+    Kind("out/synthetic.json", mutate_json, _MAKE, 3, "made"),
+    Kind(
+        f"{_VIDEOS}/val/video_00003/mask.npy",
+        mutate_array,
+        f"visualize --output out --videos 1 --input {_VIDEOS}/val/video_00003",
+        1,
+    ),
+    Kind("tracks_00000.npy", mutate_array, "train --config-file tracks.yaml OUTPUT_DIR out", 3),
+    Kind("simvp.yaml", mutate_yaml, _TRAIN, 3),
+    Kind("out/model_0000001.pth", mutate_checkpoint, f"{_TRAIN} --resume", 4, "trained"),
+    Kind("out/last_checkpoint", mutate_text, f"{_TRAIN} --resume", 1, "trained"),
+    Kind("out/last_evaluation", mutate_text, f"{_TRAIN} --resume", 1, "trained"),
+)
+
+_SIMVP = f"""_BASE_: {ROOT}/configs/instant_test/simvp_instant_test.yaml
+MODEL: {{SIMVP: {{HIDDEN_SPATIAL: 2, HIDDEN_TEMPORAL: 4}}, DEVICE: cpu}}
+DATASETS: {{TRAIN: [vps_train], TEST: [vps_val]}}
+SOLVER: {{MAX_ITER: 2, CHECKPOINT_PERIOD: 1}}
+TEST: {{PICTURE_PERIOD: 0, EVALUATORS: []}}
+VERSION: 2
+"""
+_TRACKS = f"""_BASE_: {ROOT}/configs/instant_test/object_dynamics_instant_test.yaml
+DATASETS: {{TRAIN: [vps_tracks_train], TEST: []}}
+DATALOADER: {{NUM_WORKERS: 0}}
+SOLVER: {{MAX_ITER: 1}}
+TEST: {{PICTURE_PERIOD: 0, EVALUATORS: []}}
+VERSION: 2
+"""
+_UNET = f"""_BASE_: {ROOT}/configs/instant_test/unet_instant_test.yaml
+MODEL: {{DEVICE: cpu, WEIGHTS: unet.pth}}
+VERSION: 2
+"""
+_PIPELINE = """MODEL: {DEVICE: cpu}
+INPUT: {NUM_KNOWN_FRAMES: 11}
+PIPELINE:
+  TARGET_FRAME: 22
+  BATCH_SIZE: 1
+  SEGMENTER: {CONFIG_FILE: unet.yaml, WEIGHTS: unet.pth}
+VERSION: 2
+"""
+
+
+class _Killed(BaseException):
+    """Ends a run at once."""
+
+
+def write_valid_files(folder: Path) -> None:
+    """Write the files of :data:`KINDS` to a folder that is the working folder."""
+    videos = write_tiny_videos(folder / _VIDEOS)
+    taxonomy = VPS_LAYOUT.taxonomy
+    write_json(
+        videos / "dataset.json",
+        {
+            "thing_classes": taxonomy.thing_classes,
+            "thing_colors": taxonomy.colors,
+            "thing_groups": taxonomy.groups,
+            "one_object_per_class": True,
+            "num_frames": 22,
+            "num_known_frames": 11,
+        },
+    )
+    for name, text in (("simvp", _SIMVP), ("tracks", _TRACKS), ("unet", _UNET)):
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "pipeline.yaml").write_text(_PIPELINE)
+    torch.manual_seed(0)
+    for name in ("unet", "simvp"):
+        weights = build_model(load_config(f"{name}.yaml")).state_dict()
+        torch.save({"model": weights}, f"{name}.pth")
+        arrays = {key: value.numpy() for key, value in weights.items()}
+        zoo = {"model": arrays, "__author__": "somebody", "matching_heuristics": True}
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(zoo))
+    make_tracks(videos / "tracks_train", 3, workers=1)
+    (videos / "tracks_train" / "tracks_00000.npy").rename("tracks_00000.npy")
+    (videos / "tracks_train" / "tracks_00000.npy").symlink_to(folder / "tracks_00000.npy")
+    _run(_PREDICT.replace("--output out", "--output result"))
+    _write_predicted_frames(folder / "result")
+    _stop_predicting()
+    _run(f"{_LABEL} MODEL.WEIGHTS unet.pth".replace("--output out", "--output labeled"))
+    _run(_MAKE.replace("--out out", "--out made"))
+    _run("train --config-file simvp.yaml OUTPUT_DIR trained")
+    for path in (folder / "trained").iterdir():  # as if it was killed after the first iteration
+        if path.name.startswith(("model_final", "events")):
+            path.unlink()
+    torch.save(torch.load("trained/model_0000000.pth"), "trained/model_0000001.pth")
+    (folder / "trained" / "last_checkpoint").write_text("model_0000001.pth")
+
+
+def _write_predicted_frames(result: Path) -> None:
+    """Let the result of a pipeline without a predictor be of the labeled videos, frames and all."""
+    (result / "videos.txt").write_text("video_00002\nvideo_00003\n")
+    (result / "frames").mkdir()
+    for number in (2, 3):
+        frames = np.full((11, 32, 48, 3), 100, np.uint8)
+        np.save(result / "frames" / f"video_{number:05d}.npy", frames)
+    described: dict[str, Any] = {"num_known": 11, "frames": list(range(12, 23)), "mask_frame": 22}
+    names = list(VPS_LAYOUT.taxonomy.thing_classes)
+    write_json(result / "predictions.json", {**described, "classes": names})
+
+
+def _stop_predicting() -> None:
+    done = HiddenInference._join
+    HiddenInference._join = lambda self: (_ for _ in ()).throw(_Killed)  # type: ignore[method-assign, assignment]
+    try:
+        with suppress(_Killed):
+            _run(_PREDICT.replace("--output out", "--output begun"))
+    finally:
+        HiddenInference._join = done  # type: ignore[method-assign]
+
+
+def _run(command: str) -> None:
+    name, *arguments = command.split()
+    load_tool(name.replace("-", "_")).main(arguments)
