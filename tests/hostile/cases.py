@@ -14,6 +14,7 @@ import torch
 from tests.conftest import write_tiny_videos
 from tests.helpers import ROOT, load_tool
 from tests.hostile.mutations import (
+    VALUES,
     mutate_array,
     mutate_bytes,
     mutate_checkpoint,
@@ -23,7 +24,9 @@ from tests.hostile.mutations import (
     mutate_text,
     mutate_yaml,
 )
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.config.loading import load_config
+from vps_d2.d2.config import CfgNode
 from vps_d2.data.layout import VPS_LAYOUT
 from vps_d2.data.synthetic import make_tracks
 from vps_d2.inference.hidden import HiddenInference
@@ -47,7 +50,7 @@ class Kind:
     """One kind of file, and a command that reads it and writes to ``out`` alone.
 
     Args:
-        file: that is changed.
+        file: that is changed; "" changes a key of the configuration instead.
         mutate: how.
         command: run where the files are.
         weight: how often it is chosen: less if it takes long.
@@ -63,7 +66,7 @@ class Kind:
     damage_shows: bool = False
 
 
-KINDS = (
+KINDS: tuple[Kind, ...] = (
     Kind("unet.pth", mutate_checkpoint, _PREDICT, 6),
     Kind("unet.pth", mutate_bytes, _PREDICT, 4, damage_shows=True),
     Kind(
@@ -109,6 +112,37 @@ KINDS = (
     Kind("out/last_checkpoint", mutate_text, f"{_TRAIN} --resume", 1, "trained"),
     Kind("out/last_evaluation", mutate_text, f"{_TRAIN} --resume", 1, "trained"),
 )
+
+KINDS += (
+    Kind("", mutate_bytes, _PREDICT, 6),
+    Kind("", mutate_bytes, f"{_GENERATE} MODEL.WEIGHTS simvp.pth", 6),
+    Kind("", mutate_bytes, f"{_TRAIN} SOLVER.MAX_ITER 1", 6),
+)
+# Any of their values that can be asks for a run that takes long, or elsewhere.
+_NOT_CHANGED = {
+    *("SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH", "DATALOADER.NUM_WORKERS", "OUTPUT_DIR"),
+    *("PIPELINE.SEGMENTER", "PIPELINE.PREDICTOR", "PIPELINE.MASK_PREDICTOR"),
+}
+
+
+def change_a_key(random: Random) -> list[str]:
+    """Return an override of a random key, as words of a command line."""
+    keys = sorted(set(_leaves(get_vps_cfg())) - _NOT_CHANGED)
+    ours = [key for key in keys if key.split(".")[1:2] and key.split(".")[1] in _OURS]
+    value = str(random.choice(VALUES)).replace("\0", "")
+    return [random.choice(random.choice((keys, ours))), value[:100_000]]
+
+
+_OURS = ("SIMVP", "UNET", "BLUR", "AMP", "FRAMESKIP", "SEGMENTER", "TARGET_FRAME", "DEVICE")
+
+
+def _leaves(cfg: CfgNode, above: str = "") -> list[str]:
+    leaves: list[str] = []
+    for key, value in cfg.items():
+        inner = isinstance(value, CfgNode)
+        leaves += _leaves(value, f"{above}{key}.") if inner else [f"{above}{key}"]
+    return leaves
+
 
 _SIMVP = f"""_BASE_: {ROOT}/configs/instant_test/simvp_instant_test.yaml
 MODEL: {{SIMVP: {{HIDDEN_SPATIAL: 2, HIDDEN_TEMPORAL: 4}}, DEVICE: cpu}}

@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from random import Random
 
-from tests.hostile.cases import KINDS, Kind
+from tests.hostile.cases import KINDS, Kind, change_a_key
 from tests.hostile.mutations import mutate_bytes
 from vps_d2.cli.main import main as run_main
 
@@ -51,7 +51,15 @@ def make_case(valid: Path, folder: Path, kind: Kind, random: Random) -> None:
     shutil.copytree(valid, folder, copy_function=os.link, symlinks=True)
     if kind.begun:
         shutil.copytree(valid / kind.begun, folder / "out")
-    path = folder / kind.file
+    if kind.file:
+        _change_file(folder / kind.file, kind, random)
+    # Tracks are linked to by their folder.
+    link = folder / "data/vps/tracks_train/tracks_00000.npy"
+    link.unlink()
+    link.symlink_to(folder / "tracks_00000.npy")
+
+
+def _change_file(path: Path, kind: Kind, random: Random) -> None:
     content = path.read_bytes()
     try:
         content = kind.mutate(content, random)
@@ -59,10 +67,6 @@ def make_case(valid: Path, folder: Path, kind: Kind, random: Random) -> None:
         content = mutate_bytes(content, random)
     path.unlink()
     path.write_bytes(content)
-    # Tracks are linked to by their folder.
-    link = folder / "data/vps/tracks_train/tracks_00000.npy"
-    link.unlink()
-    link.symlink_to(folder / "tracks_00000.npy")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -81,8 +85,13 @@ def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def run_case(folder: Path, kind: Kind, logs: Path) -> tuple[object, str]:
+def run_case(folder: Path, words: list[str], logs: Path) -> tuple[object, str]:
     """Run the command of a case.
+
+    Args:
+        folder: of the case.
+        words: of the command.
+        logs: folder for what it says.
 
     Returns:
         the exit status, or the name of what it ended with, and what it said.
@@ -98,7 +107,7 @@ def run_case(folder: Path, kind: Kind, logs: Path) -> tuple[object, str]:
         signal.setitimer(signal.ITIMER_REAL, _SECONDS)
         ended: object
         try:
-            ended = run_main(kind.command.split())
+            ended = run_main(words)
         except SystemExit as error:
             ended = error.code
         except _Hang:
@@ -161,7 +170,8 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             make_case(valid, folder, kind, random)
             before, start = snapshot(folder), time.monotonic()
-            ended, said = run_case(folder, kind, work)
+            words = kind.command.split() + ([] if kind.file else change_a_key(random))
+            ended, said = run_case(folder, words, work)
             seconds = time.monotonic() - start
             result = look_at(folder / "out") if ended == 0 else ""
             if kind.damage_shows and ended == 0 and result != right:
@@ -169,7 +179,12 @@ def main() -> None:
             wrong = judge(ended, said, result, kind)
             if not wrong and snapshot(folder) != before:
                 wrong = "outside"
-            verdict = {"case": number, "file": kind.file, "command": kind.command, "wrong": wrong}
+            verdict = {
+                "case": number,
+                "file": kind.file,
+                "command": " ".join(words)[:300],
+                "wrong": wrong,
+            }
             verdict |= {"ended": str(ended), "seconds": round(seconds, 2), "said": said[-3000:]}
             verdicts.write(json.dumps(verdict) + "\n")
             verdicts.flush()

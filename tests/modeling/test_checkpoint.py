@@ -148,6 +148,18 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
         SafeCheckpointer(nn.Linear(200, 300)).load(str(path))
 
 
+def test_a_part_that_is_marked_as_a_folder_is_not_left_out(tmp_path: Path) -> None:
+    """PyTorch would return whatever the memory held before."""
+    path, marked = tmp_path / "whole.pth", tmp_path / "marked.pth"
+    torch.save({"model": nn.Linear(2, 3).state_dict()}, path)
+    with ZipFile(path) as whole, ZipFile(marked, "w") as other:
+        for info in whole.infolist():
+            info.external_attr = 0x10 if info.filename.endswith("data/1") else 0
+            other.writestr(info, whole.read(info.filename))
+    with pytest.raises(UserError, match=r"marked\.pth is damaged"):
+        SafeCheckpointer(nn.Linear(2, 3)).load(str(marked))
+
+
 def test_an_archive_that_grows_is_not_read(tmp_path: Path) -> None:
     path, bomb = tmp_path / "whole.pth", tmp_path / "bomb.pth"
     torch.save({"model": {"weight": torch.zeros(300, 200), "bias": torch.zeros(300)}}, path)

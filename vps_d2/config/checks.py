@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vps_d2.config.files import is_nameable
 from vps_d2.d2.config import CfgNode
 from vps_d2.io.errors import UserError
 
@@ -198,9 +199,12 @@ def check_values(cfg: CfgNode) -> None:
 
 
 def _check_text(cfg: CfgNode, above: str = "") -> None:
-    """Check that no text has a NUL byte, which no path can have."""
+    """Check that every text could be the name of a file."""
     for key, value in cfg.items():
         if isinstance(value, CfgNode):
             _check_text(value, f"{above}{key}.")
-        elif "\0" in str(value):
-            raise UserError(f"{above}{key} must be text without a NUL byte, not {value!r:.200}.")
+        elif not is_nameable(str(value)):
+            raise UserError(
+                f"{above}{key} must be text without NUL bytes and half characters, not "
+                f"{value!r:.200}."
+            )

@@ -177,6 +177,21 @@ class _Loader(yaml.SafeLoader):
         finally:
             self.depth -= 1
 
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        """Read one text or number."""
+        node = super().compose_scalar_node(anchor)
+        if not is_nameable(node.value):
+            raise _LimitError(f"has a NUL byte or half a character in {node.value!r:.80}")
+        return node
+
+
+def is_nameable(text: str) -> bool:
+    """Return whether a file could have a name, which neither NUL nor half a character can be in."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
 
 def _base_path(base: object, path: Path) -> Path:
     """Return the file that a ``_BASE_`` of the file ``path`` names."""

@@ -28,7 +28,7 @@ from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.inference.hidden import PREDICTIONS_FILE
 from vps_d2.io.arrays import open_array
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import read_json
+from vps_d2.io.files import open_regular, read_json
 
 _RESAMPLES = 2000
 
@@ -135,7 +135,11 @@ def check_order(predictions: Path, truth: Path) -> None:
     names = predictions.with_name("videos.txt")
     if not truth.is_dir() or not names.is_file():
         return
-    predicted = [video_number(name) for name in names.read_text("utf-8").split()]
+    try:
+        with open_regular(names) as file:
+            predicted = [video_number(name) for name in file.read().decode().split()]
+    except UnicodeDecodeError:
+        predicted = []
     if predicted != [video_number(folder) for folder in find_videos(truth)]:
         raise UserError(
             f"{names} does not list the videos of {truth}; give the folder that the predictions "

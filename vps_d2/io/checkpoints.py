@@ -19,6 +19,7 @@ _FOREIGN_GLOBAL = re.compile(
     r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
 )
 
+_FOLDER = 0x10
 _ZIP = b"PK\x03\x04"
 
 
@@ -76,8 +77,12 @@ def _check_archive(path: str) -> None:
             return
         size = os.fstat(file.fileno()).st_size
         with zipfile.ZipFile(file) as archive:
-            if sum(info.file_size for info in archive.infolist()) > size:
+            parts = archive.infolist()
+            if sum(info.file_size for info in parts) > size:
                 raise zipfile.BadZipFile("it is compressed, or holds a part twice")
+            # PyTorch would leave the memory for such a part as it is.
+            if any(info.external_attr & _FOLDER for info in parts):
+                raise zipfile.BadZipFile("a part is marked as a folder")
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("a checksum is wrong")
 

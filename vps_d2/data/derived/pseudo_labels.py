@@ -114,7 +114,9 @@ def _read_left_out(out: Path) -> set[str]:
     path = out / LEFT_OUT_FILE
     if not path.exists():
         return set()
-    return {line.split()[0] for line in path.read_text().splitlines() if line.strip()}
+    return {
+        line.split()[0] for line in path.read_text("utf-8", "replace").splitlines() if line.strip()
+    }
 
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:
