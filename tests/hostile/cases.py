@@ -127,20 +127,30 @@ _NOT_CHANGED = {
 
 def change_a_key(random: Random) -> list[str]:
     """Return an override of a random key, as words of a command line."""
-    keys = sorted(set(_leaves(get_vps_cfg())) - _NOT_CHANGED)
-    ours = [key for key in keys if key.split(".")[1:2] and key.split(".")[1] in _OURS]
-    value = str(random.choice(VALUES)).replace("\0", "")
-    return [random.choice(random.choice((keys, ours))), value[:100_000]]
+    leaves = {key: value for key, value in _leaves(get_vps_cfg()) if key not in _NOT_CHANGED}
+    ours = [key for key in leaves if key.split(".")[1:2] and key.split(".")[1] in _OURS]
+    key = random.choice(random.choice((list(leaves), ours)))
+    like = _LIKE.get(type(leaves[key]), VALUES)
+    value = str(random.choice(random.choice((VALUES, like, like)))).replace("\0", "")
+    return [key, value[:100_000]]
 
 
+_LIKE: dict[type, tuple[Any, ...]] = {
+    int: (0, -1, 1, 2, 3, 7, 2**31, 10**12),
+    float: (0.0, -1.0, 0.5, 2.0, 1e-300, 1e300, "1e999"),
+    tuple: ((), (0,), (1,), (-1, 2), (3, 5), (0.5,), ("x",), ((1, 2),), (2,) * 9),
+    list: ([], [0.0], [1.0, 2.0, 3.0], ["x"], [-1.0, 0.0, 1e300]),
+    str: ("", "x", "UNet", "SimVP", "cpu", "cuda", "RGB", "BGR", "IncepU", "float16", "AdamW"),
+    bool: (True, False),
+}
 _OURS = ("SIMVP", "UNET", "BLUR", "AMP", "FRAMESKIP", "SEGMENTER", "TARGET_FRAME", "DEVICE")
 
 
-def _leaves(cfg: CfgNode, above: str = "") -> list[str]:
-    leaves: list[str] = []
+def _leaves(cfg: CfgNode, above: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
     for key, value in cfg.items():
         inner = isinstance(value, CfgNode)
-        leaves += _leaves(value, f"{above}{key}.") if inner else [f"{above}{key}"]
+        leaves += _leaves(value, f"{above}{key}.") if inner else [(f"{above}{key}", value)]
     return leaves
 
 
