@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DEMO := output/demo
 
-.PHONY: help setup demo test scores lint format docs clean
+.PHONY: help setup demo test fuzz scores lint format docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ test: setup  ## Run the tests, the conformance suite on every engine that can be
 	$(PY) -m pytest
 	@if $(PY) -c 'import detectron2' 2>/dev/null; then \
 		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
+
+fuzz: setup  ## Try CASES changed files (1000) and KILLS kills of each long command (20)
+	VPS_D2_FUZZ_SEED=$${SEED:-$$(date +%s)} VPS_D2_FUZZ_CASES=$${CASES:-1000} \
+		VPS_D2_FUZZ_KILLS=$${KILLS:-20} $(PY) -m pytest tests/hostile
 
 lint: setup  ## Check style, formatting and types
 	$(VENV)/bin/ruff check --no-cache .

@@ -1,5 +1,6 @@
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,21 @@ def stop(error):
 def test_an_error_of_the_user_is_its_sentence(capsys):
     assert run_tool(lambda: stop(UserError("no data here; give --input."))) == 1
     assert capsys.readouterr().err == "error: no data here; give --input.\n"
+
+
+def test_a_request_to_end_is_followed_in_order(capsys):
+    cleaned = []
+
+    def main():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_tool(main) == 143 and cleaned
+    assert capsys.readouterr().err == "terminated\n"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_interrupted(capsys):

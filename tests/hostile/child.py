@@ -46,12 +46,12 @@ def _limit() -> None:
     signal.signal(signal.SIGALRM, hang)
 
 
-def make_case(valid: Path, folder: Path, kind: Kind, random: Random) -> None:
-    """Lay the valid files out in a folder, and change one of them."""
+def make_case(valid: Path, folder: Path, kind: Kind, random: Random | None) -> None:
+    """Lay the valid files out in a folder, and change one of them, if there is a random."""
     shutil.copytree(valid, folder, copy_function=os.link, symlinks=True)
     if kind.begun:
         shutil.copytree(valid / kind.begun, folder / "out")
-    if kind.file:
+    if kind.file and random is not None:
         _change_file(folder / kind.file, kind, random)
     # Tracks are linked to by their folder.
     link = folder / "data/vps/tracks_train/tracks_00000.npy"
@@ -126,7 +126,7 @@ def run_case(folder: Path, words: list[str], logs: Path) -> tuple[object, str]:
     return ended, (logs / "said").read_text(errors="replace")
 
 
-def judge(ended: object, said: str, result: str, kind: Kind) -> str:
+def judge(ended: object, said: str, result: str) -> str:
     """Return what is wrong with how a case ended, "" if nothing is."""
     if ended == "hang":
         return "hang"
@@ -164,19 +164,26 @@ def main() -> None:
         faulthandler.enable(crash)
         for number in range(first, first + count):
             random = Random(f"{seed} {number}")
+            # At first the valid files, which show that the rest would get somewhere.
+            valid_case = number < len(KINDS)
             (kind,) = random.choices(KINDS, [each.weight for each in KINDS])
+            kind = KINDS[number] if valid_case else kind
             (work / "current").write_text(str(number))
             folder = work / "case"
             shutil.rmtree(folder, ignore_errors=True)
-            make_case(valid, folder, kind, random)
+            make_case(valid, folder, kind, None if valid_case else random)
             before, start = snapshot(folder), time.monotonic()
-            words = kind.command.split() + ([] if kind.file else change_a_key(random))
+            words = kind.command.split()
+            if not kind.file and not valid_case:
+                words += change_a_key(random)
             ended, said = run_case(folder, words, work)
             seconds = time.monotonic() - start
             result = look_at(folder / "out") if ended == 0 else ""
             if kind.damage_shows and ended == 0 and result != right:
                 result = "bad: not that of the valid file"
-            wrong = judge(ended, said, result, kind)
+            wrong = judge(ended, said, result)
+            if valid_case and ended != 0:
+                wrong = "valid files are refused"
             if not wrong and snapshot(folder) != before:
                 wrong = "outside"
             verdict = {

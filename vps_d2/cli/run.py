@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
@@ -31,15 +31,14 @@ def run_tool(main: Callable[[], None]) -> int:
     logging.getLogger("vps_d2").setLevel(logging.INFO)
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.INFO)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
     try:
         os.getcwd()
     except OSError:  # some libraries cannot be imported without a working folder
         return _fail("the working folder no longer exists; change to another one and start again.")
     try:
         try:
-            main()
+            with _terminable():
+                main()
         except SystemExit:
             _flush()
             raise
@@ -71,8 +70,21 @@ class _Terminated(BaseException):
     """This process was asked to end (SIGTERM), and first cleans up what it has begun."""
 
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to end do what Ctrl-C does."""
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # which alone may ask for it
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _open_standard_files() -> None:

@@ -64,6 +64,10 @@ _ODD: _Rule = (
     f"an odd number from 1 to {_MOST_SIDE}",
     lambda value, cfg: _SIDE[1](value, cfg) and value % 2 == 1,
 )
+_EVEN: _Rule = (
+    f"an even number from 2 to {_MOST_CHANNELS:,}",
+    lambda value, cfg: _CHANNELS[1](value, cfg) and value % 2 == 0,
+)
 _SHARE = _number(0, 1)
 _FINITE: _Rule = "a finite number", lambda value, _: math.isfinite(value)
 
@@ -89,7 +93,7 @@ _NETWORKS: dict[str, _Rule] = {
         for name in ("SIMVP", "MASK_SIMVP")
         for key, rule in (
             ("PATCH_SIZE", _SIDE),
-            ("HIDDEN_SPATIAL", _CHANNELS),
+            ("HIDDEN_SPATIAL", _EVEN),
             ("HIDDEN_TEMPORAL", _CHANNELS),
             ("NUM_SPATIAL_LAYERS", _LAYERS),
             ("NUM_TEMPORAL_LAYERS", _LAYERS),

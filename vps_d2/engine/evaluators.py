@@ -14,8 +14,8 @@ Evaluators by name, as in TEST.EVALUATORS. Each is called as
 """
 
 
-def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
-    """Build all evaluators of TEST.EVALUATORS for one data set.
+def check_evaluators(cfg: CfgNode) -> None:
+    """Check the names in TEST.EVALUATORS, which training would need after a while only.
 
     Raises:
         UserError: if a name is unknown.
@@ -28,5 +28,14 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
                 f"{names or 'those of vps_d2.evaluation, once that is imported'}, or name the "
                 "file that registers it after --import."
             )
+
+
+def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+    """Build all evaluators of TEST.EVALUATORS for one data set.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
+    check_evaluators(cfg)
     builders: list[Callable] = [EVALUATOR_REGISTRY.get(name) for name in cfg.TEST.EVALUATORS]
     return DatasetEvaluators([build(cfg, dataset_name) for build in builders])

@@ -18,6 +18,7 @@ from vps_d2.d2.utils import comm
 from vps_d2.d2.utils.logger import setup_logger
 from vps_d2.data.datasets import dataset_root
 from vps_d2.data.metadata import check_taxonomies, write_taxonomy
+from vps_d2.engine.evaluators import check_evaluators
 from vps_d2.engine.hooks import read_evaluated
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
@@ -113,6 +114,7 @@ def setup(args: argparse.Namespace) -> Iterator[CfgNode]:
     """
     cfg = load_config(args.config_file, args.opts)
     check_config(cfg)
+    check_evaluators(cfg)
     if args.eval_only and not (cfg.MODEL.WEIGHTS or args.resume):
         raise UserError(
             "--eval-only has no weights to evaluate; give some, as in MODEL.WEIGHTS "
