@@ -219,13 +219,15 @@ def _find_like(state: Any, own: Any, name: str) -> Any:
     """Return the part of a state that a hook's own state has too, with values of the same types.
 
     Raises:
-        ValueError: if all values have other types.
+        ValueError: if a value has another type, or a list another length.
     """
     if isinstance(own, dict) and isinstance(state, dict):
         return {key: _find_like(state[key], own[key], key) for key in own if key in state}
     numbers = (int, float)
     if type(state) is not type(own) and not (type(state) in numbers and type(own) in numbers):
         raise ValueError(f"{name} is a {type(state).__name__}")
+    if isinstance(own, list) and len(state) != len(own):
+        raise ValueError(f"{name} has {len(state)} values, not {len(own)}")
     return state
 
 
