@@ -24,6 +24,17 @@ def test_every_fault_is_printed(tmp_path, capsys):
     assert capsys.readouterr().out == "".join(f"{path}: missing frame\n" for path in paths)
 
 
+def test_many_faults_are_summed_up(tmp_path, capsys):
+    for number in range(30):
+        (tmp_path / f"video_{number}").mkdir()
+    with pytest.raises(UserError, match="30 faults"):
+        load_tool("check_dataset").main([str(tmp_path)])
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "in short:",
+        "      30  no frame in it, of #",
+    ]
+
+
 def test_exit_status(tmp_path):
     command = [sys.executable, str(ROOT / "tools" / "check_dataset.py"), str(tmp_path / "absent")]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)

@@ -1,15 +1,24 @@
 """Loaders: order, seeds, resuming, and errors of worker processes."""
 
+import os
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils import data as torchdata
 
 from tests.conftest import write_tiny_videos
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data import register_videos, video
-from vps_d2.data.loader import SampleStream, StreamSampler, build_test_loader, build_train_loader
+from vps_d2.data.loader import (
+    CheckedLoader,
+    SampleStream,
+    StreamSampler,
+    build_test_loader,
+    build_train_loader,
+)
 from vps_d2.io.errors import UserError
 
 
@@ -128,3 +137,13 @@ def test_user_errors(cfg, tmp_path):
     cfg.DATASETS.TRAIN = ()
     with pytest.raises(UserError, match=r"DATASETS\.TRAIN is empty"):
         build_train_loader(cfg)
+
+
+def _die(record: Any) -> Any:
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_a_sentence() -> None:
+    loader = CheckedLoader(torchdata.DataLoader([1, 2], num_workers=1, collate_fn=_die))
+    with pytest.raises(UserError, match=r"has died \(DataLoader worker .*NUM_WORKERS 0"):
+        list(loader)

@@ -1,11 +1,17 @@
 """Check every file of a data set, and list all faults."""
 
 import argparse
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import escape_controls
+
+_SUMMED_UP = 20
+"""Faults beyond which their kinds are counted behind them."""
 
 EPILOG = """example: vps-d2 check-dataset datasets/vps
 
@@ -45,6 +51,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     good, faults = check_dataset(args.dir, progress=True)
     for fault in faults:
         print(fault)
+    if len(faults) > _SUMMED_UP:
+        print("in short:")
+        kinds = Counter(re.sub(r"\d+", "#", fault.reason.partition(" (")[0]) for fault in faults)
+        for kind, count in kinds.most_common():
+            print(f"{count:>8}  {escape_controls(kind)}")
     if faults:
         advice = "fix them"
         if good:

@@ -25,6 +25,7 @@ from vps_d2.d2.utils import comm
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.mappers import Mapper, build_mapper
 from vps_d2.io.errors import UserError
+from vps_d2.io.workers import can_have_workers
 
 
 class SampleStream(torchdata.Dataset):
@@ -135,7 +136,19 @@ class CheckedLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        for batch in self.loader:
+        batches = iter(self.loader)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if not str(error).startswith("DataLoader worker"):
+                    raise
+                raise UserError(
+                    f"a process that reads the data has died ({str(error).splitlines()[0]}); give "
+                    "this one more memory, shared memory included, or set DATALOADER.NUM_WORKERS 0."
+                ) from error
             for sample in batch:
                 if isinstance(sample, UserError):
                     raise sample
@@ -182,7 +195,7 @@ def build_train_loader(
         sampler=StreamSampler(start_iter * cfg.SOLVER.IMS_PER_BATCH, comm.get_rank(), world_size),
         total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
         aspect_ratio_grouping=False,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=_count_workers(cfg),
     )
     return CheckedLoader(loader)
 
@@ -213,9 +226,14 @@ def build_test_loader(
         mapper=SafeMapper(mapper or build_mapper(cfg, is_train=False), None),
         sampler=InferenceSampler(len(records)),
         batch_size=batch_size,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=_count_workers(cfg),
     )
     return CheckedLoader(loader)
+
+
+def _count_workers(cfg: CfgNode) -> int:
+    count: int = cfg.DATALOADER.NUM_WORKERS
+    return count if count and can_have_workers() else 0
 
 
 def _check_lengths(mapper: Mapper, records: Sequence[Record]) -> None:

@@ -29,6 +29,7 @@ from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
+from vps_d2.io.workers import can_have_workers
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
 
@@ -200,7 +201,7 @@ def run_jobs(
     Raises:
         UserError: if a worker dies, as it does for lack of memory.
     """
-    if workers == 1 or len(jobs) <= 1:
+    if workers == 1 or len(jobs) <= 1 or not can_have_workers():
         yield from map(function, jobs)
         return
     context = multiprocessing.get_context("spawn")
