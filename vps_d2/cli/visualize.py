@@ -68,10 +68,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     from vps_d2.data.layout import read_layout
     from vps_d2.data.video import find_videos, frame_path
+    from vps_d2.io.folders import check_apart
     from vps_d2.io.pictures import write_gif, write_mp4, write_png
     from vps_d2.visualization.drawing import contact_sheet
     from vps_d2.visualization.films import VideoPictures
 
+    check_apart(args.output, args.input)
     check_output(args.output / SHEET_FILE)
     single = frame_path(args.input, 0).exists()
     folders = [args.input] if single else find_videos(args.input)
