@@ -10,7 +10,7 @@ DEMO := output/demo
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: $(VENV)/.complete  ## Make .venv with the package and everything it needs (about 6 GB)
+setup: $(VENV)/.complete  ## Create .venv with the package and all that it needs (6 GB, a few minutes)
 
 $(VENV)/.complete: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -18,14 +18,14 @@ $(VENV)/.complete: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	@$(PY) -m pip install --quiet --editable ".[dev]" || \
-		{ echo "error: not everything could be installed, as said above; it takes 6 GB of disk," \
-			"and 3 GB more while it is downloaded."; exit 1; }
+		{ echo "error: the installation failed, for the reason above; it needs 6 GB of disk," \
+			"and 3 GB more while it runs."; exit 1; }
 	@touch $@
 
-demo: setup  ## Predict and segment fresh videos with the shipped weights (under 3 minutes)
+demo: setup  ## Predict and segment generated videos with the shipped weights (2-3 minutes after setup)
 	$(PY) tools/demo.py --output $(DEMO)
 
-test: setup  ## Run the tests, the conformance suite on every engine that can be imported
+test: setup  ## Run the tests; those of the Detectron2 interface on every engine that can be imported
 	$(PY) -m pytest
 	@if $(PY) -c 'import detectron2' 2>/dev/null; then \
 		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
@@ -39,19 +39,19 @@ lint: setup  ## Check style, formatting and types
 	$(VENV)/bin/ruff format --no-cache --check .
 	$(VENV)/bin/mypy
 
-format: setup  ## Put style and formatting right
+format: setup  ## Fix style and formatting
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(VENV)/.docs  ## Build the manual and the API pages into output/docs/
+docs: $(VENV)/.docs  ## Build the manual and the API pages in output/docs/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
 
 $(VENV)/.docs: $(VENV)/.complete
 	$(PY) -m pip install --quiet --editable ".[docs]"
 	@touch $@
 
-scores: setup  ## Write the measured scores into the pages that show them
+scores: setup  ## Write the measured scores to the pages that show them
 	$(PY) docs/write_scores.py $(SCORES)
 
-clean:  ## Remove the environment and everything written under output/
+clean:  ## Remove .venv and everything in output/
 	rm -rf $(VENV) output build *.egg-info
