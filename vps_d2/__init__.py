@@ -1,6 +1,6 @@
-"""Predict what a video will show next, and segment it: an extension of Detectron2.
+"""Segment videos and predict what they will show next: an extension of Detectron2.
 
-The names below are those that most programs need. They are imported when they are used, so
+The names below are those that most programs need. Each is imported when it is first used, so
 ``import vps_d2`` takes no time.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vps_d2.inference.models import LoadedModel, load_model
     from vps_d2.io.errors import UserError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "FutureMaskPredictor",
@@ -46,7 +46,7 @@ __all__ = [
     "register_videos",
 ]
 
-# Where each name is defined.
+# The module that defines each name.
 _HOMES = {
     "FutureMaskPredictor": "inference.future_masks",
     "FuturePrediction": "inference.future_masks",
@@ -66,14 +66,14 @@ _HOMES = {
     "register_videos": "data.datasets",
 }
 
-# fvcore calls it when it is imported, which no user can change.
+# fvcore calls it when it is imported, which users cannot change.
 warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "Trainer":  # which finds the evaluators by their names
+    if name == "Trainer":  # the trainer looks up evaluators by name
         importlib.import_module(f"{__name__}.evaluation")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
