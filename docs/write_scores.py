@@ -1,10 +1,10 @@
-"""Write the scores into the pages that show them, from what the leaderboard measured.
+"""Write the scores measured by the leaderboard to the pages that show them.
 
 ``docs/scores/`` holds the figures, each once: ``generated.json`` and ``real.json`` as ``vps-d2
 leaderboard`` writes them, ``further.json`` for real videos that are kept aside, and
 ``published.json``. Pages hold them between ``<!-- scores: NAME -->`` and
-``<!-- end of scores -->``. ``make scores`` runs this; new measurements are taken in with
-``--generated`` and ``--real``.
+``<!-- end of scores -->``. ``make scores`` runs this; ``--generated`` and ``--real`` add new
+measurements.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def headline() -> str:
     further = read("further")
     sets = [
         ("200 generated", read("generated")[BEST], further["generated_200"]),
-        ("40 real, `real/val`", read("real")[BEST], further["real_40"]),
+        ("40 real", read("real")[BEST], further["real_40"]),
         ("60 further real, kept aside", further["further_60"], further["further_60"]),
         ("all 100 real", further["real_100"], further["real_100"]),
     ]
@@ -81,7 +81,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def render(text: str) -> str:
-    """Return a page with the tables between its marks written anew."""
+    """Return a page with new tables between its marks."""
     tables = {"headline": headline}
 
     def replace(match: re.Match[str]) -> str:
