@@ -1,6 +1,7 @@
 """Loaders: order, seeds, resuming, and errors of worker processes."""
 
 import os
+import pickle
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data import register_videos, video
 from vps_d2.data.loader import (
     CheckedLoader,
+    SafeMapper,
     SampleStream,
     StreamSampler,
     build_test_loader,
@@ -147,3 +149,14 @@ def test_a_worker_that_dies_is_a_sentence() -> None:
     loader = CheckedLoader(torchdata.DataLoader([1, 2], num_workers=1, collate_fn=_die))
     with pytest.raises(UserError, match=r"has died \(DataLoader worker .*NUM_WORKERS 0"):
         list(loader)
+
+
+def test_a_mapper_that_does_not_fit_the_architecture_is_a_sentence() -> None:
+    class Mapper:
+        def __call__(self, record: Any) -> dict:
+            return {"frames": record["a"]}
+
+    sample = pickle.loads(pickle.dumps(SafeMapper(Mapper(), None)({"a": 3})))
+    assert sample == {"frames": 3} and sample.get("image") is None
+    with pytest.raises(UserError, match=r'no "image" in what Mapper gives \(frames\); set INPUT'):
+        sample["image"]

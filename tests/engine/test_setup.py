@@ -134,6 +134,8 @@ MULTI_STEP = ["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.MAX_ITER"
         ["DATALOADER.NUM_WORKERS", "1000000"],
         ["SEED", "4294967296"],
         ["SEED", "-2"],
+        ["SOLVER.WEIGHT_DECAY_BIAS", "[]"],
+        ["SOLVER.MOMENTUM", "-1.0"],
         ["TEST.EVAL_PERIOD", "-1"],
         ["OUTPUT_DIR", "'a\\0b'"],
         ["MODEL.WEIGHTS", "'a\\0b'"],

@@ -85,6 +85,28 @@ class _Record(dict[str, Any]):
         raise _MissingKeyError(key)
 
 
+class _Sample(dict[str, Any]):
+    """What a mapper gives, which says so when a model looks for something else in it.
+
+    Args:
+        content: of the sample.
+        mapper: name of the mapper.
+    """
+
+    def __init__(self, content: dict[str, Any], mapper: str) -> None:
+        super().__init__(content)
+        self.mapper = mapper
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(
+            f'the architecture finds no "{key}" in what {self.mapper} gives ({", ".join(self)}); '
+            "set INPUT.MAPPER to one that fits MODEL.META_ARCHITECTURE."
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any], str]]:
+        return _Sample, (dict(self), self.mapper)
+
+
 class SafeMapper:
     """Call a mapper with a separate seed for each sample, and pass its user errors on.
 
@@ -109,7 +131,7 @@ class SafeMapper:
             if self.seed is not None:
                 sequence = np.random.SeedSequence([self.seed, record["stream_position"]])
                 np.random.seed(sequence.generate_state(4))
-            return self.mapper(_Record(record))
+            return _Sample(self.mapper(_Record(record)), type(self.mapper).__name__)
         except UserError as error:
             return error
         except _MissingKeyError as error:
