@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import threading
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,9 @@ from vps_d2.io.files import open_regular, write_whole
 _MAX_HEADER = 10_000  # bytes; NumPy's own limit
 _MAX_DIMENSIONS = 32
 _MAX_SIDE = 2**40
+_PARSING = threading.Lock()
+"""Held while NumPy parses a header as Python, which fails now and then in several threads at once
+(python/cpython issue 106905)."""
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
@@ -73,7 +77,8 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], Any, np.dtype]:
     if version not in readers:
         raise ValueError(f"its version is {version}")
     try:
-        shape, is_fortran, dtype = readers[version](file, max_header_size=_MAX_HEADER)
+        with _PARSING:
+            shape, is_fortran, dtype = readers[version](file, max_header_size=_MAX_HEADER)
     except ValueError:
         raise
     # The header is parsed as Python, which can raise any exception.
