@@ -30,7 +30,7 @@ def test_many_faults_are_summed_up(tmp_path, capsys):
     with pytest.raises(UserError, match="30 faults"):
         load_tool("check_dataset").main([str(tmp_path)])
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "in short:",
+        "summary:",
         "      30  no frame in it, of #",
     ]
 

@@ -87,7 +87,7 @@ def test_a_file_as_output_is_a_sentence(tiny_videos: Path, tmp_path: Path) -> No
 
 def test_pictures_do_not_go_into_the_folder_of_the_videos(tiny_videos, tmp_path):
     for output in (tiny_videos / "val", tiny_videos / "val" / "video_00002" / "pictures"):
-        with pytest.raises(UserError, match="lies in the folder of the videos"):
+        with pytest.raises(UserError, match="is inside the folder of the input videos"):
             load_tool("visualize").main(
                 ["--input", str(tiny_videos / "val"), "--output", str(output)]
             )

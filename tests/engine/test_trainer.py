@@ -167,6 +167,8 @@ def test_an_evaluation_that_a_run_was_killed_in_is_made_up_for(
         lambda state: state.update(iteration="3"),
         lambda state: state.update(hooks={"LRScheduler": {"last_epoch": "3"}}),
         lambda state: state.update(hooks=[1]),
+        lambda state: state["hooks"]["LRScheduler"].update(base_lrs=[]),
+        lambda state: state["hooks"]["LRScheduler"].update(base_lrs=["x"]),
         lambda state: state.pop("_trainer"),
         lambda state: state["_trainer"].update(optimizer=3),
         lambda state: state["_trainer"]["optimizer"]["state"][0].update(

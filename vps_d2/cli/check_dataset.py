@@ -11,7 +11,7 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
 
 _SUMMED_UP = 20
-"""Faults beyond which their kinds are counted behind them."""
+"""If there are more faults than this, a count of each kind follows them."""
 
 EPILOG = """example: vps-d2 check-dataset datasets/vps
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     for fault in faults:
         print(fault)
     if len(faults) > _SUMMED_UP:
-        print("in short:")
+        print("summary:")
         kinds = Counter(re.sub(r"\d+", "#", fault.reason.partition(" (")[0]) for fault in faults)
         for kind, count in kinds.most_common():
             print(f"{count:>8}  {escape_controls(kind)}")

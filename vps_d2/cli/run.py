@@ -72,12 +72,14 @@ class _Terminated(BaseException):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let a request to end do what Ctrl-C does."""
+    """Make SIGTERM do what Ctrl-C does."""
 
     def terminate(*_: object) -> None:
         raise _Terminated
 
-    if threading.current_thread() is not threading.main_thread():  # which alone may ask for it
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # only the main thread can set a handler
         yield
         return
     before = signal.signal(signal.SIGTERM, terminate)

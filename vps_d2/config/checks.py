@@ -124,7 +124,7 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS": _CHANNELS,
     "MODEL.OBJECT_DYNAMICS.SUBSTEPS": _LAYERS,
     "MODEL.OBJECT_DYNAMICS.STATE_NOISE": _number(0),
-    "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY": _SHARE,
+    "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY": _number(0),
     "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
     "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
     **{
@@ -219,6 +219,5 @@ def _check_text(cfg: CfgNode, above: str = "") -> None:
             _check_text(value, f"{above}{key}.")
         elif not is_nameable(str(value)):
             raise UserError(
-                f"{above}{key} must be text without NUL bytes and half characters, not "
-                f"{value!r:.200}."
+                f"{above}{key} must be valid text without NUL bytes, not {value!r:.200}."
             )

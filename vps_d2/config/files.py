@@ -181,12 +181,12 @@ class _Loader(yaml.SafeLoader):
         """Read one text or number."""
         node = super().compose_scalar_node(anchor)
         if not is_nameable(node.value):
-            raise _LimitError(f"has a NUL byte or half a character in {node.value!r:.80}")
+            raise _LimitError(f"has invalid text or a NUL byte in {node.value!r:.80}")
         return node
 
 
 def is_nameable(text: str) -> bool:
-    """Return whether a file could have a name, which neither NUL nor half a character can be in."""
+    """Return whether text could be a file name, without NUL bytes and lone surrogates."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:

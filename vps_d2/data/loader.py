@@ -86,7 +86,7 @@ class _Record(dict[str, Any]):
 
 
 class _Sample(dict[str, Any]):
-    """What a mapper gives, which says so when a model looks for something else in it.
+    """The output of a mapper, which raises its own error if a model looks for a missing key.
 
     Args:
         content: of the sample.
@@ -99,8 +99,8 @@ class _Sample(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise UserError(
-            f'the architecture finds no "{key}" in what {self.mapper} gives ({", ".join(self)}); '
-            "set INPUT.MAPPER to one that fits MODEL.META_ARCHITECTURE."
+            f'the architecture finds no "{key}" in the output of {self.mapper} '
+            f"({', '.join(self)}); set INPUT.MAPPER to one that fits MODEL.META_ARCHITECTURE."
         )
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any], str]]:
@@ -168,8 +168,8 @@ class CheckedLoader:
                 if not str(error).startswith("DataLoader worker"):
                     raise
                 raise UserError(
-                    f"a process that reads the data has died ({str(error).splitlines()[0]}); give "
-                    "this one more memory, shared memory included, or set DATALOADER.NUM_WORKERS 0."
+                    f"a worker process of the data loader died ({str(error).splitlines()[0]}); "
+                    "provide more memory or shared memory, or set DATALOADER.NUM_WORKERS 0."
                 ) from error
             for sample in batch:
                 if isinstance(sample, UserError):

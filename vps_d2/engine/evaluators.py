@@ -15,7 +15,7 @@ Evaluators by name, as in TEST.EVALUATORS. Each is called as
 
 
 def check_evaluators(cfg: CfgNode) -> None:
-    """Check the names in TEST.EVALUATORS, which training would need after a while only.
+    """Check the names in TEST.EVALUATORS, which training would only need later.
 
     Raises:
         UserError: if a name is unknown.

@@ -100,6 +100,9 @@ class Trainer(DefaultTrainer):
         super().load_state_dict({**state_dict, "hooks": states})
         if type(self.iter) is not int or self.iter < 0:
             raise ValueError(f"iteration {self.iter!r:.80}")
+        rates = self.scheduler.base_lrs
+        if len(rates) != len(self.optimizer.param_groups) or set(map(type, rates)) != {float}:
+            raise ValueError(f"rates of its schedule {rates!s:.80}")
         for parameter, state in self.optimizer.state.items():
             for name, value in state.items():
                 shape = getattr(value, "shape", ())

@@ -219,9 +219,9 @@ class FutureMaskPredictor:
         """Return which frames are predicted, counted from 1, as JSON values.
 
         Returns:
-            ``classes``: names of the object classes; ``num_known``: number of input frames;
-            ``frames``: predicted frames, none without a predictor; ``mask_frame``: frame of the
-            mask; ``copied``: whether that is a copy of the mask of the last input frame.
+            the names of the object ``classes``; ``num_known``, the number of input frames;
+            ``frames``, those that are predicted, none without a predictor; ``mask_frame``, that of
+            the mask; and ``copied``, whether it is a copy of the mask of the last input frame.
         """
         numbers = self._frame_numbers(self.num_known)
         return {

@@ -80,7 +80,7 @@ def _check_archive(path: str) -> None:
             parts = archive.infolist()
             if sum(info.file_size for info in parts) > size:
                 raise zipfile.BadZipFile("it is compressed, or holds a part twice")
-            # PyTorch would leave the memory for such a part as it is.
+            # PyTorch would leave the memory for such a part uninitialized.
             if any(info.external_attr & _FOLDER for info in parts):
                 raise zipfile.BadZipFile("a part is marked as a folder")
             if archive.testzip() is not None:

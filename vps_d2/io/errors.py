@@ -14,7 +14,7 @@ def shorten_record(record: logging.LogRecord) -> bool:
     """Remove the traceback of a :class:`UserError` from a log record, and keep its sentence.
 
     Returns:
-        True: every record passes.
+        always True, so that every record is kept.
     """
     error = record.exc_info and record.exc_info[1]
     if isinstance(error, UserError | FloatingPointError):

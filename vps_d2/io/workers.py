@@ -1,11 +1,11 @@
-"""Whether this system lets a process have workers."""
+"""Whether this system can start worker processes."""
 
 import logging
 import multiprocessing
 
 
 def can_have_workers() -> bool:
-    """Return whether worker processes can be talked to, which takes shared memory.
+    """Return whether this process can communicate with workers, which needs shared memory.
 
     A container may come without it. The log says so.
     """
@@ -13,8 +13,8 @@ def can_have_workers() -> bool:
         multiprocessing.get_context("spawn").Lock()
     except (OSError, ImportError) as error:
         logging.getLogger(__name__).warning(
-            "No worker processes can be started (%s), so this one does it all; give it shared "
-            "memory (/dev/shm) to have some.",
+            "Worker processes cannot be started (%s), so this process does all the work; provide "
+            "shared memory (/dev/shm) to use them.",
             error,
         )
         return False
