@@ -16,7 +16,7 @@ import pytest
 from tests.helpers import ROOT
 from tests.hostile.cases import write_valid_files
 
-CASES = int(os.environ.get("VPS_D2_FUZZ_CASES", "150"))
+CASES = int(os.environ.get("VPS_D2_FUZZ_CASES", "100"))
 SEED = int(os.environ.get("VPS_D2_FUZZ_SEED", "1"))
 _PROCESSES = 2
 _SILENCE = 90  # seconds without a verdict, after which a process hangs where no alarm reaches it
