@@ -1,4 +1,4 @@
-"""Tiny models in the place of trained ones, and a pipeline configuration that names them."""
+"""Tiny models instead of trained ones, and a pipeline configuration that names them."""
 
 from pathlib import Path
 from typing import Any

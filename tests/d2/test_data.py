@@ -74,7 +74,7 @@ def test_map_dataset() -> None:
     dataset = MapDataset(DatasetFromList([0, 1, 2]), _double)
     assert len(dataset) == 3
     assert dataset[2] == 4
-    assert dataset[1] in (0, 4)  # another sample in the place of one that cannot be mapped
+    assert dataset[1] in (0, 4)  # another sample instead of one that cannot be mapped
     assert pickle.loads(pickle.dumps(dataset))[2] == 4
 
 

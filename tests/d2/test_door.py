@@ -112,7 +112,7 @@ def _used_of_the_door(source: str) -> set[str]:
             found |= set(names.values())
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            # Of a module, as in T.RandomFlip: put the module in the place of what it is called.
+            # Of a module, as in T.RandomFlip: put the module instead of its alias.
             owner, _, name = ast.unparse(node).rpartition(".")
             if owner in known_as:
                 found.add(f"{known_as[owner]}.{name}")

@@ -107,10 +107,10 @@ def test_test_loader_keeps_the_order(cfg, tiny_names):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_frame_spoiled_later_stops_with_the_same_words(cfg, tmp_path, workers):
+def test_a_frame_damaged_later_stops_with_the_same_words(cfg, tmp_path, workers):
     root = write_tiny_videos(tmp_path / "vps")
-    register_videos("tiny_spoiled", root / "val")
-    cfg.DATASETS.TRAIN = ("tiny_spoiled",)
+    register_videos("tiny_damaged", root / "val")
+    cfg.DATASETS.TRAIN = ("tiny_damaged",)
     cfg.DATALOADER.NUM_WORKERS = workers
     path = video.frame_path(root / "val" / "video_00002", 7)
     content = path.read_bytes()
@@ -118,7 +118,7 @@ def test_a_frame_spoiled_later_stops_with_the_same_words(cfg, tmp_path, workers)
     path.write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
     with pytest.raises(UserError) as error:
         next(iter(build_train_loader(cfg)))
-    DatasetCatalog.remove("tiny_spoiled")
+    DatasetCatalog.remove("tiny_damaged")
     assert str(error.value) == f"{path}: unreadable PNG; replace it."
 
 

@@ -40,9 +40,9 @@ def test_what_encoders_write_is_sound() -> None:
 
 @pytest.mark.parametrize("place", range(0, len(WHOLE), 97))
 def test_a_changed_byte_is_found(place: int) -> None:
-    spoiled = bytearray(WHOLE)
-    spoiled[place] ^= 0x10
-    assert not is_sound_png(bytes(spoiled))
+    damaged = bytearray(WHOLE)
+    damaged[place] ^= 0x10
+    assert not is_sound_png(bytes(damaged))
 
 
 @pytest.mark.parametrize("length", [0, 7, 20, 40, len(WHOLE) // 2, len(WHOLE) - 1])

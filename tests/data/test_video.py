@@ -65,8 +65,8 @@ def test_video_number():
         video.video_number("clip_7")
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", "cut", "spoiled"])
-def test_spoiled_frames_are_named(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"junk", "cut", "damaged"])
+def test_damaged_frames_are_named(tmp_path, content):
     frames, _ = make_video(0)
     video.write_video(tmp_path / "video_0", frames[:2])
     path = video.frame_path(tmp_path / "video_0", 1)
@@ -74,7 +74,7 @@ def test_spoiled_frames_are_named(tmp_path, content):
     middle = len(whole) // 2
     if content == "cut":
         content = whole[:middle]
-    if content == "spoiled":
+    if content == "damaged":
         content = whole[:middle] + bytes(8) + whole[middle + 8 :]
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path}: unreadable PNG"):

@@ -149,5 +149,5 @@ def test_unknown_score_and_mode(tmp_path: Path, caplog: pytest.LogCaptureFixture
     loop.register_hooks([BestCheckpointer(1, checkpointer, "no/such/score")])
     loop.train(0, 2)
     assert "no/such/score" in caplog.text and not any(tmp_path.iterdir())
-    with pytest.raises(UserError, match=r'TEST\.BEST_MODE "other"'):
+    with pytest.raises(UserError, match=r'TEST\.BEST_MODE must be "max" or "min", not "other"'):
         BestCheckpointer(1, checkpointer, "mse", "other")

@@ -189,10 +189,10 @@ def test_faulty_videos_are_named_or_background(
     pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
 ) -> None:
     (videos / "video_2" / "image_3.png").unlink()
-    spoiled = videos / "video_7" / "image_5.png"
-    data = bytearray(spoiled.read_bytes())
+    damaged = videos / "video_7" / "image_5.png"
+    data = bytearray(damaged.read_bytes())
     data[40:60] = bytes(20)  # the middle: found only when it is decoded
-    spoiled.write_bytes(data)
+    damaged.write_bytes(data)
     out = tmp_path / "out"
     with pytest.raises(UserError, match=r"video_2/image_3\.png: missing frame.*--skip-faulty"):
         run(pipeline, videos, out)
@@ -203,13 +203,13 @@ def test_faulty_videos_are_named_or_background(
     assert len(skipped) == 2 and "missing frame" in skipped[0] and "image_5.png" in skipped[1]
 
 
-def test_a_spoiled_frame_met_late_stops_with_its_name(
+def test_a_damaged_frame_met_late_stops_with_its_name(
     pipeline: FutureMaskPredictor, videos: Path, tmp_path: Path
 ) -> None:
-    spoiled = videos / "video_7" / "image_5.png"
-    data = bytearray(spoiled.read_bytes())
+    damaged = videos / "video_7" / "image_5.png"
+    data = bytearray(damaged.read_bytes())
     data[40:60] = bytes(20)
-    spoiled.write_bytes(data)
+    damaged.write_bytes(data)
     with pytest.raises(UserError, match=r"image_5\.png: unreadable PNG.*--skip-faulty"):
         run(pipeline, videos, tmp_path / "out")
 

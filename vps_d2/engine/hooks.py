@@ -100,7 +100,7 @@ class BestCheckpointer(HookBase):
         self, eval_period: int, checkpointer: SafeCheckpointer, metric: str, mode: str = "max"
     ) -> None:
         if mode not in ("max", "min"):
-            raise UserError(f'TEST.BEST_MODE "{mode}" is none of "max" and "min"; use one of them.')
+            raise UserError(f'TEST.BEST_MODE must be "max" or "min", not "{mode}".')
         self.eval_period = eval_period
         self.checkpointer = checkpointer
         self.metric = metric
@@ -163,7 +163,7 @@ class PictureHook(HookBase):
 
     Args:
         cfg: configuration.
-        model: in training or evaluation mode, which it is left in.
+        model: in training or evaluation mode, which is not changed.
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:

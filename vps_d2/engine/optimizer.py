@@ -25,14 +25,13 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """
     if cfg.SOLVER.OPTIMIZER not in _OPTIMIZERS:
         raise UserError(
-            f'SOLVER.OPTIMIZER "{cfg.SOLVER.OPTIMIZER}" is no optimizer; '
-            f"use one of {', '.join(_OPTIMIZERS)}."
+            f"SOLVER.OPTIMIZER must be one of {', '.join(_OPTIMIZERS)}, not {cfg.SOLVER.OPTIMIZER}."
         )
     clip = cfg.SOLVER.CLIP_GRADIENTS
     if clip.ENABLED and clip.CLIP_TYPE not in ("value", "norm", "full_model"):
         raise UserError(
-            f'SOLVER.CLIP_GRADIENTS.CLIP_TYPE "{clip.CLIP_TYPE}" is no way to clip; '
-            "use one of value, norm, full_model."
+            "SOLVER.CLIP_GRADIENTS.CLIP_TYPE must be one of value, norm, full_model, not "
+            f"{clip.CLIP_TYPE}."
         )
     if not clip.ENABLED or clip.CLIP_TYPE != "full_model":
         return _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)

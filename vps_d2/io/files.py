@@ -158,13 +158,13 @@ def write_folder(path: str | Path) -> Iterator[Path]:
     some may be empty after a power failure.
 
     Args:
-        path: of the folder; parent folders are made.
+        path: of the folder; its parents are made, too.
 
     Yields:
         the folder under another name, to be filled.
 
     Raises:
-        UserError: if a file or a link has the name, or the system refuses.
+        UserError: if a file or a link has the name, or the folder cannot be written.
     """
     path = Path(path)
     fresh = _fresh_path(path)

@@ -18,7 +18,7 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     """Write a picture as PNG, whole or not at all; its folder is made.
 
     Raises:
-        UserError: if the disk refuses.
+        UserError: if the file cannot be written.
     """
     _write(path, iio.imwrite("<bytes>", picture, extension=".png"))
 
@@ -32,7 +32,7 @@ def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
         fps: pictures per second.
 
     Raises:
-        UserError: if the disk refuses.
+        UserError: if the file cannot be written.
     """
     pictures, duration = np.stack(list(frames)), 1000 / fps
     _write(path, iio.imwrite("<bytes>", pictures, extension=".gif", duration=duration, loop=0))
@@ -49,7 +49,7 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
         fps: pictures per second.
 
     Raises:
-        UserError: if the disk refuses.
+        UserError: if the file cannot be written.
     """
     pictures = np.stack(list(frames))
     even = ((0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0))

@@ -144,11 +144,11 @@ def test_never_over_the_data(tiny_videos, label):
             label(tiny_videos / "unlabeled", out)
 
 
-@pytest.mark.parametrize("spoiled", [False, True])
-def test_faults_stop_or_are_passed_over(spoiled, tmp_path, label, capsys):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_faults_stop_or_are_passed_over(damaged, tmp_path, label, capsys):
     source = write_tiny_videos(tmp_path / "vps") / "unlabeled"
     path = frame_path(source / "video_00004", 3)
-    if spoiled:
+    if damaged:
         path.write_bytes(path.read_bytes()[:60])  # its head is whole
         reason = "unreadable PNG"
     else:

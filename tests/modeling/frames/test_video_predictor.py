@@ -44,10 +44,10 @@ def test_loss_is_the_mean_squared_error_of_normalized_values() -> None:
 
 def test_targets_that_are_not_valid_do_not_count() -> None:
     model = predictor().train()
-    spoiled = video()
-    spoiled["target_frames"][1] = 0
-    spoiled["target_valid"][1] = False
-    loss = model([spoiled, video(), {"frames": video()["frames"]}])["loss_mse"]
+    damaged = video()
+    damaged["target_frames"][1] = 0
+    damaged["target_valid"][1] = False
+    loss = model([damaged, video(), {"frames": video()["frames"]}])["loss_mse"]
     assert loss.item() == pytest.approx(1, abs=1e-4)
 
 
