@@ -22,7 +22,7 @@ $(VENV)/.complete: setup.py
 			"and 3 GB more while it runs."; exit 1; }
 	@touch $@
 
-demo: setup  ## Predict and segment generated videos with the shipped weights (2-3 minutes after setup)
+demo: setup  ## Predict and segment generated videos with the shipped weights (about a minute after setup)
 	$(PY) tools/demo.py --output $(DEMO)
 
 test: setup  ## Run the tests; those of the Detectron2 interface on every engine that can be imported
