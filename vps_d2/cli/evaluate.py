@@ -12,7 +12,6 @@ from vps_d2.io.files import check_output, write_json
 if TYPE_CHECKING:
     from vps_d2.evaluation.compare import Described
 
-PREDICTIONS_FILE = "predictions.json"
 
 EPILOG = """examples:
   vps-d2 evaluate --pred output/hidden/hidden_masks.npy \\
@@ -73,6 +72,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     inputs = [each for each in (args.pred, args.truth, args.truth_frames) if each]
 
     from vps_d2.evaluation.compare import read_description, score_frames
+    from vps_d2.inference.hidden import PREDICTIONS_FILE
 
     if args.json:
         check_output(args.json, inputs)
@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 def _folder_of_results(args: argparse.Namespace) -> Path:
     """Return the folder that ``vps-d2 predict`` wrote to."""
+    from vps_d2.inference.hidden import PREDICTIONS_FILE
+
     result: Path = args.pred or args.pred_frames or args.truth
     return result if (result / PREDICTIONS_FILE).is_file() else result.parent
 
