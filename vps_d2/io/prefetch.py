@@ -1,9 +1,9 @@
-"""Reading samples ahead of a model."""
+"""Reading samples and frames ahead of a model."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from itertools import islice, repeat
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,3 +24,18 @@ def prefetch(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def iterate_ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+    """Iterate in a thread, ``depth`` items ahead of the caller."""
+    iterator, end = iter(items), object()
+    ahead = prefetch(lambda _: next(iterator, end), repeat(None), depth)
+    try:
+        for item in ahead:
+            if item is end:
+                return
+            yield cast(Item, item)
+    finally:
+        cast(Generator, ahead).close()  # the thread stops before what it iterates over is closed
+        if isinstance(iterator, Generator):
+            iterator.close()
