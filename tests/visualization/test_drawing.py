@@ -32,9 +32,9 @@ def test_every_class_has_its_color() -> None:
 
 def test_overlay_leaves_the_background_and_draws_outlines(frame: np.ndarray) -> None:
     mask = np.zeros((20, 31), np.uint8)
-    assert (overlay_mask(frame, mask, TAXONOMY) == frame).all()
+    assert (overlay_mask(frame, mask, TAXONOMY.palette) == frame).all()
     mask[5:15, 5:15] = 9
-    picture = overlay_mask(frame, mask, TAXONOMY)
+    picture = overlay_mask(frame, mask, TAXONOMY.palette)
     assert (picture[mask == 0] == frame[mask == 0]).all()
     assert (picture[5, 5:15] == CLASS_COLORS[9]).all()
     assert (picture[8, 8] != CLASS_COLORS[9]).any()

@@ -22,28 +22,53 @@ def colorize_mask(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
 
 
 def overlay_mask(
-    frame: np.ndarray, mask: np.ndarray, taxonomy: Taxonomy, opacity: float = 0.45
+    frame: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: float = 0.45
 ) -> np.ndarray:
-    """Draw a mask over a frame, with classes tinted and outlined.
+    """Draw a mask over a frame, with classes or objects tinted and outlined.
 
     Args:
         frame: uint8 ``(H, W, 3)``.
-        mask: class map of the same size.
-        taxonomy: of the mask.
+        mask: class or object map of the same size.
+        palette: RGB of each of its values, uint8 ``(256, 3)``, such as ``Taxonomy.palette``.
         opacity: of the tint, 0-1.
 
     Returns:
         uint8 ``(H, W, 3)``.
     """
-    colors = colorize_mask(mask, taxonomy)
-    tinted = frame * (1 - opacity) + colors * opacity
-    picture = np.where(mask[..., None] > 0, np.rint(tinted).astype(np.uint8), frame)
+    picture = frame.copy()
+    x, y, width, height = cv2.boundingRect(mask)
+    # One pixel more, for the outline of what ends at the edge of the box.
+    area = (slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1))
+    inside = mask[area] > 0
+    colors = palette[mask[area][inside]]
+    tinted = picture[area][inside] * (1 - opacity) + colors * opacity
     kernel = np.ones((3, 3), np.uint8)
     # Outlines: pixels of an object that touch another class or the background.
-    outline = (cv2.erode(mask, kernel) != mask) | (cv2.dilate(mask, kernel) != mask)
-    outline &= mask > 0
-    picture[outline] = colors[outline]
+    part = mask[area]
+    outline = (cv2.erode(part, kernel) != part) | (cv2.dilate(part, kernel) != part)
+    picture[area][inside] = np.where(outline[inside, None], colors, np.rint(tinted))
     return picture
+
+
+def label_objects(
+    picture: np.ndarray, labels: Sequence[tuple[str, tuple[int, int], tuple[int, int, int]]]
+) -> None:
+    """Write short labels on a picture, in place, each on a plate of its object's color.
+
+    Args:
+        picture: uint8 ``(H, W, 3)``.
+        labels: text, place ``(x, y)`` of the left end above which it stands, and RGB.
+    """
+    height, width = picture.shape[:2]
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, 0.4 * min(height, width) / 480)
+    for text, (x, y), color in labels:
+        (wide, high), base = cv2.getTextSize(text, font, scale, 1)
+        left = int(np.clip(x, 0, max(width - wide - 2, 0)))
+        bottom = int(np.clip(y, high + base + 2, height - 1))
+        plate = (left, bottom - high - base - 2), (left + wide + 2, bottom)
+        cv2.rectangle(picture, *plate, color, cv2.FILLED)
+        ink = (0, 0, 0) if np.dot(color, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
+        cv2.putText(picture, text, (left + 1, bottom - base), font, scale, ink, 1, cv2.LINE_AA)
 
 
 def enlarge(picture: np.ndarray, min_height: int = 160) -> np.ndarray:

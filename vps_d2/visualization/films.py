@@ -139,7 +139,7 @@ class VideoPictures:
         if self.prediction is not None:
             frame = self.prediction.frames[self._shown_at(target)]
             pictures.append((self.prediction.captions()[self._shown_at(target)], frame))
-            overlay = overlay_mask(frame, self.prediction.mask, self.taxonomy)
+            overlay = overlay_mask(frame, self.prediction.mask, self.taxonomy.palette)
             pictures.append(("predicted mask over it", overlay))
             pictures.append((f"predicted mask {target}", self._color(self.prediction.mask)))
         if self.true_mask is not None and (self.prediction is not None or self.masks is None):

@@ -1,0 +1,287 @@
+"""The files of a segmented video, written in one pass over its frames in flat memory.
+
+``masks/<index>.png`` (the object numbers of a frame, with a palette), ``masks.mp4``,
+``overlay.mp4``, ``result.json`` (YouTube-VIS), ``tracks.csv`` and ``summary.html``.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from vps_d2.data.taxonomy import Taxonomy, distinct_colors
+from vps_d2.inference.objects import TrackedObject
+from vps_d2.inference.spool import SpooledFrame, decode_mask
+from vps_d2.io.files import write_folder, write_text, write_whole
+from vps_d2.io.pictures import encode_palette_png
+from vps_d2.io.video import VideoSource
+from vps_d2.io.video_writing import MaskWriter, VideoWriter
+from vps_d2.visualization.drawing import label_objects, overlay_mask
+from vps_d2.visualization.video_page import ObjectRow, format_video_page, make_thumbnail
+
+RESULT_FILE = "result.json"
+TRACKS_FILE = "tracks.csv"
+PAGE_FILE = "summary.html"
+MASKS_FOLDER = "masks"
+MASKS_FILM = "masks.mp4"
+LOSSLESS_FILM = "masks.mkv"
+OVERLAY_FILM = "overlay.mp4"
+
+_COLUMNS = "object class frame_index time_s x y width height area score".split()
+_NUM_PICTURES = 8
+_LABEL_ROWS = 200  # frames with fewer rows get numbers instead of class names
+_WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """Which files are written, and how they look.
+
+    Args:
+        colors: "instance", a color for each object; "class", that of its class; or "white".
+        pictures: write ``masks/``.
+        films: write ``masks.mp4``.
+        lossless: write ``masks.mkv``, the object numbers as FFV1.
+        overlay: write ``overlay.mp4``.
+    """
+
+    colors: str = "instance"
+    pictures: bool = True
+    films: bool = True
+    lossless: bool = False
+    overlay: bool = True
+
+    def files(self) -> list[str]:
+        """Return the names of the files and folders that are written."""
+        return [
+            *([MASKS_FOLDER] if self.pictures else []),
+            *([MASKS_FILM] if self.films else []),
+            *([LOSSLESS_FILM] if self.lossless else []),
+            *([OVERLAY_FILM] if self.overlay else []),
+            *(RESULT_FILE, TRACKS_FILE, PAGE_FILE),
+        ]
+
+
+class ResultWriter(AbstractContextManager["ResultWriter"]):
+    """Writes the results of a video, frame by frame.
+
+    Args:
+        folder: for the files; those of an earlier run are replaced.
+        source: the video.
+        taxonomy: of the classes.
+        objects: the chosen ones; object ``k`` of the results is the ``k``-th, counted from 1.
+        num_frames: that will be written.
+        options: which files.
+        facts: names and values for the head of the page.
+
+    Attributes:
+        notes: sentences about what the films have that the frames have not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        source: VideoSource,
+        taxonomy: Taxonomy,
+        objects: Sequence[TrackedObject],
+        num_frames: int,
+        options: ResultOptions,
+        facts: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.notes: list[str] = []
+        self._folder, self._source, self._taxonomy = folder, source, taxonomy
+        self._objects, self._options, self._facts = objects, options, facts
+        self._size = (source.height, source.width)
+        self._numbers = {each.track_id: number for number, each in enumerate(objects, 1)}
+        # The most certain object is drawn last, so it is on top.
+        self._ranks = {each.track_id: each.score for each in objects}
+        self._colors = self._choose_colors()
+        self._palette = np.zeros((256, 3), np.uint8)
+        self._palette[1 : len(objects) + 1] = np.reshape(self._colors, (-1, 3))
+        self._shown = set(np.linspace(0, max(num_frames - 1, 0), _NUM_PICTURES).astype(int))
+        self._pictures: list[tuple[str, np.ndarray]] = []
+        self._runs: list[list[list[Fraction]]] = [[] for _ in objects]
+        self._places: list[int] = [-2] * len(objects)
+        self._count = 0
+        self._times: list[Fraction] = []  # of the first and of the last frame
+        self._stack = ExitStack()
+        self._films: list[Any] = []
+        self._parts: list[IO[bytes]] = []
+
+    def __enter__(self) -> "ResultWriter":
+        with ExitStack() as stack:
+            enter = stack.enter_context
+            if self._options.pictures:
+                self._masks = enter(write_folder(self._folder / MASKS_FOLDER))
+            # Each object has a file of its own until all frames are known.
+            parts = Path(enter(TemporaryDirectory(dir=self._folder, prefix=".vps_d2-")))
+            self._parts = [enter((parts / str(n)).open("w+b")) for n in range(len(self._objects))]
+            self._tracks = enter(write_whole(self._folder / TRACKS_FILE))
+            self._write_row(_COLUMNS)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            self._write_result()
+        for film in self._films:
+            self.notes += film.notes
+        write_text(self._folder / PAGE_FILE, self._format_page())
+
+    def write(self, frame: SpooledFrame, picture: np.ndarray) -> None:
+        """Write a frame.
+
+        Args:
+            frame: its instances; those of objects that were not chosen are left out.
+            picture: the frame itself, uint8 RGB ``(H, W, 3)``.
+        """
+        self._times = [self._times[0] if self._times else frame.time, frame.time]
+        shown = sorted(
+            (k for k, track in enumerate(frame.track_ids) if track in self._numbers),
+            key=lambda k: self._ranks[frame.track_ids[k]],
+        )
+        object_map = self._write_masks(frame, shown)
+        if self._options.pictures:
+            data = encode_palette_png(object_map, self._palette)
+            (self._masks / f"{frame.index:06d}.png").write_bytes(data)
+        if not self._count:
+            self._open_films(frame.time)
+        if self._options.overlay or self._count in self._shown:
+            drawn = overlay_mask(picture, object_map, self._palette)
+            label_objects(drawn, self._labels(frame, shown))
+            if self._count in self._shown:
+                caption = f"{float(frame.time):.2f} s"
+                self._pictures.append((caption, make_thumbnail(drawn)))
+        for film in self._films:
+            if isinstance(film, MaskWriter):
+                film.write(object_map, frame.time)
+            elif film.path.name == OVERLAY_FILM:
+                film.write(drawn, frame.time)
+            else:
+                film.write(self._palette[object_map], frame.time)
+        self._count += 1
+
+    def _write_masks(self, frame: SpooledFrame, shown: list[int]) -> np.ndarray:
+        """Write the masks of a frame to the files of their objects; return its object map."""
+        object_map = np.zeros(self._size, np.uint8)
+        entries: dict[int, str] = {}
+        for k in shown:
+            track = frame.track_ids[k]
+            number, rle = self._numbers[track], {"size": self._size, "counts": frame.rles[k]}
+            object_map[decode_mask(frame.rles[k], self._size)] = number
+            entries[number] = json.dumps({**rle, "size": list(self._size)})
+            box, area = mask_utils.toBbox(rle).tolist(), int(mask_utils.area(rle))
+            name = self._name(self._objects[number - 1])
+            row = [number, name, frame.index, f"{float(frame.time):.6f}", *map(int, box), area]
+            self._write_row([*row, f"{frame.scores[k]:.4f}"])
+            self._extend_run(number, frame.time)
+        for number, part in enumerate(self._parts, 1):
+            comma = ", " if self._count else ""
+            part.write(f"{comma}{entries.get(number, 'null')}".encode())
+        return object_map
+
+    def _extend_run(self, number: int, time: Fraction) -> None:
+        runs = self._runs[number - 1]
+        end = time + 1 / self._source.rate
+        if self._places[number - 1] == self._count - 1:
+            runs[-1][1] = end
+        else:
+            runs.append([time, end])
+        self._places[number - 1] = self._count
+
+    def _open_films(self, origin: Fraction) -> None:
+        """Open the films, whose first frame has the time 0."""
+        source, options = self._source, self._options
+        shape = (source.height, source.width, source.rate)
+        enter = self._stack.enter_context
+        base = {"time_base": source.time_base, "origin": origin}
+        if options.films:
+            self._films.append(enter(VideoWriter(self._folder / MASKS_FILM, *shape, **base)))
+        if options.overlay:
+            sound = source.path if source.path.is_file() else None
+            path = self._folder / OVERLAY_FILM
+            self._films.append(enter(VideoWriter(path, *shape, sound_from=sound, **base)))
+        if options.lossless:
+            path = self._folder / LOSSLESS_FILM
+            self._films.append(enter(MaskWriter(path, *shape, origin=origin)))
+
+    def _labels(
+        self, frame: SpooledFrame, shown: list[int]
+    ) -> list[tuple[str, tuple[int, int], tuple[int, int, int]]]:
+        labels = []
+        for k in shown:
+            number = self._numbers[frame.track_ids[k]]
+            rle = {"size": self._size, "counts": frame.rles[k]}
+            x, y, _, _ = map(int, mask_utils.toBbox(rle))
+            name = self._name(self._objects[number - 1])
+            text = f"{number} {name}" if self._size[0] >= _LABEL_ROWS else str(number)
+            labels.append((text, (x, y), self._colors[number - 1]))
+        return labels
+
+    def _write_row(self, cells: Sequence[Any]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        self._tracks.write(text.getvalue().encode())
+
+    def _write_result(self) -> None:
+        with write_whole(self._folder / RESULT_FILE) as file:
+            file.write(b"[")
+            for number, (seen, part) in enumerate(zip(self._objects, self._parts, strict=True), 1):
+                head = {
+                    "video_id": 1,
+                    "object": number,
+                    "category_id": seen.category_id + 1,
+                    "category": self._name(seen),
+                    "score": round(seen.score, 6),
+                }
+                start = json.dumps(head).removesuffix("}")
+                file.write(f"{', ' if number > 1 else ''}{start}, \"segmentations\": [".encode())
+                part.seek(0)
+                shutil.copyfileobj(part, file)
+                file.write(b"]}")
+            file.write(b"]\n")
+
+    def _format_page(self) -> str:
+        start = self._times[0] if self._times else Fraction(0)
+        end = (self._times[-1] if self._times else start) + 1 / self._source.rate
+        rows = [
+            ObjectRow(
+                *(number, self._name(seen), seen.score, self._colors[number - 1]),
+                seen.num_frames,
+                [(float(first), float(last)) for first, last in self._runs[number - 1]],
+            )
+            for number, seen in enumerate(self._objects, 1)
+        ]
+        film = OVERLAY_FILM if self._options.overlay else ""
+        times = (float(start), float(end))
+        name = self._source.path.name
+        return format_video_page(name, self._facts, self._pictures, rows, times, film)
+
+    def _name(self, seen: TrackedObject) -> str:
+        return self._taxonomy.thing_classes[seen.category_id]
+
+    def _choose_colors(self) -> list[tuple[int, int, int]]:
+        if self._options.colors == "white":
+            return [_WHITE] * len(self._objects)
+        if self._options.colors == "class":
+            return [self._taxonomy.colors[seen.category_id] for seen in self._objects]
+        return list(distinct_colors(len(self._objects)))

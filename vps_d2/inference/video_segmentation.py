@@ -1,0 +1,395 @@
+"""Segmentation of whole videos: a mask for each object and frame, with identities that stay.
+
+A first pass decodes, segments and tracks, and puts what it finds on the disk; then the objects with
+the highest scores are known, and a second pass writes the results. Memory does not grow with the
+length of the video. A run that was killed goes on after the last batch that is on the disk: what is
+there is tracked once more, which gives the same identities, and so the same bytes in the end.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vps_d2 import __version__
+from vps_d2.d2.structures import Instances
+from vps_d2.inference.instance_models import InstanceModel
+from vps_d2.inference.objects import ObjectCollector, TrackedObject
+from vps_d2.inference.segmentation_results import MASKS_FOLDER, ResultOptions, ResultWriter
+from vps_d2.inference.spool import SpooledFrame, open_spool, read_frames, round_descriptions
+from vps_d2.inference.tracking import Tracker, add_appearance
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import read_json, write_errors, write_json
+from vps_d2.io.folders import claim_folder
+from vps_d2.io.video import VideoFrame, VideoSource
+
+MANIFEST_FILE = "segmentation.json"
+"""What a result was made of, and which files belong to it."""
+_SPOOL_FILE = "instances.part"
+_HASHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What is segmented.
+
+    Args:
+        classes: class numbers minus one that are kept; () for all.
+        max_instances: objects that may overlap in time; those with the highest scores are kept.
+        start: index of the first frame.
+        end: index after the last frame; None for the end of the video.
+        stride: step from one index to the next.
+    """
+
+    classes: tuple[int, ...] = ()
+    max_instances: int = 10
+    start: int = 0
+    end: int | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class SegmentedVideo:
+    """What came out.
+
+    Args:
+        objects: the chosen ones.
+        num_frames: that were segmented.
+        notes: sentences for the user, such as about frames that could not be read.
+        seconds: spent in each part: "decode", "segment", "track" and "write".
+    """
+
+    objects: list[TrackedObject]
+    num_frames: int
+    notes: list[str]
+    seconds: dict[str, float]
+
+
+class VideoSegmentation:
+    """Segment one video into a folder.
+
+    Args:
+        source: the video.
+        model: finds the instances in its frames.
+        output: folder for the results.
+        options: what is segmented.
+        results: which files are written.
+
+    Raises:
+        UserError: if the range of frames is empty.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        model: InstanceModel,
+        output: Path,
+        options: SegmentOptions,
+        results: ResultOptions,
+    ) -> None:
+        self.source, self.model, self.output = source, model, output
+        self.options, self.results = options, results
+        self.size = (source.height, source.width)
+        self._spool = output / _SPOOL_FILE
+        self._manifest = output / MANIFEST_FILE
+        self._seconds: Counter[str] = Counter()
+        self._run = self._fingerprint()
+
+    def _fingerprint(self) -> str:
+        """Return a hash of all that the result depends on."""
+        path = self.source.path
+        text = json.dumps(
+            [
+                *(__version__, self.model.fingerprint(), asdict(self.options)),
+                *(asdict(self.results), self.size, str(self.source.rate)),
+            ]
+        )
+        digest = hashlib.sha256(text.encode())
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in files:
+            with suppress(OSError):
+                digest.update(f"{file.name} {file.stat().st_size}".encode())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(file.read(_HASHED_BYTES))
+        return digest.hexdigest()
+
+    def __call__(self, resume: bool = False) -> SegmentedVideo:
+        """Segment the video, or what is left of it.
+
+        Args:
+            resume: go on with an earlier run with the same arguments.
+
+        Raises:
+            UserError: if the folder holds something else, another run is writing it, no frame can
+                be read, or a file cannot be written.
+        """
+        with claim_folder(self.output), write_errors(self.output):
+            manifest = self._check_folder(resume)
+            if resume and manifest.get("complete"):
+                return self._describe_complete(manifest)
+            if not resume:
+                self._spool.unlink(missing_ok=True)
+            self._write_manifest(complete=False)
+            collector = self._find()
+            objects = collector.choose(self.options.max_instances)
+            notes = self._write(objects, collector.num_frames)
+            notes = [each for each in (self.source.losses, *notes) if each]
+            self._write_manifest(
+                complete=True,
+                num_frames=collector.num_frames,
+                notes=notes,
+                objects=self._describe(objects),
+            )
+            self._spool.unlink()
+        return SegmentedVideo(objects, collector.num_frames, notes, dict(self._seconds))
+
+    def _check_folder(self, resume: bool) -> dict[str, Any]:
+        """Return the manifest of an earlier run, {} if there is none."""
+        manifest = read_manifest(self.output)
+        if manifest is None:
+            there = [name for name in self.results.files() if (self.output / name).exists()]
+            if there:
+                raise UserError(
+                    f"{self.output / there[0]} was not written by an earlier run, so it is not "
+                    "replaced; choose another output folder."
+                )
+            return {}
+        if resume and manifest.get("run") != self._run:
+            raise UserError(
+                f"{self.output} holds a run with another video, model or options; give the same "
+                "ones to resume it, or leave out --resume to start over."
+            )
+        return manifest
+
+    def _describe_complete(self, manifest: dict[str, Any]) -> SegmentedVideo:
+        objects = [
+            TrackedObject(0, 0, 0, each["frames"], each["score"] * each["frames"], {each["id"]: 1})
+            for each in manifest["objects"]
+        ]
+        return SegmentedVideo(objects, manifest["num_frames"], manifest["notes"], {})
+
+    def _write_manifest(self, **more: Any) -> None:
+        options = {**asdict(self.options), **asdict(self.results)}
+        classes = self.model.taxonomy.thing_classes
+        options["classes"] = [classes[number] for number in self.options.classes] or "all"
+        write_json(
+            self._manifest,
+            {
+                "program": f"vps_d2 {__version__}",
+                "run": self._run,
+                "video": self.source.path.name,
+                "height": self.size[0],
+                "width": self.size[1],
+                "frames_per_second": float(self.source.rate),
+                "model": self.model.source,
+                "license": self.model.license_note,
+                "options": options,
+                "files": self.results.files(),
+                **more,
+            },
+        )
+
+    def _describe(self, objects: Sequence[TrackedObject]) -> list[dict[str, Any]]:
+        names = self.model.taxonomy.thing_classes
+        return [
+            {
+                "object": number,
+                "id": seen.category_id,
+                "class": names[seen.category_id],
+                "score": round(seen.score, 6),
+                "frames": seen.num_frames,
+            }
+            for number, seen in enumerate(objects, 1)
+        ]
+
+    def _find(self) -> ObjectCollector:
+        """Do the first pass: segment, track, and put the instances on the disk."""
+        tracker = None if self.model.tracks else Tracker()
+        collector = ObjectCollector()
+        batch_size = self.model.batch_size
+        done = 0
+        if tracker is None:  # what the model remembers of the frames is lost
+            self._spool.unlink(missing_ok=True)
+        else:
+            whole = sum(1 for _ in read_frames(self._spool)) // batch_size * batch_size
+            for frame in islice(read_frames(self._spool), whole):
+                tracked = _track(tracker, frame.unpack(self.size))
+                collector.add(tracked, frame.classes, frame.scores)
+                done += 1
+        self.model.reset()
+        frames = self._decode(done)
+        bar = tqdm(total=self._expected(), initial=done, desc="segmenting", unit="frame")
+        with bar, open_spool(self._spool, done) as spool:
+            for batch in _batches(frames, batch_size):
+                with self._timed("segment"):
+                    found = self.model(np.stack([frame.picture for frame in batch]))
+                with self._timed("track"):
+                    for frame, instances in zip(batch, found, strict=True):
+                        packed = self._pack(frame, instances, tracker)
+                        collector.add(packed.track_ids, packed.classes, packed.scores)
+                        spool.write(packed.to_line())
+                spool.flush()
+                bar.update(len(batch))
+        if not collector.num_frames:
+            raise UserError(
+                f"{self.source.path} has no frame from --start {self.options.start} on that can be "
+                "read; choose another range."
+            )
+        return collector
+
+    def _pack(
+        self, frame: VideoFrame, instances: Instances, tracker: Tracker | None
+    ) -> SpooledFrame:
+        if self.options.classes:
+            wanted = torch.tensor(self.options.classes)
+            instances = instances[torch.isin(instances.pred_classes, wanted)]
+        if tracker is None:
+            track_ids = instances.track_ids.tolist()
+        else:
+            if not instances.has("embeddings"):
+                instances = add_appearance(instances, frame.picture)
+            instances = round_descriptions(instances)
+            track_ids = _track(tracker, instances)
+        return SpooledFrame.pack(frame.index, frame.time, instances, track_ids)
+
+    def _write(self, objects: list[TrackedObject], num_frames: int) -> list[str]:
+        """Do the second pass: write the results. Return the notes about them."""
+        writer = ResultWriter(
+            *(self.output, self.source, self.model.taxonomy, objects, num_frames, self.results),
+            self._facts(num_frames),
+        )
+        bar = tqdm(total=num_frames, desc="writing", unit="frame")
+        with bar, writer:
+            pairs = zip(read_frames(self._spool), self._decode(), strict=True)
+            for spooled, frame in pairs:
+                with self._timed("write"):
+                    writer.write(spooled, frame.picture)
+                bar.update()
+        return writer.notes
+
+    def _facts(self, num_frames: int) -> list[tuple[str, str]]:
+        rate = float(self.source.rate)
+        facts = [
+            ("video", f"{self.size[1]} x {self.size[0]}, {rate:.6g} frames/s"),
+            ("segmented", f"{num_frames} frames"),
+            ("model", self.model.source),
+            ("license", self.model.license_note),
+            ("lost", self.source.losses),
+        ]
+        return [fact for fact in facts if fact[1]]
+
+    def _decode(self, skip: int = 0) -> Iterator[VideoFrame]:
+        """Yield the frames of the range, but not the first ``skip`` of them.
+
+        They are decoded all the same: a damaged video gives the same frames in no other way.
+        """
+        options = self.options
+        frames = self.source.frames(options.start, options.end, options.stride)
+        while True:
+            with self._timed("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            if skip:
+                skip -= 1
+            else:
+                yield frame
+
+    def _expected(self) -> int | None:
+        """Return the number of frames in the range, None if it is not known."""
+        count, end = self.source.num_frames, self.options.end
+        if count is None and end is None:
+            return None
+        last = min(each for each in (count, end) if each is not None)
+        return len(range(self.options.start, last, self.options.stride))
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] += time.perf_counter() - start
+
+
+def _track(tracker: Tracker, instances: Instances) -> list[int]:
+    """Return the track of each instance, 0 for one without."""
+    instances.place = torch.arange(len(instances.scores))
+    tracked = tracker.step(instances)
+    track_ids = [0] * len(instances.scores)
+    for place, track_id in zip(tracked.place.tolist(), tracked.track_ids.tolist(), strict=True):
+        track_ids[place] = track_id
+    return track_ids
+
+
+def _batches(frames: Iterable[VideoFrame], size: int) -> Iterator[list[VideoFrame]]:
+    iterator = iter(frames)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a segmented video, None if the folder holds none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        manifest = None
+    known = isinstance(manifest, dict) and isinstance(manifest.get("files"), list)
+    if not known or not all(isinstance(name, str) for name in manifest["files"]):
+        raise UserError(f"{path} is damaged; delete the folder, or choose another one.")
+    return dict(manifest)
+
+
+def clean_results(folder: Path) -> list[str]:
+    """Remove the files that a segmentation wrote, and nothing else.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        the names of what was removed.
+
+    Raises:
+        UserError: if the folder holds no such results, or another run is writing it.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UserError(f"{folder} holds no results of an earlier run; nothing was removed.")
+    removed = []
+    with claim_folder(folder), write_errors(folder):
+        for name in {*manifest["files"], _SPOOL_FILE} & {*ALL_FILES, _SPOOL_FILE}:
+            path = folder / name
+            if name == MASKS_FOLDER and path.is_dir() and not path.is_symlink():
+                for file in path.glob("[0-9]" * 6 + "*.png"):
+                    file.unlink()
+                with suppress(OSError):  # it holds files of somebody else
+                    path.rmdir()
+                removed.append(name)
+            elif path.is_file() or path.is_symlink():
+                path.unlink()
+                removed.append(name)
+        (folder / MANIFEST_FILE).unlink()
+    with suppress(OSError):
+        folder.rmdir()
+    return sorted([*removed, MANIFEST_FILE])
+
+
+ALL_FILES = frozenset(ResultOptions(lossless=True).files())
