@@ -51,7 +51,7 @@ setup(
         "pyyaml>=6.0",
         "pycocotools>=2.0.7",
         "torchmetrics>=1.0",
-        "imageio[ffmpeg]>=2.31",
+        "imageio>=2.31",
         # Reads and writes videos. pip takes the newest version for each Python: 17 for 3.10, 18 for
         # 3.11, 19 from 3.12 on. OpenCV reads videos on machines for which there is no wheel.
         "av>=15; platform_machine in 'x86_64 AMD64 aarch64 arm64'",

@@ -1,17 +1,16 @@
 """Picture and video files, written whole or not at all. Pictures are uint8 RGB."""
 
-import errno
-import os
-import signal
-import subprocess
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from imageio_ffmpeg import get_ffmpeg_exe
+from PIL import Image
 
-from vps_d2.io.files import DISK_ERRORS, write_errors, write_whole
+from vps_d2.io.files import write_errors, write_whole
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
@@ -38,42 +37,46 @@ def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) ->
     _write(path, iio.imwrite("<bytes>", pictures, extension=".gif", duration=duration, loop=0))
 
 
-def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float = 5) -> None:
-    """Write pictures of one size as H.264 in yuv420p, which every player supports.
-
-    Odd sizes are padded by a pixel, since the format needs even ones.
+def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 5) -> None:
+    """Write pictures of one size as H.264; see :class:`vps_d2.io.video_writing.VideoWriter`.
 
     Args:
         path: of the file, whose folder is made.
-        frames: uint8 ``(T, H, W, 3)``.
+        frames: uint8 ``(H, W, 3)`` each; at least one.
         fps: pictures per second.
 
     Raises:
         UserError: if the file cannot be written.
     """
-    pictures = np.stack(list(frames))
-    even = ((0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0))
-    pictures = np.pad(pictures, even, mode="edge")
-    _make_folder(path)
-    with write_whole(path) as file:
-        _encode(pictures, fps, file.name)
+    from vps_d2.io.video_writing import VideoWriter
+
+    rate, remaining = Fraction(fps).limit_denominator(1001), iter(frames)
+    first = next(remaining)
+    with VideoWriter(path, first.shape[0], first.shape[1], rate) as writer:
+        for index, picture in enumerate(chain([first], remaining)):
+            writer.write(picture, index / rate)
 
 
-def _encode(pictures: np.ndarray, fps: float, path: str) -> None:
-    # imageio's own writer does not report a failure of FFmpeg, such as on a full disk.
-    command = [get_ffmpeg_exe(), "-loglevel", "error", "-y"]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", f"{fps:g}"]
-    command += ["-s", f"{pictures.shape[2]}x{pictures.shape[1]}", "-i", "-"]
-    command += ["-c:v", "libx264", "-crf", "25", "-pix_fmt", "yuv420p", "-f", "mp4", path]
-    done = subprocess.run(command, input=pictures.tobytes(), capture_output=True, check=False)
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip()
-        codes = [code for code in DISK_ERRORS if os.strerror(code) in words]
-        if done.returncode == -getattr(signal, "SIGXFSZ", 0):  # which Python ignores for itself
-            codes = [errno.EFBIG]
-        if codes:
-            raise OSError(codes[0], os.strerror(codes[0]))
-        raise OSError(errno.EIO, f"FFmpeg: {words.splitlines()[-1] if words else 'no reason'}")
+def write_palette_png(path: str | Path, indices: np.ndarray, palette: np.ndarray) -> None:
+    """Write a map of classes or objects as a PNG of indices into a palette; its folder is made.
+
+    The same map always gives the same bytes.
+
+    Args:
+        path: of the file.
+        indices: uint8 ``(H, W)``, each less than K.
+        palette: colors, uint8 ``(K, 3)`` RGB, K <= 256.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    if indices.dtype != np.uint8 or indices.ndim != 2 or indices.max(initial=0) >= len(palette):
+        raise ValueError(f"indices are {indices.dtype} {indices.shape}, or not in the palette")
+    image = Image.fromarray(indices)
+    image.putpalette(np.ascontiguousarray(palette, dtype=np.uint8).tobytes())
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=6)
+    _write(path, file.getvalue())
 
 
 def _write(path: str | Path, content: bytes) -> None:
