@@ -37,7 +37,7 @@ _ZOO = "detectron2://"
 _ZOO_LICENSE = (
     "The weights are from Detectron2's model zoo, which its authors license under CC BY-SA 3.0."
 )
-# Shares of the threshold's scale by which scores may be rounded, in bfloat16.
+# More than bfloat16 rounds a score.
 _ROUNDING = 0.01
 _SMALL_BATCH, _BATCH = 4, 8
 
@@ -252,19 +252,21 @@ def split_classes(
         ``(K,)``: the mean probability of the class.
     """
     best = probabilities.argmax(0)
-    masks, classes = [], []
+    parts = []  # of each: its area, its class, the map that it is in, and its number there
     for number in np.unique(best[best > 0]):
-        mask = best == number
-        # Parts that touch at a corner are one, as outlines of thin objects are.
-        count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        found = [mask] if one_per_class else [parts == part for part in range(1, count)]
-        masks += sorted(found, key=np.count_nonzero, reverse=True)[:most]
-        classes += [int(number)] * (len(masks) - len(classes))
-    order = sorted(range(len(masks)), key=lambda index: -np.count_nonzero(masks[index]))[:most]
-    scores = [float(probabilities[classes[index]][masks[index]].mean()) for index in order]
-    stacked = np.stack([masks[index] for index in order]) if order else np.zeros((0, *best.shape))
-    return (
-        torch.from_numpy(stacked.astype(bool)),
-        torch.tensor([classes[index] - 1 for index in order], dtype=torch.int64),
-        torch.tensor(scores, dtype=torch.float32),
-    )
+        mask = (best == number).astype(np.uint8)
+        if one_per_class:
+            parts.append((int(mask.sum()), int(number), mask, 1))
+            continue
+        # Parts that touch at a corner are one, since outlines of thin objects do.
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        parts += [(int(areas[part]), int(number), labels, part) for part in range(1, count)]
+    parts = sorted(parts, key=lambda part: -part[0])[:most]
+    masks = np.zeros((len(parts), *best.shape), bool)
+    scores = np.zeros(len(parts), np.float32)
+    for index, (_, number, labels, part) in enumerate(parts):
+        masks[index] = labels == part
+        scores[index] = probabilities[number][masks[index]].mean()
+    classes = torch.tensor([number - 1 for _, number, _, _ in parts], dtype=torch.int64)
+    return torch.from_numpy(masks), classes, torch.from_numpy(scores)

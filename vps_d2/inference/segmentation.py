@@ -45,6 +45,10 @@ class FrameForm(NamedTuple):
             return height, width
         scale = self.short_side / min(height, width)
         rows, columns = scale * height, scale * width
+        if height < width:
+            rows = float(self.short_side)
+        else:
+            columns = float(self.short_side)
         if max(rows, columns) > self.long_side:
             scale = self.long_side / max(rows, columns)
             rows, columns = rows * scale, columns * scale

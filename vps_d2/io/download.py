@@ -32,8 +32,11 @@ __all__ = ["allow_address", "cache_folder", "fetch_weights", "is_address", "may_
 MAX_BYTES = 10**9
 """Largest download in bytes."""
 
-# SHA-256 of files that a configuration of the project may name, by URL.
-_KNOWN: dict[str, str] = {}
+# SHA-256 of files that the project may name, or the first digits of it, by URL.
+_KNOWN: dict[str, str] = {
+    # The file name has these digits for this purpose.
+    "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth": "73cbd019",
+}
 _ZOO = "detectron2://"
 _ZOO_SERVER = "https://dl.fbaipublicfiles.com/detectron2/"
 _ENDINGS = (".pth", ".pkl", ".pyth")
@@ -78,12 +81,17 @@ def cache_folder() -> Path:
 
 
 def fetch_weights(
-    address: str, *, context: ssl.SSLContext | None = None, max_bytes: int | None = None
+    address: str,
+    *,
+    path: Path | None = None,
+    context: ssl.SSLContext | None = None,
+    max_bytes: int | None = None,
 ) -> str:
     """Return the file of a URL, which is downloaded if it was not before.
 
     Args:
         address: ``https://...``, or ``detectron2://...`` for what Detectron2 publishes.
+        path: where the file is kept, if other programs keep it there too; None for the cache.
         context: trusted certificates; None for those of the system.
         max_bytes: largest download; None for :data:`MAX_BYTES`.
 
@@ -104,21 +112,27 @@ def fetch_weights(
             f"(for a pipeline, PIPELINE.SEGMENTER.WEIGHTS {address} or the like), or download "
             "them yourself."
         )
-    folder = cache_folder()
-    suffix = PurePosixPath(resolved.partition("?")[0]).suffix
-    name = hashlib.sha256(os.fsencode(resolved)).hexdigest()
-    path = folder / (name + (suffix if suffix in _ENDINGS else ""))
+    hint = f"put the file at {path}" if path else "give the path of the file"
+    path = path or _cached(resolved)
     if path.is_file():
         return str(path)
-    with write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock_file(folder / "lock"):  # only one of several processes downloads
-            if not path.is_file():
-                remove_leftovers(folder)
-                logging.getLogger(__name__).info("Downloading %s to %s", resolved, path)
-                limit = MAX_BYTES if max_bytes is None else max_bytes
-                _fetch(resolved, path, _make_opener(context), limit)
+    for folder in (cache_folder(), path.parent):
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    with write_errors(path.parent), lock_file(cache_folder() / "lock"):  # only one downloads
+        if not path.is_file():
+            remove_leftovers(path.parent)
+            logging.getLogger(__name__).info("Downloading %s to %s", resolved, path)
+            limit = MAX_BYTES if max_bytes is None else max_bytes
+            _fetch(resolved, path, _make_opener(context), limit, hint)
     return str(path)
+
+
+def _cached(resolved: str) -> Path:
+    """Return where the file of a URL is kept."""
+    suffix = PurePosixPath(resolved.partition("?")[0]).suffix
+    name = hashlib.sha256(os.fsencode(resolved)).hexdigest()
+    return cache_folder() / (name + (suffix if suffix in _ENDINGS else ""))
 
 
 def _resolve(address: str) -> str:
@@ -152,11 +166,13 @@ def _make_opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirecto
     return opener
 
 
-def _fetch(address: str, path: Path, opener: urllib.request.OpenerDirector, max_bytes: int) -> None:
+def _fetch(
+    address: str, path: Path, opener: urllib.request.OpenerDirector, max_bytes: int, hint: str
+) -> None:
     try:
         with opener.open(address, timeout=_TIMEOUT) as response, write_whole(path) as file:
             digest = _copy(response, file, address, max_bytes)
-            if _KNOWN.get(address, digest) != digest:
+            if not digest.startswith(_KNOWN.get(address, "")):
                 raise UserError(
                     f"weights {address} are not the ones that the project knows (their SHA-256 is "
                     f"{digest}); do not use them."
@@ -168,7 +184,7 @@ def _fetch(address: str, path: Path, opener: urllib.request.OpenerDirector, max_
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise UserError(
             f"weights {address} cannot be downloaded ({reason}); check the URL and the "
-            "connection, or download them in another way and give the path of the file."
+            f"connection, or download them in another way and {hint}."
         ) from error
 
 
