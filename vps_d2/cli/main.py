@@ -9,6 +9,7 @@ from vps_d2.cli.run import run_tool
 
 COMMANDS = {
     "train": "train or evaluate a model",
+    "segment": "segment any video: a mask for each object and frame",
     "predict": "predict frames and masks for every video in a folder",
     "evaluate": "score predicted masks and frames",
     "visualize": "draw videos, masks and predictions",
@@ -39,6 +40,7 @@ vps-d2 --version       shows the version"""
 ALIASES = {
     "train-net": "train",
     "infer-hidden": "predict",
+    "segment-video": "segment",
     "label-unlabeled": "label",
     "generate-frames": "generate",
 }

@@ -249,7 +249,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
                 head = {
                     "video_id": 1,
                     "object": number,
-                    "category_id": seen.category_id + 1,
+                    "category_id": seen.category_id,
                     "category": self._name(seen),
                     "score": round(seen.score, 6),
                 }

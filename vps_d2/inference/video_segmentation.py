@@ -37,6 +37,7 @@ MANIFEST_FILE = "segmentation.json"
 """What a result was made of, and which files belong to it."""
 _SPOOL_FILE = "instances.part"
 _HASHED_BYTES = 1 << 20
+_ALL_FILES = ResultOptions(lossless=True).files()
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ class VideoSegmentation:
             if resume and manifest.get("complete"):
                 return self._describe_complete(manifest)
             if not resume:
-                self._spool.unlink(missing_ok=True)
+                # A file of the earlier run must not pass for one of this run.
+                _remove_files(self.output, manifest.get("files", []))
             self._write_manifest(complete=False)
             collector = self._find()
             objects = collector.choose(self.options.max_instances)
@@ -373,23 +375,26 @@ def clean_results(folder: Path) -> list[str]:
     manifest = read_manifest(folder)
     if manifest is None:
         raise UserError(f"{folder} holds no results of an earlier run; nothing was removed.")
-    removed = []
     with claim_folder(folder), write_errors(folder):
-        for name in {*manifest["files"], _SPOOL_FILE} & {*ALL_FILES, _SPOOL_FILE}:
-            path = folder / name
-            if name == MASKS_FOLDER and path.is_dir() and not path.is_symlink():
-                for file in path.glob("[0-9]" * 6 + "*.png"):
-                    file.unlink()
-                with suppress(OSError):  # it holds files of somebody else
-                    path.rmdir()
-                removed.append(name)
-            elif path.is_file() or path.is_symlink():
-                path.unlink()
-                removed.append(name)
+        removed = _remove_files(folder, manifest["files"])
         (folder / MANIFEST_FILE).unlink()
-    with suppress(OSError):
+    with suppress(OSError):  # it holds files of somebody else
         folder.rmdir()
-    return sorted([*removed, MANIFEST_FILE])
+    return [*removed, MANIFEST_FILE]
 
 
-ALL_FILES = frozenset(ResultOptions(lossless=True).files())
+def _remove_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """Remove files that a manifest names, as far as this module may have written them."""
+    removed = []
+    for name in sorted({_SPOOL_FILE, *names} & {_SPOOL_FILE, *_ALL_FILES}):
+        path = folder / name
+        if name == MASKS_FOLDER and path.is_dir() and not path.is_symlink():
+            for file in path.glob("[0-9]" * 6 + "*.png"):
+                file.unlink()
+            with suppress(OSError):
+                path.rmdir()
+            removed.append(name)
+        elif path.is_file() or path.is_symlink():
+            path.unlink()
+            removed.append(name)
+    return removed

@@ -12,6 +12,8 @@ from PIL import Image
 
 from vps_d2.io.files import write_errors, write_whole
 
+_COMPRESSION = 3  # of maps, whose large areas need no long search
+
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
     """Write a picture as PNG, whole or not at all; its folder is made.
@@ -60,8 +62,6 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 5) ->
 def write_palette_png(path: str | Path, indices: np.ndarray, palette: np.ndarray) -> None:
     """Write a map of classes or objects as a PNG of indices into a palette; its folder is made.
 
-    The same map always gives the same bytes.
-
     Args:
         path: of the file.
         indices: uint8 ``(H, W)``, each less than K.
@@ -70,13 +70,18 @@ def write_palette_png(path: str | Path, indices: np.ndarray, palette: np.ndarray
     Raises:
         UserError: if the file cannot be written.
     """
+    _write(path, encode_palette_png(indices, palette))
+
+
+def encode_palette_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
+    """Return the PNG of :func:`write_palette_png`; the same map always gives the same bytes."""
     if indices.dtype != np.uint8 or indices.ndim != 2 or indices.max(initial=0) >= len(palette):
         raise ValueError(f"indices are {indices.dtype} {indices.shape}, or not in the palette")
     image = Image.fromarray(indices)
     image.putpalette(np.ascontiguousarray(palette, dtype=np.uint8).tobytes())
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=6)
-    _write(path, file.getvalue())
+    image.save(file, "PNG", compress_level=_COMPRESSION)
+    return file.getvalue()
 
 
 def _write(path: str | Path, content: bytes) -> None:

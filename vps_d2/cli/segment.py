@@ -1,0 +1,313 @@
+"""Segment videos: a mask for each object in each frame, with identities that stay."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
+from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.io.errors import UserError
+from vps_d2.io.escape import escape_controls
+
+if TYPE_CHECKING:
+    from vps_d2.data.taxonomy import Taxonomy
+    from vps_d2.inference.video_segmentation import SegmentedVideo
+    from vps_d2.io.video import VideoSource
+
+EPILOG = """models:
+  --model vps                     our Mask R-CNN, for videos like those of vps-d2 make-synthetic
+  --model coco                    Mask R-CNN of torchvision for the 80 classes of COCO; its weights
+                                  (177 MB) are downloaded once
+  --model hf:NAME_OR_FOLDER       an instance segmenter of transformers, such as Mask2Former
+  --model hf:... --text "a dog"   a video model of transformers that takes a prompt, such as SAM 3
+  --config-file FILE --weights FILE
+                                  any model with a Detectron2 config, .pth or .pkl
+
+examples:
+  vps-d2 segment clip.mp4 --model coco
+  vps-d2 segment clip.mp4 other.mov --model coco --classes person dog --start 100 --end 400
+  vps-d2 segment datasets/vps/val/video_0 --model vps --output output/boxes
+
+Of each input NAME, DIR/NAME holds masks/000000.png (the numbers of the objects), masks.mp4,
+overlay.mp4, result.json (YouTube-VIS), tracks.csv and summary.html. The arguments --mp4_clip_path,
+--save_path, --model_path, --backbone, --ann_path, --img_path, --masks_color and --masks of VisTR
+scripts are understood, too.
+"""
+
+_BACKBONES = {"resnet50": "R50", "resnet101": "R101"}
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = CommandParser(prog, __doc__, EPILOG)
+    add = parser.add_argument
+    add("inputs", type=Path, nargs="*", metavar="IN", help="video file, or folder of pictures")
+    add(
+        *("--output", "--save_path"),
+        type=Path,
+        default=Path("output/segment"),
+        metavar="DIR",
+        help="folder for the results, one folder for each input (default: output/segment)",
+    )
+    _add_model_options(parser)
+    add(
+        "--threshold",
+        type=parse_share,
+        default=0.5,
+        metavar="P",
+        help="score below which an instance is left out (default: 0.5)",
+    )
+    add(
+        "--max-instances",
+        type=parse_positive,
+        default=10,
+        metavar="N",
+        help="most objects at a time; the best ones are kept (default: 10)",
+    )
+    add("--classes", nargs="+", default=[], metavar="NAME", help="keep only these classes")
+    add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
+    add("--end", type=parse_positive, metavar="K", help="frame to stop before")
+    add(
+        "--stride",
+        type=parse_positive,
+        default=1,
+        metavar="N",
+        help="take every N-th frame (default: 1)",
+    )
+    add(
+        "--short-side",
+        type=parse_positive,
+        metavar="N",
+        help="pixels of the shorter side at which the model works; masks keep the video's size",
+    )
+    add(
+        "--rate",
+        type=_parse_rate,
+        metavar="FPS",
+        help="frames per second of a folder of pictures (default: 25)",
+    )
+    _add_result_options(parser)
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add(
+        "--clean",
+        action="store_true",
+        help="remove the results of an earlier run for these inputs, and nothing else",
+    )
+    add_import_option(parser)
+    add(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="config keys to override; must come last",
+    )
+    add("--mp4_clip_path", type=Path, action="append", default=[], help=argparse.SUPPRESS)
+    add("--img_path", type=Path, help=argparse.SUPPRESS)
+    add("--ann_path", type=Path, help=argparse.SUPPRESS)
+    add("--masks", action="store_true", help=argparse.SUPPRESS)  # there always are masks
+    args = parser.parse_args(argv)
+    args.inputs += args.mp4_clip_path
+    if not args.inputs and not args.ann_path:
+        parser.error("name at least one video or folder of pictures")
+    if args.end is not None and args.end <= args.start:
+        parser.error("--end must be greater than --start")
+    return args
+
+
+def _add_model_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="vps, coco or hf:..., see below (default: vps)")
+    add("--config-file", metavar="FILE", help="config of a Detectron2 model instead")
+    add("--weights", "--model_path", metavar="FILE", help="weights of that config")
+    add("--backbone", choices=_BACKBONES, help=argparse.SUPPRESS)
+    add("--text", nargs="+", default=[], metavar="WORDS", help="what a promptable model looks for")
+    add("--device", metavar="NAME", help="of PyTorch (default: a GPU if there is one, else cpu)")
+
+
+def _add_result_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add(
+        *("--colors", "--masks_color"),
+        choices=("instance", "class", "white"),
+        default="instance",
+        help="colors of the masks: one for each object (default), that of its class, or white",
+    )
+    add(
+        "--format",
+        choices=("png", "mp4", "both"),
+        default="both",
+        help="write the masks as pictures, as a film, or both (default)",
+    )
+    add("--lossless", action="store_true", help="write masks.mkv, too: the numbers of the objects")
+    add(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write overlay.mp4, the masks over the video with its sound (default)",
+    )
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Segment videos.
+
+    Args:
+        argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
+
+    Raises:
+        UserError: if a video, the model, an option or the output is wrong. With several videos, the
+            others are done all the same.
+    """
+    args = parse_args(argv, prog)
+    if args.clean:
+        _clean(args)
+        return
+    import_parts(args.imports)
+
+    from vps_d2.inference.instance_models import find_instance_model
+    from vps_d2.inference.segmentation_results import ResultOptions
+    from vps_d2.inference.video_segmentation import SegmentOptions, VideoSegmentation
+
+    args.inputs += _list_annotated(args.ann_path, args.img_path)
+    sources = list(_open_inputs(args))
+    if args.weights and not args.config_file and args.backbone:
+        args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
+    model = find_instance_model(
+        *(args.model, args.config_file, args.weights, args.opts),
+        text=args.text,
+        device=args.device,
+        threshold=args.threshold,
+        short_side=args.short_side,
+    )
+    if model.license_note:
+        print(model.license_note, file=sys.stderr)
+    options = SegmentOptions(
+        classes=_find_classes(args.classes, model.taxonomy),
+        max_instances=args.max_instances,
+        start=args.start,
+        end=args.end,
+        stride=args.stride,
+    )
+    results = ResultOptions(
+        colors=args.colors,
+        pictures=args.format != "mp4",
+        films=args.format != "png",
+        lossless=args.lossless,
+        overlay=args.overlay,
+    )
+    failures: list[UserError] = []
+    for source in sources:
+        folder = args.output / source.name
+        try:
+            done = VideoSegmentation(source, model, folder, options, results)(args.resume)
+            _report(folder, done, model.taxonomy)
+        except UserError as error:
+            if len(sources) == 1:
+                raise
+            print(escape_controls(f"{source.path} is left out: {error}"), file=sys.stderr)
+            failures.append(error)
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(sources)} videos were left out, for the reasons above; mend "
+            "them, and run the command again with --resume."
+        )
+
+
+def _open_inputs(args: argparse.Namespace) -> Iterator["VideoSource"]:
+    """Open all videos, so that a wrong one is known before long work begins.
+
+    Raises:
+        UserError: if one cannot be opened, or two would have the same folder of results.
+    """
+    from vps_d2.io.video import open_video
+
+    names: dict[str, Path] = {}
+    for path in args.inputs:
+        source = open_video(path, rate=args.rate)
+        other = names.setdefault(source.name, path)
+        if other != path:
+            raise UserError(
+                f"{path} and {other} would both be written to {args.output / source.name}; segment "
+                "them one at a time, with another --output."
+            )
+        yield source
+
+
+def _list_annotated(ann_path: Path | None, img_path: Path | None) -> list[Path]:
+    """Return the folders of pictures of the videos that a YouTube-VIS file lists.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    from vps_d2.io.files import read_json
+
+    if ann_path is None:
+        return []
+    try:
+        videos = read_json(ann_path, max_bytes=2 * 10**9)["videos"]
+        folders = [Path(img_path or "", video["file_names"][0]).parent for video in videos]
+    except OSError as error:
+        raise UserError(
+            f"--ann_path {ann_path} cannot be read ({error.strerror}); check the path."
+        ) from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(
+            f"--ann_path {ann_path} lists no videos with file_names, as YouTube-VIS does; give "
+            "such a file, or name the videos themselves."
+        ) from error
+    return list(dict.fromkeys(folders))
+
+
+def _find_classes(names: Sequence[str], taxonomy: "Taxonomy") -> tuple[int, ...]:
+    """Return the class numbers minus one of class names.
+
+    Raises:
+        UserError: if the model does not know one of them.
+    """
+    import difflib
+
+    known = {name.lower(): number for number, name in enumerate(taxonomy.thing_classes)}
+    for name in names:
+        if name.lower() not in known:
+            near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+            some = near or list(known)[:5]
+            raise UserError(
+                f"--classes: the model knows no class {name}; it knows {len(known)}, such as "
+                f"{', '.join(some)}."
+            )
+    return tuple(sorted({known[name.lower()] for name in names}))
+
+
+def _report(folder: Path, done: "SegmentedVideo", taxonomy: "Taxonomy") -> None:
+    for note in done.notes:
+        print(escape_controls(note), file=sys.stderr)
+    count = len(done.objects)
+    names = [taxonomy.thing_classes[each.category_id] for each in done.objects]
+    listed = f" ({', '.join(dict.fromkeys(names))})" if names else ""
+    what = f"{count} object{'s' * (count != 1)}{listed}"
+    frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
+    text = f"{folder}: {what} in {frames}; look at summary.html"
+    print(escape_controls(text))
+
+
+def _clean(args: argparse.Namespace) -> None:
+    from vps_d2.inference.video_segmentation import clean_results
+
+    for path in args.inputs:
+        folder = args.output / (path.resolve().name if path.is_dir() else path.stem)
+        removed = clean_results(folder)
+        print(escape_controls(f"{folder}: removed {', '.join(removed)}"))
+
+
+def _parse_rate(text: str) -> Fraction:
+    """Read a number of frames per second, such as 25, 29.97 or 30000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of frames per second, up to 1000")
+    return rate
