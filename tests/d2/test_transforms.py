@@ -89,3 +89,64 @@ def test_both_engines_draw_alike(twins: Any) -> None:
         drawn.append([one.image for one in inputs])
     for one, other in zip(*drawn, strict=True):
         assert one.shape == other.shape and (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "style", "most", "shapes"),
+    [
+        ((12,), "choice", 1000, {(12, 16)}),
+        ((3, 12), "choice", 1000, {(3, 4), (12, 16)}),
+        ((12,), "choice", 8, {(6, 8)}),
+        ((7, 9), "range", 1000, {(7, 9), (8, 11), (9, 12)}),
+        ((0,), "choice", 4, {(6, 8)}),
+    ],
+)
+def test_shortest_edge(lengths: Any, style: str, most: int, shapes: set[tuple[int, int]]) -> None:
+    resize = T.ResizeShortestEdge(lengths, most, style)
+    drawn = [resize.get_transform(_image()) for _ in range(30)]
+    assert {one.apply_image(_image()).shape[:2] for one in drawn} == shapes
+    mask = np.full((6, 8), 7, np.uint8)
+    mask[:, 4:] = 0
+    resized = drawn[0].apply_segmentation(mask)
+    assert set(np.unique(resized)) == {0, 7} and resized.shape in shapes
+    coords = drawn[0].apply_coords(np.array([[8.0, 6.0]]))
+    assert coords.round().tolist() == [[resized.shape[1], resized.shape[0]]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "shapes"),
+    [
+        ("relative", (0.5, 0.25), {(3, 2)}),
+        ("absolute", (4, 100), {(4, 8)}),
+        ("absolute_range", (5, 7), {(rows, columns) for rows in (5, 6) for columns in (5, 6, 7)}),
+        ("relative_range", (0.9, 0.8), {(rows, columns) for rows in (5, 6) for columns in (6, 7, 8)}),
+    ],
+)
+def test_crop(kind: str, size: Any, shapes: set[tuple[int, int]]) -> None:
+    crop = T.RandomCrop(kind, size)
+    cut = [crop.get_transform(_image()).apply_image(_image()) for _ in range(60)]
+    assert {one.shape[:2] for one in cut} <= shapes
+    corners = {tuple(one[0, 0]) for one in cut}
+    assert len(corners) > 1 or shapes == {(6, 8)}
+    assert all(one[0, -1, 0] == one[0, 0, 0] + 3 * (one.shape[1] - 1) for one in cut)
+
+
+def test_both_engines_resize_and_crop_alike(twins: Any) -> None:
+    drawn = []
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    for module in twins("data.transforms"):
+        np.random.seed(0)
+        augmentations = [
+            module.ResizeShortestEdge((20, 60), 70, "range"),
+            module.ResizeShortestEdge((32, 64), 1000, "choice"),
+            module.RandomCrop("relative_range", (0.5, 0.7)),
+            module.RandomCrop("absolute_range", (12, 30)),
+        ]
+        results = []
+        for _ in range(10):
+            inputs = module.AugInput(image)
+            transforms = module.AugmentationList(augmentations)(inputs)
+            results += [inputs.image, transforms.apply_segmentation(image[..., 0])]
+        drawn.append(results)
+    for one, other in zip(*drawn, strict=True):
+        assert one.shape == other.shape and (one == other).all()

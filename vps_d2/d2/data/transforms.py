@@ -8,7 +8,9 @@ if ENGINE == "detectron2":
         Augmentation,
         AugmentationList,
         NoOpTransform,
+        RandomCrop,
         RandomFlip,
+        ResizeShortestEdge,
         Transform,
     )
 else:
@@ -17,7 +19,9 @@ else:
         Augmentation,
         AugmentationList,
         NoOpTransform,
+        RandomCrop,
         RandomFlip,
+        ResizeShortestEdge,
         Transform,
     )
 
@@ -26,6 +30,8 @@ __all__ = [
     "Augmentation",
     "AugmentationList",
     "NoOpTransform",
+    "RandomCrop",
     "RandomFlip",
+    "ResizeShortestEdge",
     "Transform",
 ]

@@ -159,6 +159,12 @@ def _input() -> CfgNode:
     cfg.MIN_SIZE_TEST = 800
     cfg.MAX_SIZE_TEST = 1333
     cfg.RANDOM_FLIP = "horizontal"
+    # Cut a rectangle out of every picture; SIZE is what TYPE says, such as the least shares of
+    # height and width.
+    cfg.CROP = CfgNode()
+    cfg.CROP.ENABLED = False
+    cfg.CROP.TYPE = "relative_range"
+    cfg.CROP.SIZE = [0.9, 0.9]
     return cfg
 
 
