@@ -16,10 +16,12 @@ if TYPE_CHECKING:
         register_frames,
         register_generated_frames,
         register_tracks,
+        register_video_instances,
         register_videos,
     )
     from vps_d2.data.layout import VideoLayout
     from vps_d2.data.taxonomy import Taxonomy
+    from vps_d2.data.ytvis import register_ytvis_instances
     from vps_d2.engine.trainer import Trainer
     from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
     from vps_d2.inference.models import LoadedModel, load_model
@@ -43,7 +45,9 @@ __all__ = [
     "register_frames",
     "register_generated_frames",
     "register_tracks",
+    "register_video_instances",
     "register_videos",
+    "register_ytvis_instances",
 ]
 
 # The module that defines each name.
@@ -63,7 +67,9 @@ _HOMES = {
     "register_frames": "data.datasets",
     "register_generated_frames": "data.datasets",
     "register_tracks": "data.datasets",
+    "register_video_instances": "data.datasets",
     "register_videos": "data.datasets",
+    "register_ytvis_instances": "data.ytvis",
 }
 
 # fvcore calls it when it is imported, which users cannot change.

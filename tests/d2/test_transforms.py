@@ -119,7 +119,11 @@ def test_shortest_edge(lengths: Any, style: str, most: int, shapes: set[tuple[in
         ("relative", (0.5, 0.25), {(3, 2)}),
         ("absolute", (4, 100), {(4, 8)}),
         ("absolute_range", (5, 7), {(rows, columns) for rows in (5, 6) for columns in (5, 6, 7)}),
-        ("relative_range", (0.9, 0.8), {(rows, columns) for rows in (5, 6) for columns in (6, 7, 8)}),
+        (
+            "relative_range",
+            (0.9, 0.8),
+            {(rows, columns) for rows in (5, 6) for columns in (6, 7, 8)},
+        ),
     ],
 )
 def test_crop(kind: str, size: Any, shapes: set[tuple[int, int]]) -> None:

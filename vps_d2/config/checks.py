@@ -20,6 +20,7 @@ _MOST_CHANNELS = 1 << 16
 _MOST_LAYERS = 1000
 _MOST_WORKERS = 1024
 _MOST_SIDE = 256
+_MOST_FRAMES = 1024
 _LAST_SEED = 4_000_000_000
 """The largest seed: each process adds its rank, and NumPy's seeds end at 2^32."""
 
@@ -69,6 +70,10 @@ _EVEN: _Rule = (
     lambda value, cfg: _CHANNELS[1](value, cfg) and value % 2 == 0,
 )
 _SHARE = _number(0, 1)
+_RISING_FACTORS: _Rule = (
+    "two rising numbers from 0.01 to 100",
+    lambda values, _: len(values) == 2 and 0.01 <= values[0] <= values[1] <= 100,
+)
 _FINITE: _Rule = "a finite number", lambda value, _: math.isfinite(value)
 
 
@@ -76,6 +81,16 @@ def _is_device(name: str, _: CfgNode) -> bool:
     device = torch.device(name)
     known = device.type in ("cpu", "cuda", "mps", "xpu")
     return known and (device.type != "cpu" or not device.index)
+
+
+def _is_crop(size: Sequence[float], cfg: CfgNode) -> bool:
+    kind = cfg.INPUT.CROP.TYPE
+    if len(size) != 2:
+        return False
+    if not kind.startswith("absolute"):
+        return all(0 < share <= 1 for share in size)
+    in_order = kind == "absolute" or size[0] <= size[1]
+    return in_order and all(side == int(side) > 0 for side in size)
 
 
 def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
@@ -156,6 +171,27 @@ _RULES: dict[str, _Rule] = {
             "TRACK_NOISE.MISSED_FRAME",
         )
     },
+    "INPUT.CLIP.NUM_FRAMES": _at_least(1, _MOST_FRAMES),
+    "INPUT.CLIP.RANGE": _at_least(0),
+    "INPUT.CLIP.EMPTY_TRIES": _at_least(0, _MOST_LAYERS),
+    "INPUT.CLIP.MOTION.ROTATION": _number(0, 180),
+    "INPUT.CLIP.MOTION.SCALE": _RISING_FACTORS,
+    "INPUT.CLIP.MOTION.SHIFT": _SHARE,
+    "INPUT.MIN_SIZE_TRAIN": _each("whole numbers of 0 or more", _at_least(0)),
+    "INPUT.MIN_SIZE_TRAIN_SAMPLING": (
+        "choice, or range with two numbers in INPUT.MIN_SIZE_TRAIN",
+        lambda style, cfg: (
+            style == "choice" or (style == "range" and len(cfg.INPUT.MIN_SIZE_TRAIN) == 2)
+        ),
+    ),
+    "INPUT.MAX_SIZE_TRAIN": _at_least(1),
+    "INPUT.MIN_SIZE_TEST": _at_least(0),
+    "INPUT.MAX_SIZE_TEST": _at_least(1),
+    "INPUT.CROP.TYPE": _one_of("relative_range", "relative", "absolute", "absolute_range"),
+    "INPUT.CROP.SIZE": (
+        "two numbers above 0, shares of up to 1 or whole pixels as INPUT.CROP.TYPE says",
+        _is_crop,
+    ),
     "INPUT.MASK_NOISE.MAX_SHIFT": _at_least(0, _MOST_SIDE),
     "INPUT.TRACK_NOISE.OUTLINE": _number(0),
     # Batches are drawn in one way; another name would have no effect.

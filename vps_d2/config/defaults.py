@@ -65,6 +65,7 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.BLUR = CfgNode()
     cfg.INPUT.BLUR.PROB = 0.0
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
+    _add_clip_config(cfg)
     # Frames left out between the input and the first target frame.
     cfg.INPUT.TARGET_GAP = 0
     # Make true input masks look like detected ones: share of clips to change; then the chance that
@@ -81,6 +82,24 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.TRACK_NOISE = CfgNode()
     cfg.INPUT.TRACK_NOISE.OUTLINE = 0.8
     cfg.INPUT.TRACK_NOISE.MISSED_FRAME = 0.06
+
+
+def _add_clip_config(cfg: CfgNode) -> None:
+    # Of ClipInstanceMapper, in training: frames of a clip, and the number of consecutive frames
+    # that they are drawn from (NUM_FRAMES or less: the clip's frames are consecutive).
+    cfg.INPUT.CLIP = CfgNode()
+    cfg.INPUT.CLIP.NUM_FRAMES = 2
+    cfg.INPUT.CLIP.RANGE = 20
+    # Give the frames of a clip in random order.
+    cfg.INPUT.CLIP.SHUFFLE = False
+    # How often another clip is drawn if none of its frames shows an object.
+    cfg.INPUT.CLIP.EMPTY_TRIES = 10
+    # A single picture is moved at random for each frame of a clip: largest angle in degrees,
+    # smallest and largest factor, and largest way as a share of height and width.
+    cfg.INPUT.CLIP.MOTION = CfgNode()
+    cfg.INPUT.CLIP.MOTION.ROTATION = 15.0
+    cfg.INPUT.CLIP.MOTION.SCALE = (0.8, 1.25)
+    cfg.INPUT.CLIP.MOTION.SHIFT = 0.1
 
 
 def _add_model_config(cfg: CfgNode) -> None:

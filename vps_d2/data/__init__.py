@@ -12,6 +12,8 @@ _HOME = {
     "register_frames": "vps_d2.data.datasets",
     "register_generated_frames": "vps_d2.data.datasets",
     "register_synthetic_masks": "vps_d2.data.datasets",
+    "register_video_instances": "vps_d2.data.datasets",
+    "register_ytvis_instances": "vps_d2.data.ytvis",
     "DATASET_MAPPER_REGISTRY": "vps_d2.data.mappers",
     "build_mapper": "vps_d2.data.mappers",
     "build_train_loader": "vps_d2.data.loader",

@@ -40,11 +40,22 @@ def split_mask(
         parts = [_connected_parts(each) for each in bits]
         classes = np.repeat(classes, list(map(len, parts)))
         bits = np.concatenate(parts)
-    boxes = np.zeros((len(classes), 4), np.float32)
-    for box, columns, rows in zip(boxes, bits.any(1), bits.any(2), strict=True):
-        x, y = np.flatnonzero(columns), np.flatnonzero(rows)
-        box[:] = x[0], y[0], x[-1] + 1, y[-1] + 1
-    return classes, bits, boxes
+    return classes, bits, mask_boxes(bits)
+
+
+def mask_boxes(masks: np.ndarray) -> np.ndarray:
+    """Return the boxes around masks bool ``(K, H, W)``.
+
+    Returns:
+        float32 ``(K, 4)`` as x0, y0, x1, y1 in pixels, the far edges exclusive; all zero for an
+        empty mask.
+    """
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        x, y = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        if len(x):
+            box[:] = x[0], y[0], x[-1] + 1, y[-1] + 1
+    return boxes
 
 
 def _connected_parts(bits: np.ndarray) -> np.ndarray:

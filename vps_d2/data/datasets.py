@@ -9,7 +9,9 @@ A video record is ``{"video_id", "video_name", "folder", "height", "width", "num
 "sem_seg_file_name"}``; its annotations are made on demand by
 :func:`vps_d2.data.annotations.annotate`. A record of tracks is ``{"tracks_file_name", "row"}``. A
 record of generated masks is that of a video with ``"synthetic_seed"`` and ``"synthetic_options"``
-instead of its folder and files.
+instead of its folder and files. A record of a video with instances is that of a labeled video with
+``"file_names"``, the paths of its frames; :func:`vps_d2.data.tubes.record_tubes` makes its objects
+on demand.
 """
 
 import logging
@@ -35,6 +37,7 @@ from vps_d2.data.video import (
     video_number,
 )
 from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
+from vps_d2.io.errors import UserError
 
 Record = dict[str, Any]
 """A dataset dict; this module's docstring lists its keys."""
@@ -73,6 +76,34 @@ def register_frames(name: str, root: str | Path, *, layout: VideoLayout | None =
     """
     layout = layout or read_layout(root)
     _register(name, partial(_frame_records, name, partial(Path, root), layout), layout)
+
+
+def register_video_instances(
+    name: str, root: str | Path, *, layout: VideoLayout | None = None
+) -> None:
+    """Register a folder of labeled videos as a data set of videos with instances.
+
+    An object is a class of a video's masks. Where the masks of some frames give an object another
+    class, that stays as it is: there it is part of another object.
+
+    Args:
+        name: of the data set, for DATASETS.TRAIN and the like.
+        root: folder that holds ``video_<n>`` folders with masks.
+        layout: see :func:`register_videos`.
+
+    Raises:
+        UserError: if two objects of a video can have the same class, so that its masks do not say
+            which is which.
+    """
+    layout = layout or read_layout(root)
+    if not layout.taxonomy.one_object_per_class:
+        raise UserError(
+            f"data set {name} cannot have instances of videos: two objects of one class are not "
+            "told apart by the masks; set one_object_per_class in dataset.json if there never are "
+            "two, or use register_ytvis_instances."
+        )
+    source = partial(_instance_records, name, partial(Path, root), layout)
+    _register(name, source, layout, evaluator_type="ytvis")
 
 
 def register_generated_frames(
@@ -140,10 +171,15 @@ def dataset_root(name: str) -> Path | None:
     return root().resolve()
 
 
-def _register(name: str, source: partial[list[Record]], layout: VideoLayout = VPS_LAYOUT) -> None:
+def _register(
+    name: str,
+    source: partial[list[Record]],
+    layout: VideoLayout = VPS_LAYOUT,
+    evaluator_type: str = "vps",
+) -> None:
     DatasetCatalog.register(name, lambda: source(False))
     _SOURCES[name] = source
-    describe_dataset(name, layout.taxonomy)
+    describe_dataset(name, layout.taxonomy, evaluator_type)
 
 
 def _log(message: str) -> None:
@@ -189,6 +225,20 @@ def _frame_records(name: str, root: Root, layout: VideoLayout, skip_faulty: bool
         }
         for video in videos
         for index in range(video["num_frames"])
+    ]
+
+
+def _instance_records(
+    name: str, root: Root, layout: VideoLayout, skip_faulty: bool
+) -> list[Record]:
+    return [
+        {
+            **video,
+            "file_names": [
+                str(frame_path(video["folder"], index)) for index in range(video["num_frames"])
+            ],
+        }
+        for video in _video_records(name, root, layout, "labeled", skip_faulty)
     ]
 
 
@@ -276,6 +326,10 @@ def _register_builtin() -> None:
     for split in ("train", "val", "labeled"):
         name = f"vps_frames_{split}"
         _register(name, partial(_frame_records, name, partial(_builtin_root, split), VPS_LAYOUT))
+    for split in ("train", "val"):
+        name = f"vps_vis_{split}"
+        source = partial(_instance_records, name, partial(_builtin_root, split), VPS_LAYOUT)
+        _register(name, source, VPS_LAYOUT, evaluator_type="ytvis")
     _register(
         "vps_tracks_train",
         partial(_track_records, "vps_tracks_train", partial(_builtin_root, "tracks_train")),

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import torch.utils.data as torchdata
 
-import vps_d2.data.track_mapper  # noqa: F401  (registers its mapper)
+# They register their mappers.
+import vps_d2.data.clip_mapper
+import vps_d2.data.track_mapper  # noqa: F401
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import (
     DatasetFromList,

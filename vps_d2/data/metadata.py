@@ -1,6 +1,6 @@
 """Reading and writing taxonomies in Metadata and configurations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from vps_d2.d2.config import CfgNode
@@ -9,10 +9,29 @@ from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.io.errors import UserError
 
 _SHOWN = 5  # names of classes in an error
+# Functions that describe data sets whose classes are in a large file, by name.
+_DESCRIBE: dict[str, Callable[[], None]] = {}
 
 
-def describe_dataset(name: str, taxonomy: Taxonomy) -> None:
-    """Write a taxonomy to the Metadata of a data set, as Detectron2 and this project read it."""
+def describe_when_used(name: str, describe: Callable[[], None]) -> None:
+    """Let a data set be described only when its taxonomy is first asked for.
+
+    Args:
+        name: of the data set.
+        describe: calls :func:`describe_dataset`.
+    """
+    _DESCRIBE[name] = describe
+
+
+def describe_dataset(name: str, taxonomy: Taxonomy, evaluator_type: str = "vps") -> None:
+    """Write a taxonomy to the Metadata of a data set, as Detectron2 and this project read it.
+
+    Args:
+        name: of the data set.
+        taxonomy: its classes.
+        evaluator_type: "vps", or "ytvis" for a data set of tubes.
+    """
+    _DESCRIBE.pop(name, None)
     MetadataCatalog.get(name).set(
         thing_classes=list(taxonomy.thing_classes),
         thing_colors=[tuple(color) for color in taxonomy.colors],
@@ -20,7 +39,7 @@ def describe_dataset(name: str, taxonomy: Taxonomy) -> None:
         stuff_colors=[(0, 0, 0), *taxonomy.colors],
         thing_groups=list(taxonomy.groups),
         one_object_per_class=taxonomy.one_object_per_class,
-        evaluator_type="vps",
+        evaluator_type=evaluator_type,
     )
 
 
@@ -46,6 +65,8 @@ def dataset_taxonomy(name: str) -> Taxonomy:
 
 def _read_taxonomy(name: str) -> Taxonomy | None:
     """Return the taxonomy of a registered data set; None if its Metadata names no classes."""
+    if name in _DESCRIBE:
+        _DESCRIBE[name]()
     metadata = MetadataCatalog.get(name)
     classes, colors = metadata.get("thing_classes"), metadata.get("thing_colors")
     stuff = metadata.get("stuff_classes") or [""]

@@ -48,6 +48,18 @@ class FutureMasksOutput(TypedDict, total=False):
     places: torch.Tensor
 
 
+class VideoInstancesOutput(TypedDict):
+    """Of a video, by a model for ``video_instances``: the objects of each of its frames.
+
+    They have ``pred_masks`` bool ``(K, H, W)`` of the size of the video, ``pred_classes`` int64
+    ``(K,)`` (class number minus one) and ``scores`` float32 ``(K,)``; and ``track_ids`` int64
+    ``(K,)`` if the model follows the objects, or else, where it has them, ``embeddings`` float32
+    ``(K, D)`` to follow them by.
+    """
+
+    instances: list[Instances]
+
+
 @runtime_checkable
 class ClassMapper(Protocol):
     """A segmenter that can return class maps alone, which is faster than scores."""

@@ -197,12 +197,13 @@ class RandomCrop(Augmentation):
         if self.crop_type == "absolute":
             return min(int(first), height), min(int(second), width)
         if self.crop_type == "absolute_range":
+            low, high = int(first), int(second)
             rows, columns = (
-                int(np.random.randint(min(side, first), min(side, second) + 1))
+                int(np.random.randint(min(side, low), min(side, high) + 1))
                 for side in (height, width)
             )
             return rows, columns
-        shares = np.asarray(self.crop_size, np.float32)
+        shares: np.ndarray = np.asarray(self.crop_size, np.float32)
         if self.crop_type == "relative_range":
             shares = shares + np.random.rand(2) * (1 - shares)
         return int(height * shares[0] + 0.5), int(width * shares[1] + 0.5)
