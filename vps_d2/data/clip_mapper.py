@@ -148,7 +148,7 @@ class ClipInstanceMapper:
         for frame_masks in masks:
             motion = self.motion.get_transform(picture)
             frames.append(motion.apply_image(picture))
-            frame_masks[:] = _move(motion, still.masks[0])
+            _move(motion, still.masks[0], frame_masks)
         objects = still._replace(masks=masks)
         return _Clip(list(range(self.num_frames)), frames, objects, picture.shape[:2])
 
@@ -175,7 +175,7 @@ class ClipInstanceMapper:
         size = first.image.shape[:2]
         masks = np.zeros((*clip.objects.masks.shape[:2], *size), bool)
         for moved, frame_masks in zip(masks, clip.objects.masks, strict=True):
-            moved[:] = _move(transforms, frame_masks)
+            _move(transforms, frame_masks, moved)
         return clip._replace(frames=frames, objects=clip.objects._replace(masks=masks))
 
 
@@ -308,9 +308,10 @@ def _check_size(record: Record, frame: np.ndarray, objects: Objects) -> None:
         )
 
 
-def _move(transform: T.Transform, masks: np.ndarray) -> np.ndarray | list[np.ndarray]:
-    """Transform the masks bool ``(K, H, W)`` of a frame."""
-    return [transform.apply_segmentation(mask.view(np.uint8)).astype(bool) for mask in masks]
+def _move(transform: T.Transform, masks: np.ndarray, moved: np.ndarray) -> None:
+    """Transform the masks bool ``(K, H, W)`` of a frame, and write them to ``moved``."""
+    for mask, out in zip(masks, moved, strict=True):
+        out[:] = transform.apply_segmentation(mask.view(np.uint8))
 
 
 def to_instances(objects: Objects) -> list[Instances]:
