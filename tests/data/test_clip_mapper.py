@@ -119,9 +119,9 @@ def test_an_empty_clip_is_drawn_again_but_not_forever(videos):
 
 
 def test_all_frames_are_augmented_alike(videos):
-    flip = ClipInstanceMapper(
-        is_train=True, num_frames=22, augmentations=[T.RandomFlip(prob=1.0)]
-    )(videos[1])
+    flip = ClipInstanceMapper(is_train=True, num_frames=22, augmentations=[T.RandomFlip(prob=1.0)])(
+        videos[1]
+    )
     frames, masks = make_video(1)
     for index in range(22):
         image = flip["images"][index].numpy().transpose(1, 2, 0)

@@ -6,6 +6,8 @@ from vps_d2.evaluation.evaluators import (
 )
 from vps_d2.evaluation.future_mask import FutureMaskEvaluator
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
+from vps_d2.evaluation.tube_ap import TubeAP
+from vps_d2.evaluation.ytvis import YTVISEvaluator, evaluate_tubes
 
 __all__ = [
     "FrameErrors",
@@ -13,4 +15,7 @@ __all__ = [
     "FutureMaskEvaluator",
     "JaccardIndex",
     "SemanticJaccardEvaluator",
+    "TubeAP",
+    "YTVISEvaluator",
+    "evaluate_tubes",
 ]
