@@ -23,6 +23,7 @@ _COMMANDS = {
     "infer_hidden": "predict",
     "label_unlabeled": "label",
     "generate_frames": "generate",
+    "segment_video": "segment",
 }
 
 

@@ -221,14 +221,19 @@ def test_processes_share_the_videos(
 def test_ids_that_change_cost_precision(videos: str, tmp_path: Path) -> None:
     evaluator = build_evaluator(config(tmp_path, videos), videos)
     inputs, outputs = outputs_of(videos)
-    with pytest.raises(UserError, match="no track_ids, and there is no tracker"):
-        evaluator.process(inputs, outputs)
     for output in outputs:
         for index, frame in enumerate(output["instances"]):
             frame.track_ids = torch.arange(len(frame)) + (10 if index > 10 else 0)
     evaluator.process(inputs, outputs)
     scores = evaluator.evaluate()["segm"]
     assert scores["AP50"] == pytest.approx(100) and 0 < scores["AP"] < 20
+
+
+def test_objects_without_ids_are_followed(videos: str, tmp_path: Path) -> None:
+    evaluator = build_evaluator(config(tmp_path, videos), videos)
+    evaluator.process(*outputs_of(videos))
+    scores = evaluator.evaluate()["segm"]
+    assert scores["AP"] == pytest.approx(100)
 
 
 def test_data_sets_of_several_and_without_annotations(tmp_path: Path) -> None:

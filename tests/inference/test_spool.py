@@ -36,7 +36,8 @@ def test_a_frame_without_instances():
 
 
 @pytest.mark.parametrize(
-    "line", [b"{}\n", b"[1]\n", b"[0, 1, [], [], [], [1], []]\n", b"3\n", b'[0, "x", 1, 1, 1, 1, 1]\n']
+    "line",
+    [b"{}\n", b"[1]\n", b"[0, 1, [], [], [], [1], []]\n", b"3\n", b'[0, "x", 1, 1, 1, 1, 1]\n'],
 )
 def test_a_damaged_line_is_an_error(line):
     with pytest.raises(ValueError):

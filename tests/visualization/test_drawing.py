@@ -15,6 +15,7 @@ from vps_d2.visualization.drawing import (
     colorize_mask,
     contact_sheet,
     enlarge,
+    label_objects,
     overlay_mask,
     strip,
 )
@@ -77,3 +78,21 @@ def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path, frame: 
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"a\.png cannot be written"):
         write_png(tmp_path / "file" / "a.png", frame)
+
+
+def test_labels_stay_inside_and_have_the_color_of_their_object():
+    picture = np.zeros((40, 60, 3), np.uint8)
+    label_objects(picture, [("1", (-5, -5), (255, 0, 0)), ("2", (58, 39), (0, 0, 255))])
+    assert (picture[:, :20] == (255, 0, 0)).all(2).any()
+    assert (picture[:, 40:] == (0, 0, 255)).all(2).any()
+
+
+def test_an_overlay_reaches_to_the_edges():
+    frame, mask = np.full((10, 12, 3), 100, np.uint8), np.zeros((10, 12), np.uint8)
+    mask[7:, 9:] = 2
+    palette = np.zeros((256, 3), np.uint8)
+    palette[2] = (200, 0, 0)
+    picture = overlay_mask(frame, mask, palette, opacity=0.5)
+    assert (picture[mask == 0] == 100).all()
+    assert picture[7, 9].tolist() == [200, 0, 0]  # outlined
+    assert picture[8, 10].tolist() == [150, 50, 50]

@@ -12,6 +12,7 @@ COMMANDS = {
     "segment": "segment any video: a mask for each object and frame",
     "predict": "predict frames and masks for every video in a folder",
     "evaluate": "score predicted masks and frames",
+    "evaluate-tubes": "score segmented videos",
     "visualize": "draw videos, masks and predictions",
     "leaderboard": "compare pipelines on the same videos",
     "split-errors": "divide the error of predicted masks by cause",

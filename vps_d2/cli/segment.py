@@ -185,6 +185,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if model.license_note:
         print(model.license_note, file=sys.stderr)
     options = SegmentOptions(
+        threshold=args.threshold,
         classes=_find_classes(args.classes, model.taxonomy),
         max_instances=args.max_instances,
         start=args.start,

@@ -25,7 +25,9 @@ from vps_d2.data.metadata import dataset_taxonomy
 from vps_d2.data.tubes import Rle, record_tubes, to_rle
 from vps_d2.data.ytvis import category_numbers, read_ytvis, ytvis_records
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
+from vps_d2.evaluation.segmented import collect_results
 from vps_d2.evaluation.tube_ap import TubeAP, TubePrediction
+from vps_d2.inference.tracking import Tracker
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output, read_json, write_json
 
@@ -45,7 +47,7 @@ def evaluate_tubes(truth: str | Path, results: str | Path | list[dict[str, Any]]
     Args:
         truth: path of the JSON file, or name of the data set.
         results: path of the JSON file, or its content; the docstring of this module says what is
-            in it.
+            in it. Or the folder that ``vps-d2 segment`` wrote for the videos of the data set.
 
     Returns:
         the scores of :meth:`~vps_d2.evaluation.tube_ap.TubeAP.compute`, from 0 to 1, and
@@ -63,6 +65,8 @@ def evaluate_tubes(truth: str | Path, results: str | Path | list[dict[str, Any]]
         records = ytvis_records(truth, content)
         by_id = {each["id"]: str(each.get("name", each["id"])) for each in content["categories"]}
         names = [by_id[number] for number in numbers]
+    if not isinstance(results, list) and Path(results).is_dir():
+        results = collect_results(Path(results), records, numbers, names)
     return score_results(records, results, numbers, names, str(truth))
 
 
@@ -211,15 +215,14 @@ class YTVISEvaluator(DatasetEvaluator):
     Args:
         cfg: configuration.
         dataset_name: of a data set of videos, with instances if it is to be scored.
-        make_tracker: makes a tracker for a video, for outputs without ``track_ids``; None if the
-            model follows the objects.
+        make_tracker: makes a tracker for a video, for outputs without ``track_ids``.
     """
 
     def __init__(
         self,
         cfg: CfgNode,
         dataset_name: str,
-        make_tracker: Callable[[], FrameTracker] | None = None,
+        make_tracker: Callable[[], FrameTracker] = Tracker,
     ) -> None:
         self.dataset_name = dataset_name
         self.skip_faulty = cfg.DATASETS.SKIP_FAULTY
@@ -245,8 +248,7 @@ class YTVISEvaluator(DatasetEvaluator):
                 (:class:`~vps_d2.modeling.outputs.VideoInstancesOutput`).
 
         Raises:
-            UserError: if they have no ``track_ids`` and there is no tracker, or masks of the wrong
-                size.
+            UserError: if the masks have the wrong size.
         """
         ids = {number: category for category, number in self.numbers.items()}
         for video, output in zip(inputs, outputs, strict=True):
@@ -269,11 +271,6 @@ class YTVISEvaluator(DatasetEvaluator):
         """Return the objects of the frames of a video with ``track_ids``."""
         if all(instances.has("track_ids") for instances in frames):
             return frames
-        if self.make_tracker is None:
-            raise UserError(
-                "the outputs of the model have no track_ids, and there is no tracker; give "
-                "YTVISEvaluator one, or use a model that follows objects."
-            )
         tracker = self.make_tracker()
         return [tracker.step(instances) for instances in frames]
 

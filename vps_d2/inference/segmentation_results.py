@@ -254,7 +254,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
                     "score": round(seen.score, 6),
                 }
                 start = json.dumps(head).removesuffix("}")
-                file.write(f"{', ' if number > 1 else ''}{start}, \"segmentations\": [".encode())
+                file.write(f'{", " if number > 1 else ""}{start}, "segmentations": ['.encode())
                 part.seek(0)
                 shutil.copyfileobj(part, file)
                 file.write(b"]}")

@@ -111,9 +111,7 @@ class CocoModel(InstanceModel):
         known = classes >= 0
         masks = output["masks"][:, 0].cpu()[known] >= 0.5
         scores = output["scores"].cpu()[known]
-        return make_instances(
-            (size[0], size[1]), masks, classes[known], scores, self.threshold
-        )
+        return make_instances((size[0], size[1]), masks, classes[known], scores, self.threshold)
 
     def fingerprint(self) -> str:
         """Return a hash of weights and settings."""

@@ -45,6 +45,7 @@ class SegmentOptions:
     """What is segmented.
 
     Args:
+        threshold: score from which on an instance opens a track.
         classes: class numbers minus one that are kept; () for all.
         max_instances: objects that may overlap in time; those with the highest scores are kept.
         start: index of the first frame.
@@ -52,6 +53,7 @@ class SegmentOptions:
         stride: step from one index to the next.
     """
 
+    threshold: float = 0.5
     classes: tuple[int, ...] = ()
     max_instances: int = 10
     start: int = 0
@@ -217,7 +219,7 @@ class VideoSegmentation:
 
     def _find(self) -> ObjectCollector:
         """Do the first pass: segment, track, and put the instances on the disk."""
-        tracker = None if self.model.tracks else Tracker()
+        tracker = None if self.model.tracks else Tracker(min_new_score=self.options.threshold)
         collector = ObjectCollector()
         batch_size = self.model.batch_size
         done = 0
