@@ -267,8 +267,9 @@ def test_nothing_found(tmp_path):
 def test_the_result_can_be_scored(clip, tmp_path):
     run(clip, tmp_path / "out")
     result = json.loads((tmp_path / "out/result.json").read_text())
+    files = [f"{index}.png" for index in range(11)]
     truth = {
-        "videos": [{"id": 1, "height": 48, "width": 64, "length": 11, "file_names": [f"{i}.png" for i in range(11)]}],
+        "videos": [{"id": 1, "height": 48, "width": 64, "length": 11, "file_names": files}],
         "categories": [{"id": 0, "name": "box"}, {"id": 1, "name": "ball"}],
         "annotations": [
             {
@@ -282,7 +283,7 @@ def test_the_result_can_be_scored(clip, tmp_path):
             }
             for number, each in enumerate(result, 1)
         ],
-    }  # fmt: skip
+    }
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     assert evaluate_tubes(tmp_path / "truth.json", tmp_path / "out/result.json")[
         "AP"

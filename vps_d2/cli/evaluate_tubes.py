@@ -26,7 +26,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add(
         "truth",
         metavar="TRUTH",
-        help="folder of labeled videos, JSON file in the form of YouTube-VIS, or name of a data set",
+        help="folder of labeled videos, JSON file of YouTube-VIS's form, or name of a data set",
     )
     add(
         "results",

@@ -1,4 +1,4 @@
-"""The objects of a video: what is known of each track after the last frame, and the best of them."""
+"""The objects of a video: what is known of each track in the end, and the best of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

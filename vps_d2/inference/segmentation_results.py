@@ -38,7 +38,18 @@ MASKS_FILM = "masks.mp4"
 LOSSLESS_FILM = "masks.mkv"
 OVERLAY_FILM = "overlay.mp4"
 
-_COLUMNS = "object class frame_index time_s x y width height area score".split()
+_COLUMNS = (
+    "object",
+    "class",
+    "frame_index",
+    "time_s",
+    "x",
+    "y",
+    "width",
+    "height",
+    "area",
+    "score",
+)
 _NUM_PICTURES = 8
 _LABEL_ROWS = 200  # frames with fewer rows get numbers instead of class names
 _WHITE = (255, 255, 255)

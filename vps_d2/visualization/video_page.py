@@ -32,7 +32,10 @@ rect{cursor:pointer}rect:focus{outline:2px solid}
 _SCRIPT = """
 const film = document.querySelector('video');
 for (const bar of film ? document.querySelectorAll('rect') : []) {
-  const go = () => { film.currentTime = bar.dataset.time; film.scrollIntoView({block: 'nearest'}); };
+  const go = () => {
+    film.currentTime = bar.dataset.time;
+    film.scrollIntoView({block: 'nearest'});
+  };
   bar.addEventListener('click', go);
   bar.addEventListener('keydown', (e) => { if (e.key === 'Enter') go(); });
 }
