@@ -194,6 +194,8 @@ class FileSource(VideoSource):
                     self._damaged.add(place)
                 expected = place + 1
                 yield place, frame
+        if key is not None and expected == begin:
+            raise _Missed
         self._lost.update(range(expected, places.count))
 
     def _finish(self, place: int, frame: Any) -> VideoFrame:

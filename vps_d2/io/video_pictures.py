@@ -11,10 +11,10 @@ from PIL import Image, ImageOps
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular
-from vps_d2.io.video import PICTURES, VideoFrame, VideoSource, check_size
+from vps_d2.io.video import MAX_PIXELS, PICTURES, VideoFrame, VideoSource, check_size
 
 # What Pillow raises for damaged pictures of one format or another.
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError)
 _ORIENTATION = 0x0112  # the EXIF tag
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
 
@@ -105,6 +105,10 @@ def _read_size(path: Path) -> tuple[int, int] | None:
             turned = image.getexif().get(_ORIENTATION, 1) >= 5
     except _UNREADABLE:
         return None
+    except Image.DecompressionBombError as error:  # its own limit is above ours
+        raise UserError(
+            f"{path} has more than the {MAX_PIXELS:,} pixels that are read; make it smaller."
+        ) from error
     check_size(path, height, width)
     return (width, height) if turned else (height, width)
 

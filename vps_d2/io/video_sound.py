@@ -10,6 +10,8 @@ import av
 _KEPT = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 """Codecs that MP4 has a place for; others become AAC."""
 
+_SAMPLES = 1024  # of a piece of AAC
+
 
 class Sound:
     """Copies the sound of a file for a range of time, bit by bit as the video is written.
@@ -44,7 +46,9 @@ class Sound:
         if self._is_kept:
             self._stream = target.add_stream_from_template(stream)
         else:
-            self._stream = target.add_stream("aac", rate=stream.rate, layout=stream.layout.name)
+            layout = "mono" if stream.channels == 1 else "stereo"
+            self._stream = target.add_stream("aac", rate=stream.rate, layout=layout)
+            self._resampler = av.AudioResampler("fltp", layout, stream.rate, _SAMPLES)
         self._pieces = self._read(stream)
 
     def copy_until(self, time: Fraction) -> None:
@@ -70,12 +74,14 @@ class Sound:
             self._source.close()
 
     def _read(self, stream: Any) -> Iterator[Any]:
-        """Yield packets, or decoded frames where another codec is needed, that have times."""
+        """Yield packets, or short decoded pieces where another codec is needed."""
         try:
             for packet in self._source.demux(stream):
-                if packet.size:
-                    pieces = [packet] if self._is_kept else packet.decode()
-                    yield from (piece for piece in pieces if piece.pts is not None)
+                if self._is_kept and packet.size and packet.pts is not None:
+                    yield packet
+                elif not self._is_kept:
+                    for frame in packet.decode():
+                        yield from self._resampler.resample(frame)
         except av.FFmpegError:
             self.notes.append(f"{self._path} is damaged: a part of its sound cannot be read.")
 

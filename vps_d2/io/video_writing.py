@@ -66,8 +66,16 @@ class _Writer(AbstractContextManager):
         with ExitStack() as stack:
             file = stack.enter_context(write_whole(self.path, self._inputs()))
             with _system_errors():
+                # MP4 would otherwise keep the time of the first frame in milliseconds.
+                options = {"movie_timescale": str(self._time_base.denominator)}
                 self._container = av.open(
-                    file.name, "w", format=self._format, options={"fflags": "+bitexact"}
+                    file.name,
+                    "w",
+                    format=self._format,
+                    options={
+                        "fflags": "+bitexact",  # no random identifiers
+                        **(options if self._format == "mp4" else {}),
+                    },
                 )
                 stack.callback(self._discard)
                 self._prepare(stack)
@@ -232,7 +240,7 @@ class MaskWriter(_Writer):
         origin: time of the frames that becomes 0 in the file.
 
     Raises:
-        UserError: if the file cannot be written, or no frame is.
+        UserError: if a side is less than 2, the file cannot be written, or no frame is.
     """
 
     _format, _codec = "matroska", "ffv1"
@@ -246,6 +254,10 @@ class MaskWriter(_Writer):
         rate: Fraction,
         origin: Fraction = Fraction(0),
     ) -> None:
+        if min(height, width) < 2:
+            raise UserError(
+                f"{path} cannot have {width} x {height} pixels; FFV1 needs two in each direction."
+            )
         super().__init__(path, height, width, rate, Fraction(1, 1000), origin)
         self._shape: tuple[int, ...] = ()
 
