@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 
@@ -81,6 +82,17 @@ def parse_share(text: str) -> float:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+
+
+def parse_rate(text: str) -> Fraction:
+    """Read a rate above 0, such as 25, 12.5 or 30000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if 0 < rate <= 1000:
+        return rate
+    raise argparse.ArgumentTypeError(f"{text} is not a rate up to 1000, such as 25 or 30000/1001")
 
 
 def parse_shard(text: str) -> tuple[int, int]:

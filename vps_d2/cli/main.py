@@ -10,7 +10,7 @@ from vps_d2.cli.run import run_tool
 COMMANDS = {
     "train": "train or evaluate a model",
     "segment": "segment any video: a mask for each object and frame",
-    "predict": "predict frames and masks for every video in a folder",
+    "predict": "predict frames and masks of a video, or of every video in a folder",
     "evaluate": "score predicted masks and frames",
     "evaluate-tubes": "score segmented videos",
     "visualize": "draw videos, masks and predictions",

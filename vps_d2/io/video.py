@@ -182,6 +182,11 @@ def open_video(
     return OpenCVSource(path)
 
 
+def is_picture(name: str) -> bool:
+    """Return whether a file of this name is taken for a picture."""
+    return name.lower().endswith(PICTURES) and not name.startswith(".")
+
+
 def check_size(path: Path, height: int, width: int) -> None:
     """Check a frame's size before memory is taken for it.
 

@@ -11,7 +11,14 @@ from PIL import Image, ImageOps
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular
-from vps_d2.io.video import MAX_PIXELS, PICTURES, VideoFrame, VideoSource, check_size
+from vps_d2.io.video import (
+    MAX_PIXELS,
+    PICTURES,
+    VideoFrame,
+    VideoSource,
+    check_size,
+    is_picture,
+)
 
 # What Pillow raises for damaged pictures of one format or another.
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError)
@@ -69,11 +76,6 @@ class PictureSource(VideoSource):
                 self._lost.add(index)
             else:
                 yield VideoFrame(index, index / self.rate, picture)
-
-
-def is_picture(name: str) -> bool:
-    """Return whether a file of this name is taken for a picture."""
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
 
 
 def _list_pictures(folder: Path) -> list[Path]:
