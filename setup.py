@@ -54,7 +54,7 @@ setup(
         "imageio>=2.31",
         # Reads and writes videos. pip takes the newest version for each Python: 17 for 3.10, 18 for
         # 3.11, 19 from 3.12 on. OpenCV reads videos on machines for which there is no wheel.
-        "av>=15; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
+        "av>=17; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "isal>=1.6; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "tensorboard>=2.13",
         "termcolor>=2.0",
