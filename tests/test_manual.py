@@ -6,11 +6,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from tests.helpers import ROOT
 from vps_d2.cli.main import COMMANDS
+from vps_d2.io.pictures import write_mp4
 
 DOCS = ROOT / "docs"
 PAGES = ("index", "install", "data", "train", "evaluate", "predict")
@@ -28,6 +30,7 @@ SHORT = {
 }
 # Options have to stand before the keys of a configuration.
 FIRST = {"label": "--threshold 0"}  # on frames this small it is unsure
+SMALLER = {"--short-side": "16"}  # values of options
 ELSEWHERE = {"demo"}  # it takes minutes, and .ci/run runs it
 
 
@@ -85,11 +88,14 @@ def test_the_commands_and_the_examples_run(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    write_mp4("clip.mp4", np.zeros((16, 16, 24, 3), np.uint8), fps=5)
     for page in PAGES:
         for words in commands(page):
             if words[0] != "vps-d2" or (name := words[1]) in ELSEWHERE:
                 continue
             options = [*FIRST.get(name, "").split(), *words[2:], *SHORT.get(name, "").split()]
+            for option in SMALLER.keys() & set(options):
+                options[options.index(option) + 1] = SMALLER[option]
             run(name, options)
         capsys.readouterr()
         for example in blocks(page, "python"):
@@ -98,6 +104,7 @@ def test_the_commands_and_the_examples_run(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "output/val/frames").is_dir()
     assert (tmp_path / "output/unet.pth").is_file()
     assert list((tmp_path / "output/hidden").rglob("*.gif"))
+    assert (tmp_path / "clip.prediction.mp4").is_file()
 
 
 def test_versions_agree():

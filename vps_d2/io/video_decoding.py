@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -63,6 +63,20 @@ class _Places:
         return self.keys[number - 1] if number > 1 else None
 
 
+class _Search(NamedTuple):
+    """A walk through the frames of a file.
+
+    Attributes:
+        walk: what :meth:`FileSource._walk` yields.
+        begin: place of the keyframe that it begins with; None for the start of the file.
+        place: of the last frame that it has yielded.
+    """
+
+    walk: Iterator[tuple[int, Any]]
+    begin: int | None
+    place: int = -1
+
+
 class FileSource(VideoSource):
     """A video file.
 
@@ -75,7 +89,8 @@ class FileSource(VideoSource):
 
     def __init__(self, path: Path) -> None:
         self._known: _Places | None = None
-        self._lock = threading.Lock()
+        self._last: _Search | None = None
+        self._lock = threading.RLock()
         with _open(path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate or FOLDER_RATE
             cut = _count_cut(path, stream)
@@ -98,26 +113,36 @@ class FileSource(VideoSource):
     def read(self, index: int) -> VideoFrame:
         """Read one frame, from the keyframe before it; see the base class."""
         places = self._places()
-        if 0 <= index < places.count:
+        if not 0 <= index < places.count:
+            raise self._no_frame(index)
+        with self._lock:
             key = places.key_before(index)
-            found = self._seek(index, key)
+            found = None
+            if self._last is not None and (places.find(key) or 0) <= self._last.place < index:
+                found = self._search(index, self._last)
+            if found is None:
+                found = self._search(index, _Search(self._walk(key), places.find(key)))
             if found is None and key is not None:
                 # What is damaged between the keyframe and here may look different when the decoder
                 # has seen what came before; the frame is to be the one that frames() gives.
-                found = self._seek(index, None)
-            if found is not None:
-                return found
+                found = self._search(index, _Search(self._walk(None), None))
+        if found is None:
             self._lost.add(index)
-        raise self._no_frame(index)
+            raise self._no_frame(index)
+        return found
 
-    def _seek(self, index: int, key: int | None) -> VideoFrame | None:
-        """Return a frame that is decoded from a keyframe, or None if it or one before it is bad."""
-        places = self._places()
-        start = 0 if key is None else places.find(key)
+    def _search(self, index: int, search: _Search) -> VideoFrame | None:
+        """Return a frame that comes later in a walk, or None if it or one before it is bad.
+
+        A walk that finds it is kept for the next call, which often asks for the next frame.
+        """
+        self._last = None
         try:
-            for place, frame in self._walk(key):
-                whole = key is None or self._damaged.isdisjoint(range(start or 0, index + 1))
+            for place, frame in search.walk:
+                begin = search.begin
+                whole = begin is None or self._damaged.isdisjoint(range(begin, index + 1))
                 if place == index and whole:
+                    self._last = _Search(search.walk, begin, place)
                     return self._finish(place, frame)
                 if place >= index or not whole:
                     return None
