@@ -64,6 +64,8 @@ setup(
         "mujoco>=3.1; python_version < '3.11'",  # the same, with a viewer
     ],
     extras_require={
+        # Models of the Hugging Face hub, for vps-d2 segment --model hf:NAME.
+        "hf": ["transformers>=5.0", "safetensors>=0.4"],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         # Ruff formats the signatures on the pages.

@@ -198,3 +198,23 @@ def test_the_cache_is_the_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
     assert cache_folder() == tmp_path / "vps_d2"
+
+
+def test_a_file_that_others_keep_too_comes_to_its_place(
+    server: tuple[str, ssl.SSLContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "hub" / "weights.pth"
+    known = f"{server[0]}/good.pth"
+    monkeypatch.setitem(download._KNOWN, known, hashlib.sha256(checkpoint()).hexdigest()[:8])
+    for _ in range(2):
+        assert fetch_weights(known, path=place, context=server[1]) == str(place)
+    assert len(Answers.asked) == 1 and place.read_bytes() == checkpoint()
+    lost = f"{server[0]}/lost.pth"
+    allow_address(lost)
+    other = place.with_name("other.pth")
+    with pytest.raises(UserError, match=f"put the file at {other}"):
+        fetch_weights(lost, path=other, context=server[1])
+    monkeypatch.setitem(download._KNOWN, known, "0" * 8)
+    with pytest.raises(UserError, match="not the ones that the project knows"):
+        fetch_weights(known, path=other, context=server[1])
+    assert files(place.parent) == ["weights.pth"]

@@ -9,27 +9,23 @@ from vps_d2.data.taxonomy import Taxonomy
 
 __all__ = ["COCO_CATEGORY_IDS", "COCO_TAXONOMY", "class_of_category"]
 
+_NAMES = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
+bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
+sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket,
+bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
+broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
+dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven,
+toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
+toothbrush
+"""
 _UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 COCO_CATEGORY_IDS = tuple(number for number in range(1, 91) if number not in _UNUSED)
 """COCO's ``category_id`` of each of the 80 classes, in order."""
 
-COCO_TAXONOMY = Taxonomy(
-    tuple(
-        name.strip()
-        for name in """
-        person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
-        fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
-        bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
-        sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket,
-        bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
-        broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
-        dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven,
-        toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
-        toothbrush
-        """.split(",")
-    )
-)
+COCO_TAXONOMY = Taxonomy(tuple(" ".join(_NAMES.split()).split(", ")))
 """The 80 classes."""
 
 

@@ -59,7 +59,7 @@ class InstanceModel(ABC):
     def fingerprint(self) -> str:
         """Return a hash of weights and settings, independent of paths and the device."""
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - most models remember nothing
         """Forget the frames so far; another video follows."""
 
 

@@ -61,7 +61,7 @@ class FrameForm(NamedTuple):
             scaled = np.empty((len(frames), rows, columns, 3), np.uint8)
             for frame, small in zip(frames, scaled, strict=True):
                 picture = Image.fromarray(frame)
-                small[:] = picture.resize((columns, rows), Image.Resampling.BILINEAR)
+                small[:] = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
             frames = scaled
         return frames[..., ::-1] if self.bgr else frames
 
