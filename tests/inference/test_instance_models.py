@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import ROOT
 from tests.inference.zoo import CONFIG, OPTS, make_frames, write_zoo_checkpoint
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
@@ -64,10 +65,13 @@ def test_a_checkpoint_of_the_zoo_finds_what_it_finds_in_detectron2(zoo_checkpoin
     assert few.fingerprint() != model.fingerprint()
 
 
-def test_colors_and_size_of_the_input_count(zoo_checkpoint: str) -> None:
+def test_colors_and_size_of_the_input_count(zoo_checkpoint: str, tmp_path: Path) -> None:
     frames = make_frames(1)
     (as_trained,) = load_zoo(zoo_checkpoint)(frames)
-    (swapped,) = load_zoo(zoo_checkpoint, "INPUT.FORMAT", "RGB")(frames[..., ::-1])
+    config = tmp_path / "rgb.yaml"
+    config.write_text(f"_BASE_: {ROOT / CONFIG}\nINPUT:\n  FORMAT: RGB\n")
+    rgb = find_instance_model(None, config, zoo_checkpoint, OPTS, device="cpu", threshold=0.05)
+    (swapped,) = rgb(frames[..., ::-1])
     assert torch.equal(as_trained.scores, swapped.scores)
     (small,) = load_zoo(zoo_checkpoint, short_side=48)(frames)
     assert small.image_size == (60, 100) and small.pred_masks.shape[1:] == (60, 100)

@@ -69,7 +69,8 @@ def load_detectron_model(
     """
     if is_address(weights):
         allow_address(weights)  # the user wrote it
-    if _is_of_detectron2(read_config_file(config_file)):
+    table = read_config_file(config_file)
+    if _is_of_detectron2(table) and "FORMAT" not in table.get("INPUT", {}):
         opts = ["INPUT.FORMAT", "BGR", *opts]
     cfg = load_config(config_file, opts)
     # No mask is drawn for instances that are left out below.
