@@ -3,11 +3,10 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
@@ -85,7 +84,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     )
     add(
         "--rate",
-        type=_parse_rate,
+        type=parse_rate,
         metavar="FPS",
         help="frames per second of a folder of pictures (default: 25)",
     )
@@ -301,14 +300,3 @@ def _clean(args: argparse.Namespace) -> None:
         folder = args.output / (path.resolve().name if path.is_dir() else path.stem)
         removed = clean_results(folder)
         print(escape_controls(f"{folder}: removed {', '.join(removed)}"))
-
-
-def _parse_rate(text: str) -> Fraction:
-    """Read a number of frames per second, such as 25, 29.97 or 30000/1001."""
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of frames per second, up to 1000")
-    return rate
