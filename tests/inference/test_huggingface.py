@@ -244,3 +244,30 @@ def kept(session: Any) -> list[dict[str, Any]]:
     """Return what the tracker keeps of each object."""
     assert session.output_dict_per_obj, "there is no object, so nothing could grow"
     return list(session.output_dict_per_obj.values())
+
+
+def test_other_segmenters_have_the_same_form(transformers: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.EomtConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=64,
+        num_blocks=1,
+        num_queries=6,
+        num_upscale_blocks=1,
+        id2label={0: "cat", 1: "dog"},
+    )
+    segmenter = transformers.EomtForUniversalSegmentation(config)
+    with torch.no_grad():
+        segmenter.class_predictor.weight.mul_(30)
+    segmenter.save_pretrained(tmp_path)
+    transformers.EomtImageProcessor(
+        size={"shortest_edge": 64, "longest_edge": 64}, do_split_image=False, do_pad=True
+    ).save_pretrained(tmp_path)
+    model = find_instance_model(f"hf:{tmp_path}", device="cpu", threshold=0.2)
+    found = model(FRAMES)
+    assert len(found) == 2 and all(len(each) for each in found)
+    assert all(each.pred_masks.shape[1:] == (40, 60) for each in found)
+    assert all(each.scores.min() >= 0.2 for each in found)

@@ -226,9 +226,13 @@ class QueryModel(InstanceModel):
         """Find the instances in frames uint8 RGB ``(N, H, W, 3)``."""
         size = (frames.shape[1], frames.shape[2])
         inputs = self.processor(images=list(frames), return_tensors="pt", **self._settings)
-        inputs = {key: value.to(self.model.device) for key, value in inputs.items()}
         names = inspect.signature(self.model.forward).parameters
-        output = self.model(**{key: inputs[key] for key in inputs if key in names})
+        tensors = {
+            key: value.to(self.model.device)
+            for key, value in inputs.items()
+            if key in names and isinstance(value, torch.Tensor)
+        }
+        output = self.model(**tensors)
         # Such a processor pads frames, and undoes it itself.
         if hasattr(self.processor, "unpad_image"):
             return self._of_processor(output, len(frames), size)
