@@ -164,7 +164,7 @@ def test_embedded_engine_imports_nothing_of_the_project_around_it() -> None:
 
 # What the libraries below call, by names of their own.
 CALLED_BY_LIBRARIES = {
-    *("_open_cfg", "path_manager"),  # fvcore
+    *("_open_cfg", "path_manager", "apply_coords"),  # fvcore
     *("_get_local_path", "_get_supported_prefixes", "_open"),  # iopath
     *("formatMessage", "stream"),  # logging
     "get_lr",  # torch.optim

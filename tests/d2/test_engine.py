@@ -299,6 +299,8 @@ def test_setup_warns_of_keys_that_nothing_reads(tmp_path: Path) -> None:
     assert not warnings_of("shipped", *shipped)
     (line,) = warnings_of("resized", "INPUT.MIN_SIZE_TRAIN", (640,), *shipped)
     assert "INPUT.MIN_SIZE_TRAIN is (640,)" in line
+    (line,) = warnings_of("cut", "INPUT.CROP.ENABLED", True)
+    assert "INPUT.CROP.ENABLED is True" in line
     (line,) = warnings_of("bgr", "INPUT.FORMAT", "BGR")
     assert "INPUT.FORMAT is 'BGR'" in line
     (line,) = warnings_of("sampled", "DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler")

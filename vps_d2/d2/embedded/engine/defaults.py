@@ -33,6 +33,7 @@ _IDLE_KEYS = {
     "INPUT.MAX_SIZE_TRAIN": (1333,),
     "INPUT.MIN_SIZE_TEST": (800, 0),
     "INPUT.MAX_SIZE_TEST": (1333,),
+    "INPUT.CROP.ENABLED": (False,),
     "DATALOADER.SAMPLER_TRAIN": ("TrainingSampler",),
 }
 
@@ -73,8 +74,9 @@ def _warn_of_idle_keys(cfg: CfgNode, logger: logging.Logger) -> None:
         value = attrgetter(key)(cfg)
         if value not in idle_values:
             logger.warning(
-                "%s is %r, which has no effect unless a mapper reads it: the embedded engine has "
-                "none of Detectron2's own mappers and samplers.",
+                "%s is %r, which has no effect unless the mapper reads it: the embedded engine has "
+                "none of Detectron2's own mappers and samplers. ClipInstanceMapper reads sizes and "
+                "crops.",
                 *(key, value),
             )
 
