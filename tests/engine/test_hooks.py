@@ -55,6 +55,22 @@ def test_pictures_of_masks(kind: str) -> None:
     assert picture.shape == ((8, 24, 3) if kind == "instances" else (4, 12, 3))
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_pictures_of_clips_show_the_middle_frame(count: int) -> None:
+    images = torch.zeros(3, 3, 8, 12, dtype=torch.uint8)
+    images[1] = 90
+    found = Instances((4, 6))
+    found.pred_masks = torch.zeros(count, 4, 6, dtype=torch.bool)
+    found.pred_masks[:, 2:, 3:] = True
+    found.pred_classes = torch.arange(count)
+    found.scores = torch.ones(count)
+    sample = {"images": images, "height": 4, "width": 6}
+    picture = draw_result(sample, {"instances": [found] * 3}, TAXONOMY)
+    assert picture.shape == (8, 24, 3)
+    assert count or (picture[:, :12] == 90).all()  # else there is text
+    assert picture[-1, -1].any() == bool(count) and not picture[0, -1].any()
+
+
 def test_pictures_show_a_true_mask_in_detectron2s_form(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), np.tile(np.uint8([1, 0, 255]), (4, 2)))
     sample = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase
@@ -156,8 +157,9 @@ class BestCheckpointer(HookBase):
 class PictureHook(HookBase):
     """Show predictions for samples in TensorBoard, every TEST.PICTURE_PERIOD iterations.
 
-    For a video: its last input frame, the last predicted frame and the true one. For a frame: the
-    frame, with detections named in it, its predicted mask and the true one. The same
+    For a video: its last input frame, the last predicted frame and the true one. For a frame, and
+    for the middle frame of a clip with instances: the frame, with detections named in it, its
+    predicted mask and the true one. The same
     TEST.NUM_PICTURES samples are shown each time, spread over the first data set of DATASETS.TEST,
     or of DATASETS.TRAIN if that is empty.
 
@@ -212,7 +214,7 @@ def draw_result(
     """Draw a model's input, its output and the truth side by side.
 
     Args:
-        sample: mapped input: with ``image``, ``frames`` or ``masks``.
+        sample: mapped input: with ``image``, ``images``, ``frames`` or ``masks``.
         output: of the model for it.
         taxonomy: of the masks.
         score_thresh: instances below it are not painted.
@@ -221,6 +223,8 @@ def draw_result(
         uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out if there is none. Instances are
         named in the input; everything is then twice as large, so that the names can be read.
     """
+    if "images" in sample:
+        sample, output = _middle_frame(sample, output)
     if "frames" in output:
         parts = [sample["frames"][-1], output["frames"][-1].round()]
         valid = sample.get("target_valid")
@@ -245,6 +249,16 @@ def draw_result(
         kept = found[found.scores >= score_thresh].to("cpu")
         pictures[0] = _name_instances(_to_picture(sample["image"]), kept, taxonomy)
     return _side_by_side(pictures)
+
+
+def _middle_frame(
+    sample: dict[str, Any], output: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the middle frame of a clip, in the size of the masks, and its instances."""
+    middle = len(sample["images"]) // 2
+    size = (sample["height"], sample["width"])
+    image = functional.interpolate(sample["images"][middle][None].float(), size)[0]
+    return {"image": image}, {"instances": output["instances"][middle]}
 
 
 class _Names(SimpleNamespace):
