@@ -118,7 +118,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
 
 def _add_model_options(parser: CommandParser) -> None:
     add = parser.add_argument
-    add("--model", metavar="NAME", help="vps, coco or hf:..., see below (default: vps)")
+    add("--model", metavar="NAME", help="vps, coco or hf:..., see below (default: coco)")
     add("--config-file", metavar="FILE", help="config of a Detectron2 model instead")
     add("--weights", "--model_path", metavar="FILE", help="weights of that config")
     add("--backbone", choices=_BACKBONES, help=argparse.SUPPRESS)
@@ -174,8 +174,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     sources = list(_open_inputs(args))
     if args.weights and not args.config_file and args.backbone:
         args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
+    name = args.model if args.model or args.config_file else "coco"
     model = find_instance_model(
-        *(args.model, args.config_file, args.weights, args.opts),
+        *(name, args.config_file, args.weights, args.opts),
         text=args.text,
         device=args.device,
         threshold=args.threshold,

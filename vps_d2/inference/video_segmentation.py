@@ -153,7 +153,7 @@ class VideoSegmentation:
                 complete=True,
                 num_frames=collector.num_frames,
                 notes=notes,
-                objects=self._describe(objects),
+                objects=self._list_objects(objects),
             )
             self._spool.unlink()
         return SegmentedVideo(objects, collector.num_frames, notes, dict(self._seconds))
@@ -204,7 +204,7 @@ class VideoSegmentation:
             },
         )
 
-    def _describe(self, objects: Sequence[TrackedObject]) -> list[dict[str, Any]]:
+    def _list_objects(self, objects: Sequence[TrackedObject]) -> list[dict[str, Any]]:
         names = self.model.taxonomy.thing_classes
         return [
             {
@@ -261,9 +261,7 @@ class VideoSegmentation:
         if tracker is None:
             track_ids = instances.track_ids.tolist()
         else:
-            if not instances.has("embeddings"):
-                instances = add_appearance(instances, frame.picture)
-            instances = round_descriptions(instances)
+            instances = _describe(instances, frame)
             track_ids = _track(tracker, instances)
         return SpooledFrame.pack(frame.index, frame.time, instances, track_ids)
 
@@ -325,6 +323,36 @@ class VideoSegmentation:
             yield
         finally:
             self._seconds[part] += time.perf_counter() - start
+
+
+def follow_objects(
+    frames: Iterable[VideoFrame], model: InstanceModel, *, threshold: float = 0.5
+) -> Iterator[tuple[VideoFrame, Instances]]:
+    """Segment and track frames one after another, in memory that does not grow with their number.
+
+    Args:
+        frames: of a video, such as ``open_video(path).frames()``.
+        model: finds the instances in them.
+        threshold: score from which on an instance opens a track.
+
+    Yields:
+        each frame, and the instances in it that belong to a track, with ``track_ids`` int64.
+    """
+    tracker = Tracker(min_new_score=threshold)
+    model.reset()
+    for batch in _batches(frames, model.batch_size):
+        found = model(np.stack([frame.picture for frame in batch]))
+        for frame, instances in zip(batch, found, strict=True):
+            if not model.tracks:
+                instances = tracker.step(_describe(instances, frame))
+            yield frame, instances
+
+
+def _describe(instances: Instances, frame: VideoFrame) -> Instances:
+    """Return instances with what the tracker compares."""
+    if not instances.has("embeddings"):
+        instances = add_appearance(instances, frame.picture)
+    return round_descriptions(instances)
 
 
 def _track(tracker: Tracker, instances: Instances) -> list[int]:
