@@ -74,8 +74,8 @@ def to_rle(segmentation: Any, height: int, width: int) -> Rle | None:
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError("a segmentation that is neither an RLE, nor polygons, nor null")
     size, counts = segmentation["size"], segmentation["counts"]
-    if list(size) != [height, width]:
-        raise ValueError(f"an RLE of size {list(size)} in a video of size {[height, width]}")
+    if size not in ([height, width], (height, width)):
+        raise ValueError(f"an RLE of size {size!r:.50} in a video of size {[height, width]}")
     if isinstance(counts, list):
         _check_runs(np.array(counts), height * width)
         rle: Rle = mask_utils.frPyObjects(segmentation, height, width)

@@ -136,7 +136,7 @@ def ytvis_records(
         raise _fault(json_file, "it has no video")
     numbers = category_numbers(json_file, content)
     for annotation in content["annotations"] or ():
-        what = f"annotation {annotation.get('id')}"
+        what = f"annotation {annotation.get('id')!r:.50}"
         video_id = _get(json_file, what, annotation, "video_id", int)
         if video_id not in records:
             raise _fault(json_file, f"{what} is of video {video_id}, which it does not have")
@@ -147,12 +147,14 @@ def ytvis_records(
 
 
 def _to_record(json_file: str | Path, video: dict[str, Any], image_root: Path) -> Record:
-    what = f"video {video.get('id')}"
+    what = f"video {video.get('id')!r:.50}"
     files = _get(json_file, what, video, "file_names", list)
     if not files or not all(isinstance(file, str) and file for file in files):
         raise _fault(json_file, f"{what} has no list of file_names")
     if video.get("length", len(files)) != len(files):
-        raise _fault(json_file, f"{what} has {len(files)} file_names, but length {video['length']}")
+        raise _fault(
+            json_file, f"{what} has {len(files)} file_names, but length {video['length']!r:.50}"
+        )
     height, width = (_get(json_file, what, video, key, int) for key in ("height", "width"))
     if min(height, width) < 1:
         raise _fault(json_file, f"{what} is of size {width}x{height}")
@@ -169,7 +171,7 @@ def _to_record(json_file: str | Path, video: dict[str, Any], image_root: Path) -
 def _to_tube(
     json_file: str | Path, annotation: dict[str, Any], record: Record, numbers: dict[int, int]
 ) -> Tube:
-    what = f"annotation {annotation.get('id')}"
+    what = f"annotation {annotation.get('id')!r:.50}"
     number = _get(json_file, what, annotation, "id", int)
     category = _get(json_file, what, annotation, "category_id", int)
     if category not in numbers:

@@ -143,12 +143,12 @@ def _to_prediction(
         raise ValueError(f"not all of {', '.join(keys)}")
     record = videos.get(entry["video_id"])
     if record is None:
-        raise ValueError(f"an unknown video_id, {entry['video_id']!r}")
+        raise ValueError(f"an unknown video_id, {entry['video_id']!r:.50}")
     if entry["category_id"] not in numbers:
-        raise ValueError(f"an unknown category_id, {entry['category_id']!r}")
+        raise ValueError(f"an unknown category_id, {entry['category_id']!r:.50}")
     score, given = entry["score"], entry["segmentations"]
     if not isinstance(score, int | float) or not math.isfinite(score):
-        raise ValueError(f"a score that is no number, {score!r}")
+        raise ValueError(f"a score that is no number, {score!r:.50}")
     if not isinstance(given, list) or len(given) != record["num_frames"]:
         raise ValueError(
             f"not one segmentation for each of the {record['num_frames']} frames of video "
