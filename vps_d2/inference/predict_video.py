@@ -240,7 +240,7 @@ def predict_video(predictor: VideoPredictor, path: Path, output: Path | None = N
 
 
 def _draw(frame: PredictedFrame, predictor: VideoPredictor) -> np.ndarray:
-    overlay = overlay_mask(frame.picture, frame.mask, predictor.pipeline.taxonomy)
+    overlay = overlay_mask(frame.picture, frame.mask, predictor.pipeline.taxonomy.palette)
     parts = [(frame.caption, frame.picture), ("its mask", overlay)]
     return strip([caption(enlarge(picture), text) for text, picture in parts])
 
