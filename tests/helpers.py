@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from vps_d2.d2.engine import TrainerBase
+from vps_d2.data import faults
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +31,12 @@ _COMMANDS = {
 def load_tool(name: str) -> ModuleType:
     """Import the command that ``tools/<name>.py`` runs, so that a test can call its ``main``."""
     return importlib.import_module(f"vps_d2.cli.{_COMMANDS.get(name, name)}")
+
+
+def check_dataset(folder: Path) -> tuple[int, list[faults.Fault]]:
+    """Return how many videos of a data set are good, and every fault of the others."""
+    found: list[faults.Fault] = []
+    return faults.check_dataset(folder, found.append), found
 
 
 def load_script(path: str) -> ModuleType:

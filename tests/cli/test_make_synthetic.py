@@ -4,8 +4,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from tests.helpers import file_size_limit, load_tool
-from vps_d2.data.faults import check_dataset
+from tests.helpers import check_dataset, file_size_limit, load_tool
 from vps_d2.data.synthetic import SyntheticOptions, generate_video, video_seed
 from vps_d2.data.video import find_videos, frame_indices, read_frames, read_masks
 from vps_d2.io.errors import UserError

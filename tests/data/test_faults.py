@@ -1,11 +1,13 @@
 """Every fault of a data set, in one pass."""
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from tests.conftest import make_video, write_tiny_videos
+from tests.helpers import check_dataset
 from vps_d2.data import faults, video
 from vps_d2.io.errors import UserError
 
@@ -16,12 +18,12 @@ def root(tmp_path):
 
 
 def found(folder):
-    return {(str(f.path.relative_to(folder)), f.reason) for f in faults.check_dataset(folder)[1]}
+    return {(str(f.path.relative_to(folder)), f.reason) for f in check_dataset(folder)[1]}
 
 
 def test_a_good_data_set_has_none(tiny_videos):
-    assert faults.check_dataset(tiny_videos) == (8, [])
-    assert faults.check_dataset(tiny_videos / "hidden") == (2, [])
+    assert check_dataset(tiny_videos) == (8, [])
+    assert check_dataset(tiny_videos / "hidden") == (2, [])
 
 
 def test_all_faults_are_found_in_one_pass(root):
@@ -55,7 +57,7 @@ def test_all_faults_are_found_in_one_pass(root):
         ("unlabeled/video_00004/image_0.png", "unreadable PNG"),
         ("hidden/video_00007/image_10.png", "missing frame"),
     }
-    good, _ = faults.check_dataset(root)
+    good, _ = check_dataset(root)
     assert good == 2
 
 
@@ -98,7 +100,7 @@ def test_frames_of_other_names_are_one_fault(name, shown, root):
     folder = root / "unlabeled" / "video_00004"
     for index in range(22):
         video.frame_path(folder, index).rename(folder / name.format(index + 1))
-    faulty = faults.check_dataset(root)[1]
+    faulty = check_dataset(root)[1]
     missing = [fault for fault in faulty if "missing frame" in fault.reason]
     assert len(missing) == 1 and missing[0].path == folder
     assert f", but {shown}" in missing[0].reason
@@ -109,20 +111,20 @@ def test_few_frames_of_other_names_are_one_fault(root):
     folder = root / "unlabeled" / "video_00004"
     for index in range(10):
         video.frame_path(folder, index).rename(folder / f"image_{index:02d}.png")
-    (fault,) = faults.check_dataset(root)[1]
+    (fault,) = check_dataset(root)[1]
     assert fault.reason.startswith(
         "10 missing frames, but image_00.png, image_01.png, image_02.png"
     )
     for index in range(10, 22):
         video.frame_path(folder, index).unlink()
-    (fault,) = faults.check_dataset(root)[1]
+    (fault,) = check_dataset(root)[1]
     assert fault.reason.startswith("22 missing frames, but image_00.png, ")
 
 
 def test_one_more_picture_does_not_hide_what_is_missing(root):
     folder = root / "hidden" / "video_00006"
     shutil.copy(video.frame_path(folder, 0), folder / "preview.png")
-    assert faults.check_dataset(root)[1] == []
+    assert check_dataset(root)[1] == []
     for index in (3, 5):
         video.frame_path(folder, index).unlink()
     assert found(root) == {
@@ -134,7 +136,7 @@ def test_one_more_picture_does_not_hide_what_is_missing(root):
 def test_frames_that_are_too_small_are_a_fault(size, tmp_path):
     for number in range(2):
         video.write_video(tmp_path / f"video_{number}", np.zeros((22, *size, 3), np.uint8))
-    reasons = [fault.reason for fault in faults.check_dataset(tmp_path)[1]]
+    reasons = [fault.reason for fault in check_dataset(tmp_path)[1]]
     words = f"frames of {size[1]}x{size[0]} pixels, smaller than 16x16"
     assert reasons == ([] if size == (16, 16) else [words, words])
 
@@ -147,21 +149,21 @@ def test_names_do_nothing_to_the_terminal(tmp_path):
 def test_a_fault_says_what_to_do_about_it_where_it_is_special(root):
     path = video.frame_path(root / "train" / "video_00000", 3)
     path.write_bytes(b"\xff\xd8\xff\xe0 and so on")
-    (fault,) = faults.check_dataset(root)[1]
+    (fault,) = check_dataset(root)[1]
     assert str(fault) == f"{path}: a JPEG with a name that ends with .png (convert it to a PNG)"
 
 
 def test_hidden_videos_may_be_longer(root):
     frames, _ = make_video(6)
     video.write_video(root / "hidden" / "video_00006", frames)
-    assert faults.check_dataset(root)[1] == []
+    assert check_dataset(root)[1] == []
 
 
 def test_empty_and_absent_folders(tmp_path):
-    assert faults.check_dataset(tmp_path)[1][0].reason == "no video in it"
-    assert faults.check_dataset(tmp_path / "absent")[1][0].reason == "not a folder"
+    assert check_dataset(tmp_path)[1][0].reason == "no video in it"
+    assert check_dataset(tmp_path / "absent")[1][0].reason == "not a folder"
     (tmp_path / "train").mkdir()
-    assert faults.check_dataset(tmp_path)[1][0].path == tmp_path / "train"
+    assert check_dataset(tmp_path)[1][0].path == tmp_path / "train"
 
 
 def test_stop_or_log():
@@ -212,3 +214,22 @@ def test_an_empty_video_is_one_line(root):
     shutil.rmtree(root / "train" / "video_00000")
     (root / "train" / "video_00000").mkdir()
     assert ("train/video_00000", "no frame in it, of 22") in found(root)
+
+
+def test_the_memory_does_not_grow_with_the_number_of_faults(tmp_path):
+    for number in range(2000):
+        (tmp_path / f"video_{number}").mkdir()
+    count = 0
+
+    def report(fault):
+        nonlocal count
+        count += 1
+
+    tracemalloc.start()
+    try:
+        assert faults.check_dataset(tmp_path, report) == 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 2000
+    assert peak < 2000 * 1000  # bytes: names, and not paths, scans and faults

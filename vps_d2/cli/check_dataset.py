@@ -13,6 +13,9 @@ from vps_d2.io.escape import escape_controls
 _SUMMED_UP = 20
 """If there are more faults than this, a count of each kind follows them."""
 
+_MAX_KINDS = 1000  # that are counted by themselves, since file names can make any number of them
+_OTHER = "other faults"
+
 EPILOG = """example: vps-d2 check-dataset datasets/vps
 
 The exit status is 1 if there is a fault, and 0 otherwise.
@@ -43,20 +46,27 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """
     args = parse_args(argv, prog)
 
-    from vps_d2.data.faults import check_dataset
+    from tqdm import tqdm
+
+    from vps_d2.data.faults import Fault, check_dataset
     from vps_d2.data.video import FaultError
 
     if not args.dir.is_dir():
         raise FaultError(args.dir, "not a folder", "give the folder of a data set")
-    good, faults = check_dataset(args.dir, progress=True)
-    for fault in faults:
-        print(fault)
-    if len(faults) > _SUMMED_UP:
+    kinds: Counter[str] = Counter()
+
+    def report(fault: Fault) -> None:
+        tqdm.write(str(fault))  # above the progress bar
+        kind = re.sub(r"\d+", "#", fault.reason.partition(" (")[0])
+        kinds[kind if kind in kinds or len(kinds) < _MAX_KINDS else _OTHER] += 1
+
+    good = check_dataset(args.dir, report, progress=True)
+    count = kinds.total()
+    if count > _SUMMED_UP:
         print("summary:")
-        kinds = Counter(re.sub(r"\d+", "#", fault.reason.partition(" (")[0]) for fault in faults)
-        for kind, count in kinds.most_common():
-            print(f"{count:>8}  {escape_controls(kind)}")
-    if faults:
+        for kind, times in kinds.most_common():
+            print(f"{times:>8}  {escape_controls(kind)}")
+    if count:
         advice = "fix them"
         if good:
             advice += (
@@ -64,7 +74,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
                 "those with a PNG that is damaged in the middle"
             )
         raise UserError(
-            f"{len(faults)} fault{'s' * (len(faults) > 1)} in {args.dir}, listed above, "
+            f"{count} fault{'s' * (count > 1)} in {args.dir}, listed above, "
             f"and {good} good videos; {advice}."
         )
     print(f"{args.dir}: {good} videos, no fault")

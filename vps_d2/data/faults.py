@@ -8,12 +8,11 @@ frame to its end; a training run that comes across such a frame stops with the s
 
 import os
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -31,17 +30,20 @@ from vps_d2.data.video import (
     frame_indices,
     frame_path,
     frame_size_reason,
-    group_videos,
     open_masks,
     read_frame_size,
+    video_names,
+    video_number,
 )
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls
+from vps_d2.io.prefetch import prefetch
 
 KINDS = ("labeled", "unlabeled", "hidden")
 """What a video must hold: all frames and masks; all frames; the known frames or more."""
 
 _THREADS = 4
+_AHEAD = 16  # videos that are checked before their turn
 _SHOWN = 10  # faults that one sentence names before it counts the rest
 _NAMES_SHOWN = 3
 _MISSING_SHOWN = 100  # missing frames of one video that a check lists
@@ -49,6 +51,8 @@ _PICTURES = {
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"),
     *(".mp4", ".avi", ".mov", ".mkv", ".webm"),
 }
+
+Video = TypeVar("Video")
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,7 @@ def split_kind(root: str | Path) -> str:
     name = Path(root).name
     if name == "hidden":
         return "hidden"
-    folders = [folder for group in group_videos(root).values() for folder in group]
-    if any((folder / MASK_FILE).exists() for folder in folders):
+    if any(os.path.exists(os.path.join(root, each, MASK_FILE)) for each in video_names(root)):
         return "labeled"
     return "unlabeled" if name in ("train", "val", "unlabeled") else "hidden"
 
@@ -229,31 +232,59 @@ def scan_split(
         the faultless videos in order of their number, and every fault of the others.
     """
     try:
-        groups = group_videos(root)
+        scans = list(_start_scan(root, layout, kind, decode, progress))
     except FaultError as error:
         return [], [Fault.of(error)]
-    if not groups:
-        return [], [Fault(Path(root), "no video in it")]
+    sizes: dict[tuple[int, int], list[Scan]] = {}
+    for scan in scans:
+        if scan.size is not None:
+            sizes.setdefault(scan.size, []).append(scan)
+    for scan, reason in _find_odd(sizes):
+        scan.faults.append(Fault(scan.folder, reason))
+    faults = [fault for scan in scans for fault in scan.faults]
+    return [scan for scan in scans if not scan.faults], faults
+
+
+def _start_scan(
+    root: str | Path,
+    layout: VideoLayout | None,
+    kind: str | None,
+    decode: bool,
+    progress: bool,
+) -> Iterator[Scan]:
+    """List the videos in one folder, and return what checks them one after another.
+
+    Raises:
+        FaultError: if it is not a folder, or there is no video in it.
+    """
+    names = video_names(root)
+    if not names:
+        raise FaultError(root, "no video in it")
     kind = kind or split_kind(root)
     expected = layout or read_layout(root)
-    folders = [folder for group in groups.values() for folder in group]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(lambda folder: _try_to_scan(folder, kind, decode, expected), folders)
-        bar = tqdm(
-            results,
-            desc=f"checking {root}",
-            total=len(folders),
-            unit="video",
-            disable=None if progress and len(folders) > 100 else True,
-        )
-        scans = {scan.folder: scan for scan in bar}
-    for number, group in groups.items():
-        if len(group) > 1:
-            for folder in group:
-                scans[folder].faults.insert(0, Fault(folder, duplicate_reason(number, group)))
-    _compare_sizes(list(scans.values()))
-    faults = [fault for scan in scans.values() for fault in scan.faults]
-    return [scan for scan in scans.values() if not scan.faults], faults
+    folders = (Path(root, name) for name in names)
+    scans = prefetch(
+        lambda folder: _try_to_scan(folder, kind, decode, expected), folders, _AHEAD, _THREADS
+    )
+    bar = tqdm(
+        scans,
+        desc=f"checking {root}",
+        total=len(names),
+        unit="video",
+        disable=None if progress and len(names) > 100 else True,
+    )
+    return _report_duplicates(bar, names)
+
+
+def _report_duplicates(scans: Iterable[Scan], names: list[str]) -> Iterator[Scan]:
+    """Add to each scan whether another folder has the same number."""
+    remaining = iter(scans)
+    for number, group in groupby(names, video_number):
+        same = list(group)
+        for scan in islice(remaining, len(same)):
+            if len(same) > 1:
+                scan.faults.insert(0, Fault(scan.folder, duplicate_reason(number, same)))
+            yield scan
 
 
 def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> Scan:
@@ -269,43 +300,69 @@ def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> 
         return Scan(folder, faults=[Fault(folder, "too large for the memory")])
 
 
-def _compare_sizes(scans: list[Scan]) -> None:
-    """Report the videos whose size is not that of most: a batch holds frames of one size."""
-    sizes = Counter(scan.size for scan in scans if scan.size is not None)
-    if len(sizes) < 2:
-        return
-    usual = sizes.most_common(1)[0][0]
-    for scan in scans:
-        if scan.size is not None and scan.size != usual:
-            scan.faults.append(Fault(scan.folder, frame_size_reason(scan.size, usual)))
+def _find_odd(sizes: Mapping[tuple[int, int], list[Video]]) -> Iterator[tuple[Video, str]]:
+    """Find the videos whose size is not that of most: a batch holds frames of one size.
+
+    Args:
+        sizes: the videos of each size.
+
+    Yields:
+        each video of another size, and what is wrong with it.
+    """
+    usual = max(sizes, key=lambda size: len(sizes[size]), default=None)
+    for size, videos in sizes.items():
+        if usual is not None and size != usual:
+            yield from ((video, frame_size_reason(size, usual)) for video in videos)
 
 
-def check_dataset(folder: str | Path, progress: bool = False) -> tuple[int, list[Fault]]:
+def check_dataset(
+    folder: str | Path, report: Callable[[Fault], None], progress: bool = False
+) -> int:
     """Find every fault of a data set, decoding every frame.
+
+    No fault is kept, so that the memory does not grow with their number.
 
     Args:
         folder: a folder of videos, or a folder of such folders (train, val, ...).
+        report: called with each fault as soon as it is found.
         progress: show progress bars.
 
     Returns:
-        the number of faultless videos, and the faults.
+        the number of faultless videos.
     """
-    folder = Path(folder)
-    good, faults = 0, []
-    for split in _find_splits(folder):
+    good = 0
+    for split in _find_splits(Path(folder)):
         try:
-            scans, found = scan_split(split, decode=True, progress=progress)
+            scans = _start_scan(split, None, None, decode=True, progress=progress)
+        except FaultError as error:
+            report(Fault.of(error))
         except UserError as error:  # the description of the videos is wrong
-            scans, found = [], [_split_fault(split, str(error))]
+            report(_split_fault(split, str(error)))
         except OSError as error:
-            scans, found = [], [_split_fault(split, f"unreadable ({error.strerror})")]
-        good += len(scans)
-        faults += found
-    return good, faults
+            report(_split_fault(split, f"unreadable ({error.strerror})"))
+        else:
+            good += _check_split(split, scans, report)
+    return good
+
+
+def _check_split(split: Path, scans: Iterable[Scan], report: Callable[[Fault], None]) -> int:
+    """Report the faults of the videos in one folder, and return how many videos have none."""
+    good = 0
+    sizes: dict[tuple[int, int], list[tuple[str, bool]]] = {}  # names, and whether they are good
+    for scan in scans:
+        good += not scan.faults
+        for fault in scan.faults:
+            report(fault)
+        if scan.size is not None:
+            sizes.setdefault(scan.size, []).append((scan.folder.name, not scan.faults))
+    for (name, was_good), reason in _find_odd(sizes):
+        good -= was_good
+        report(Fault(split / name, reason))
+    return good
 
 
 def _find_splits(folder: Path) -> list[Path]:
-    if not folder.is_dir() or group_videos(folder):
+    if not folder.is_dir() or video_names(folder):
         return [folder]
     names = ("train", "val", "unlabeled", "hidden")
     inner = sorted(path for path in folder.iterdir() if os.path.isdir(path))
@@ -314,7 +371,7 @@ def _find_splits(folder: Path) -> list[Path]:
 
 def _holds_videos(folder: Path) -> bool:
     try:
-        return bool(group_videos(folder))
+        return bool(video_names(folder))
     except OSError:  # the check of the folder reports it
         return True
 

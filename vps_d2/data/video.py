@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -76,10 +77,29 @@ def video_number(folder: str | Path) -> int:
     Raises:
         UserError: if the name is not ``video_`` and a number.
     """
-    match = _FOLDER.fullmatch(Path(folder).name)
+    match = _FOLDER.fullmatch(os.path.basename(folder))
     if match is None:
         raise UserError(f"{folder} is not a video: its name is not video_<number>; rename it.")
     return int(match[1])
+
+
+def video_names(root: str | Path) -> list[str]:
+    """Return the names of the folders in ``root`` that are named like videos, in order of number.
+
+    Raises:
+        FaultError: if ``root`` is not a folder.
+    """
+    if not os.path.isdir(root):
+        raise FaultError(root, "not a folder", "give the folder that holds the video_<n> ones")
+    with os.scandir(root) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if _FOLDER.fullmatch(entry.name)
+            # A link to itself is not a folder.
+            and (entry.is_dir(follow_symlinks=False) or os.path.isdir(entry.path))
+        ]
+    return sorted(sorted(names), key=video_number)
 
 
 def group_videos(root: str | Path) -> dict[int, list[Path]]:
@@ -90,15 +110,8 @@ def group_videos(root: str | Path) -> dict[int, list[Path]]:
     Raises:
         FaultError: if ``root`` is not a folder.
     """
-    if not os.path.isdir(root):
-        raise FaultError(root, "not a folder", "give the folder that holds the video_<n> ones")
-    groups: dict[int, list[Path]] = {}
-    with os.scandir(root) as entries:
-        for entry in entries:
-            match = _FOLDER.fullmatch(entry.name)
-            if match is not None and os.path.isdir(entry.path):  # a link to itself is not a folder
-                groups.setdefault(int(match[1]), []).append(Path(root, entry.name))
-    return {number: sorted(groups[number]) for number in sorted(groups)}
+    groups = groupby(video_names(root), video_number)
+    return {number: [Path(root, name) for name in names] for number, names in groups}
 
 
 def find_videos(root: str | Path) -> list[Path]:
@@ -118,9 +131,9 @@ def find_videos(root: str | Path) -> list[Path]:
     return folders
 
 
-def duplicate_reason(number: int, group: Iterable[Path]) -> str:
+def duplicate_reason(number: int, group: Iterable[str | Path]) -> str:
     """Return the fault that several folders have the same video number."""
-    names = " and ".join(folder.name for folder in group)
+    names = " and ".join(map(os.path.basename, group))
     return f"two folders for video {number} ({names})"
 
 

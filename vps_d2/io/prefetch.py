@@ -10,11 +10,11 @@ Result = TypeVar("Result")
 
 
 def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], depth: int = 2
+    function: Callable[[Item], Result], items: Iterable[Item], depth: int = 2, threads: int = 1
 ) -> Iterator[Result]:
-    """Apply ``function`` to items in a thread, ``depth`` of them ahead of the caller, in order."""
+    """Apply ``function`` to items in threads, ``depth`` of them ahead of the caller, in order."""
     remaining = iter(items)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(function, item) for item in islice(remaining, depth)]
         try:
             while waiting:

@@ -4,9 +4,8 @@ import torch
 
 import tests.pipeline_stubs  # noqa: F401  registers the stubs
 from tests.conftest import write_tiny_videos
-from tests.helpers import file_size_limit, load_tool
+from tests.helpers import check_dataset, file_size_limit, load_tool
 from vps_d2.d2.structures import Instances
-from vps_d2.data.faults import check_dataset
 from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
