@@ -30,7 +30,9 @@ test: setup  ## Run the tests; those of the Detectron2 interface on every engine
 	@if $(PY) -c 'import detectron2' 2>/dev/null; then \
 		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
 
-fuzz: setup  ## Try CASES changed files (1000) and KILLS kills of each long command (20)
+fuzz: setup  ## Try CASES changed files (1000), KILLS kills (20), each reader FUZZ_SECONDS (60)
+	@$(PY) -m pip install --quiet --only-binary atheris --editable ".[fuzz]" 2>/dev/null || true
+	$(PY) -m tests.hostile.coverage $${FUZZ_SECONDS:-60}
 	VPS_D2_FUZZ_SEED=$${SEED:-$$(date +%s)} VPS_D2_FUZZ_CASES=$${CASES:-1000} \
 		VPS_D2_FUZZ_KILLS=$${KILLS:-20} $(PY) -m pytest tests/hostile
 

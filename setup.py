@@ -68,6 +68,7 @@ setup(
         "hf": ["transformers>=5.0", "safetensors>=0.4"],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
+        "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python
         # Ruff formats the signatures on the pages.
         "docs": [
             "mkdocs>=1.6,<2",

@@ -1,5 +1,8 @@
 """Masks of frames in Detectron2's form: pictures that ``sem_seg_file_name`` names."""
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -77,3 +80,25 @@ def test_masks_that_cannot_be_used_are_one_sentence(picture, words, record, tmp_
 
 def test_no_class_is_not_a_class() -> None:
     assert Taxonomy.numbered(NO_CLASS).num_classes == NO_CLASS
+
+
+def test_a_picture_is_looked_at_before_it_is_decoded(tmp_path: Path):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    path = tmp_path / "mask.png"
+    for (width, height), palette, words in (
+        ((10_000, 10_000), bytes(6), "pixels, which is too large; make it smaller"),
+        ((4, 4), bytes(3000), "unreadable mask"),
+    ):
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
+        pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+        end = chunk(b"IEND", b"")
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"PLTE", palette) + pixels + end)
+        with pytest.raises(UserError, match=words):
+            load_mask_frame(str(path))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="unreadable mask"):
+        load_mask_frame(str(path))

@@ -44,3 +44,7 @@ def test_an_installed_package_has_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path)
     (tmp_path / "configs").mkdir()
     assert Path(local_path("package://configs/demo.yaml")) == tmp_path / "configs" / "demo.yaml"
+
+
+def test_a_name_that_is_too_long_does_not_exist() -> None:
+    assert config_path("y" * 5000, "/") == f"/{'y' * 5000}"

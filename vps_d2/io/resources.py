@@ -40,9 +40,10 @@ def config_path(path: str | Path, folder: str | Path = "") -> str:
     if not path or "://" in path:
         return path
     there = Path(folder, path)
-    if not there.exists() and Path(path).parts[0] == _CONFIGS:
+    # os.path.exists is False, too, for a name that is too long or in a folder that is not open.
+    if not os.path.exists(there) and Path(path).parts[0] == _CONFIGS:
         shipped = _config_root() / path
-        if shipped.exists():
+        if os.path.exists(shipped):
             return str(shipped)
     return str(there.resolve() if folder else there)
 
