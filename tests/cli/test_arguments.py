@@ -53,6 +53,12 @@ def test_unknown_options_are_named(
     assert capsys.readouterr().err.endswith(f"error: unrecognized arguments: {unknown}\n")
 
 
+def test_a_wrong_word_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--config-file c --\x1b[2J")
+    assert capsys.readouterr().err.endswith(r"unrecognized arguments: --\x1b[2J" + "\n")
+
+
 def test_pairs_only_where_they_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse("--config-file c A 1", overrides=False)

@@ -36,7 +36,11 @@ def test_videos_without_frames(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["MODEL:\n  PIXEL_MEAN: [1]\n  PIXEL_STD: [1]\nSEED: 7\n", "[1]", "a: [", "text"]
+    "content",
+    [
+        "MODEL:\n  PIXEL_MEAN: [1]\n  PIXEL_STD: [1]\nSEED: 7\n",
+        *("[1]", "a: [", "text", "[" * 5000, "a: 2001-99-99", "# more than is read\n" * 1000),
+    ],
 )
 def test_another_config_is_not_overwritten(tiny_videos, tmp_path, content):
     out = tmp_path / "out.yaml"
@@ -53,3 +57,12 @@ def test_its_own_file_is_overwritten(tiny_videos, tmp_path):
         assert f"Pixels of {split}" in out.read_text()
     out.write_text((ROOT / "configs" / "_base_" / "normalization.yaml").read_text())
     check_mean_std_file(out)
+
+
+def test_the_name_of_a_folder_adds_no_keys(tiny_videos, tmp_path):
+    data = tmp_path / "train\nSEED: 7"
+    data.symlink_to(tiny_videos / "train")
+    out = tmp_path / "out.yaml"
+    load_tool("compute_mean_std").main(["--data", str(data), "--out", str(out)])
+    check_mean_std_file(out)
+    assert out.read_text().startswith(r"# Pixels of train\nSEED: 7: R, G, B")

@@ -5,11 +5,19 @@ import pytest
 
 from tests.helpers import load_tool
 from vps_d2.data.datasets import load_records, register_tracks
-from vps_d2.data.synthetic import SyntheticOptions, make_tracks, simulate, simulate_tracks
+from vps_d2.data.synthetic import (
+    SyntheticOptions,
+    make_dataset,
+    make_tracks,
+    simulate,
+    simulate_tracks,
+)
 from vps_d2.data.synthetic import tracks as tracks_module
 from vps_d2.data.tracks import COVERED, TRACKS
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
+
+MAKERS = (lambda out: make_tracks(out, 10**30), lambda out: make_dataset(out, {"val": 10**30}))
 
 
 def test_a_record_says_what_the_scene_does():
@@ -72,6 +80,13 @@ def test_tracks_of_other_settings_are_not_mixed(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize("make", MAKERS)
+def test_more_videos_than_there_are_seeds(make, tmp_path):
+    with pytest.raises(UserError, match=r"can have 10,000,000 videos, not 10{30}; make several"):
+        make(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "tracks_00000.npy")
     assert tracks_module.count_tracks(tmp_path) == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from tests.conftest import write_tiny_videos
 from tests.helpers import ROOT, load_tool
@@ -43,6 +44,11 @@ _TRAIN = "train --config-file simvp.yaml OUTPUT_DIR out"
 _LABEL = f"label --config-file unet.yaml --input {_VIDEOS}/unlabeled --output out --threshold 0"
 _GENERATE = f"generate --config-file simvp.yaml --input {_VIDEOS}/val --output out --frames 12"
 _MAKE = "make-synthetic --out out --hidden 1 --height 32 --width 48 --workers 1"
+_TRACK = "make-tracks --out out --videos 2 --workers 1"
+_MEASURE = f"compute-mean-std --data {_VIDEOS}/train --out out/measured.yaml"
+_COMPARE = "leaderboard --data data/vps --split val --configs methods --out out"
+_SPLIT = f"split-errors --config-file objects.yaml --data {_VIDEOS}/val --json out/errors.json"
+_PICTURES = "train --config-file pictures.yaml --import pictures.py OUTPUT_DIR out"
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Kind:
     Args:
         file: that is changed; "" changes a key of the configuration instead.
         mutate: how.
-        command: run where the files are.
+        command: run where the files are; "" for one in which an argument is changed.
         weight: how often it is chosen: less if it takes long.
         begun: folder that ``out`` is a copy of.
         damage_shows: whether a result has to be that of the valid file.
@@ -114,15 +120,59 @@ KINDS: tuple[Kind, ...] = (
 )
 
 KINDS += (
+    Kind("out/tracks.json", mutate_json, _TRACK, 3, "tracked"),
+    Kind("out/tracks_00000.npy", mutate_array, _TRACK, 3, "tracked"),
+    Kind(f"{_VIDEOS}/train/video_00000/image_3.png", mutate_png, _MEASURE, 3),
+    Kind("out/measured.yaml", mutate_yaml, _MEASURE, 3, "measured"),
+    Kind("methods/unet.yaml", mutate_yaml, _COMPARE, 4),
+    Kind(f"{_VIDEOS}/val/video_00003/mask.npy", mutate_array, _COMPARE, 3),
+    Kind("objects.yaml", mutate_yaml, _SPLIT, 4),
+    Kind(f"{_VIDEOS}/val/video_00003/mask.npy", mutate_array, _SPLIT, 3),
+    Kind("pictures/mask_1.png", mutate_png, _PICTURES, 5),
+    Kind("pictures/mask_2.png", mutate_png, _PICTURES, 3),
+    Kind("pictures/frame_1.png", mutate_png, _PICTURES, 2),
     Kind("", mutate_bytes, _PREDICT, 6),
     Kind("", mutate_bytes, f"{_GENERATE} MODEL.WEIGHTS simvp.pth", 6),
     Kind("", mutate_bytes, f"{_TRAIN} SOLVER.MAX_ITER 1", 6),
+    Kind("", mutate_bytes, "", 20),
 )
 # Any of their values that can be asks for a run that takes long, or elsewhere.
 _NOT_CHANGED = {
     *("SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH", "DATALOADER.NUM_WORKERS", "OUTPUT_DIR"),
     *("PIPELINE.SEGMENTER", "PIPELINE.PREDICTOR", "PIPELINE.MASK_PREDICTOR"),
 }
+
+
+ARGUMENTS: tuple[str, ...] = (
+    *(f"{_TRACK} --seed 1 --physics-jitter 0.4", f"{_MAKE} --seed 1 --train 0"),
+    *(f"{_PREDICT} --shard 0/1 --gif 1 --batch-size 2", f"{_GENERATE} --batch-size 2"),
+    f"{_LABEL} --shard 0/1 --batch-size 2 MODEL.WEIGHTS unet.pth",
+    f"visualize --output out --videos 1 --fps 5 --input {_VIDEOS}/val",
+    *(_COMPARE, _SPLIT, _MEASURE, _EVALUATE, f"{_PREDICT} --import pictures.py"),
+    "export-weights --output out/half.pth --checkpoint unet.pth",
+)
+"""Commands of which the value of an option is changed."""
+
+_WORDS = (
+    *("", " ", "-1", "0", "-0", "1e3", "0.5", "nan", "inf", "-inf", "1e999", "9" * 30, "9" * 5000),
+    *("x", "1/0", "5/3", "-1/2", "0,0", "999", "\x1b[2J", "\nerror: forged.", "\udcff", "y" * 5000),
+    *("/dev/zero", "/dev/full", "/dev/null/x", "pipeline.yaml", "pipeline.yaml/x", "absent"),
+    *("http://127.0.0.1:9/x", "package://x", "~x", "-", "\u0663", "json.py", "a.b", "\0"),
+)
+_OUTPUTS = (
+    *("/dev/full", "/dev/null", "/dev/null/x", "pipeline.yaml/x", "y" * 5000, "\0"),
+    *("out/\x1b[2J", "out/\udcff", "out/\nerror: forged.", "out/x/y"),
+)
+
+
+def change_an_argument(random: Random) -> list[str]:
+    """Return a command line in which the value of an option is another."""
+    words = random.choice(ARGUMENTS).split()
+    places = [index for index, word in enumerate(words) if word.startswith("--")]
+    place = random.choice(places)
+    is_output = words[place] in ("--out", "--output", "--json")
+    words[place + 1] = random.choice(_OUTPUTS if is_output else _WORDS)
+    return words
 
 
 def change_a_key(random: Random) -> list[str]:
@@ -172,6 +222,33 @@ _UNET = f"""_BASE_: {ROOT}/configs/instant_test/unet_instant_test.yaml
 MODEL: {{DEVICE: cpu, WEIGHTS: unet.pth}}
 VERSION: 2
 """
+_OBJECTS = f"""_BASE_: {ROOT}/configs/pipeline/unet_object_dynamics.yaml
+MODEL: {{DEVICE: cpu}}
+PIPELINE: {{BATCH_SIZE: 1, SEGMENTER: {{CONFIG_FILE: unet.yaml, WEIGHTS: unet.pth}}}}
+VERSION: 2
+"""
+_FRAMES = f"""_BASE_: {ROOT}/configs/instant_test/unet_instant_test.yaml
+DATASETS: {{TRAIN: [pictures_train], TEST: [pictures_test]}}
+MODEL: {{DEVICE: cpu}}
+SOLVER: {{MAX_ITER: 1}}
+TEST: {{EVAL_PERIOD: 1, PICTURE_PERIOD: 1}}
+VERSION: 2
+"""
+# A data set in Detectron2's form.
+_REGISTER = """
+from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
+
+def load(numbers):
+    return [
+        {"file_name": f"pictures/frame_{n}.png", "sem_seg_file_name": f"pictures/mask_{n}.png",
+         "height": 32, "width": 48, "image_id": n}
+        for n in numbers
+    ]
+
+for name, numbers in (("pictures_train", (0, 1)), ("pictures_test", (2,))):
+    DatasetCatalog.register(name, lambda numbers=numbers: load(numbers))
+    MetadataCatalog.get(name).set(thing_classes=["cat", "dog", "cow"])
+"""
 _PIPELINE = """MODEL: {DEVICE: cpu}
 INPUT: {NUM_KNOWN_FRAMES: 11}
 PIPELINE:
@@ -204,6 +281,8 @@ def write_valid_files(folder: Path) -> None:
     for name, text in (("simvp", _SIMVP), ("tracks", _TRACKS), ("unet", _UNET)):
         (folder / f"{name}.yaml").write_text(text)
     (folder / "pipeline.yaml").write_text(_PIPELINE)
+    (folder / "objects.yaml").write_text(_OBJECTS)
+    _write_pictures(folder)
     torch.manual_seed(0)
     for name in ("unet", "simvp"):
         weights = build_model(load_config(f"{name}.yaml")).state_dict()
@@ -219,12 +298,29 @@ def write_valid_files(folder: Path) -> None:
     _stop_predicting()
     _run(f"{_LABEL} MODEL.WEIGHTS unet.pth".replace("--output out", "--output labeled"))
     _run(_MAKE.replace("--out out", "--out made"))
+    _run(_TRACK.replace("--out out", "--out tracked"))
+    _run(_MEASURE.replace("--out out", "--out measured"))
+    (folder / "methods").mkdir()
+    (folder / "methods" / "unet.yaml").write_text(_PIPELINE.replace("unet.", "../unet."))
     _run("train --config-file simvp.yaml OUTPUT_DIR trained")
     for path in (folder / "trained").iterdir():  # as if it was killed after the first iteration
         if path.name.startswith(("model_final", "events")):
             path.unlink()
     torch.save(torch.load("trained/model_0000000.pth"), "trained/model_0000001.pth")
     (folder / "trained" / "last_checkpoint").write_text("model_0000001.pth")
+
+
+def _write_pictures(folder: Path) -> None:
+    """Write frames and masks as pictures, and what registers them as a data set."""
+    (folder / "pictures.yaml").write_text(_FRAMES)
+    (folder / "pictures.py").write_text(_REGISTER)
+    (folder / "pictures").mkdir()
+    for number in range(3):
+        gray = np.full((32, 48), 40 * number, np.uint8)
+        Image.fromarray(np.stack([gray] * 3, axis=2)).save(f"pictures/frame_{number}.png")
+        mask = Image.fromarray((gray > 0).astype(np.uint8) + number)
+        mask.putpalette(range(30))
+        mask.save(f"pictures/mask_{number}.png")
 
 
 def _write_predicted_frames(result: Path) -> None:

@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from random import Random
 
-from tests.hostile.cases import KINDS, Kind, change_a_key
+from tests.hostile.cases import ARGUMENTS, KINDS, Kind, change_a_key, change_an_argument
 from tests.hostile.mutations import mutate_bytes
 from vps_d2.cli.main import main as run_main
 
@@ -130,9 +130,11 @@ def judge(ended: object, said: str, result: str) -> str:
     """Return what is wrong with how a case ended, "" if nothing is."""
     if ended == "hang":
         return "hang"
-    if ended not in (0, 1) or "Traceback" in said:
+    if ended not in (0, 1, 2) or "Traceback" in said:
         return "traceback"
     lines = [line for line in said.replace("\r", "\n").splitlines() if line.strip()]
+    if ended == 2:  # the command line is wrong
+        return "" if ": error: " in lines[-1] and "\x1b" not in said else "no sentence"
     errors = [line for line in lines if line.startswith("error: ")]
     if ended == 1 and (len(errors) != 1 or errors[0] != lines[-1] or not lines[-1].endswith(".")):
         return "no sentence"
@@ -156,6 +158,7 @@ def look_at(out: Path) -> str:
 
 def main() -> None:
     """Run the cases that the command line names."""
+    sys.dont_write_bytecode = True  # of what --import names
     valid, work = Path(sys.argv[1]), Path(sys.argv[2])
     seed, first, count = map(int, sys.argv[3:])
     _limit()
@@ -174,7 +177,9 @@ def main() -> None:
             make_case(valid, folder, kind, None if valid_case else random)
             before, start = snapshot(folder), time.monotonic()
             words = kind.command.split()
-            if not kind.file and not valid_case:
+            if not words:
+                words = ARGUMENTS[0].split() if valid_case else change_an_argument(random)
+            elif not kind.file and not valid_case:
                 words += change_a_key(random)
             ended, said = run_case(folder, words, work)
             seconds = time.monotonic() - start

@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
+
+from vps_d2.io.escape import escape_controls
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -36,6 +38,10 @@ class CommandParser(argparse.ArgumentParser):
         """
         self.add_argument("opts", nargs="*", metavar="KEY VALUE", help=words)
         self._takes_overrides = True
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong with a command line, and end the program with exit status 2."""
+        super().error(escape_controls(message))
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vps_d2.cli.arguments import CommandParser, parse_positive
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import print_line
 from vps_d2.io.files import check_output, write_json
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     figures = _measure(args, device)
     print(format_table(figures))
     write_json(args.json, to_report(figures, device))
-    print(args.json)
+    print_line(args.json)
 
 
 def _prepare(device: str | None, threads: int | None) -> str:

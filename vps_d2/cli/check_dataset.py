@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_controls
+from vps_d2.io.escape import escape_controls, print_line
 
 _SUMMED_UP = 20
 """If there are more faults than this, a count of each kind follows them."""
@@ -77,4 +77,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f"{count} fault{'s' * (count > 1)} in {args.dir}, listed above, "
             f"and {good} good videos; {advice}."
         )
-    print(f"{args.dir}: {good} videos, no fault")
+    print_line(f"{args.dir}: {good} videos, no fault")

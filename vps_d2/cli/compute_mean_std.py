@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.io.escape import print_line
 
 EPILOG = """example:
   vps-d2 compute-mean-std --data datasets/vps/train --out output/normalization.yaml
@@ -47,4 +48,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     mean, std = compute_mean_std(args.data, progress=True)
     write_mean_std(args.out, mean, std, " and ".join(path.name for path in args.data))
     print(args.out.read_text(encoding="utf-8"), end="")
-    print(f"written to {args.out}")
+    print_line(f"written to {args.out}")

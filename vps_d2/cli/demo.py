@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import print_line
 
 EPILOG = "example: vps-d2 demo --output output/demo --videos 24"
 PIPELINE = "package://configs/demo.yaml"
@@ -99,7 +100,7 @@ def print_summary(scores: dict[str, float], out: Path) -> None:
     """Print the two scores side by side, and every picture that was written."""
     print(f"\nJaccard index of the mask of frame 22: {scores['pipeline']:.3f}")
     print(f"copying the segmentation of frame 11:  {scores['copy']:.3f}\n")
-    print(f"masks     {out / 'hidden_masks.npy'}")
+    print_line(f"masks     {out / 'hidden_masks.npy'}")
     for path in sorted([*out.rglob("*.gif"), *out.rglob("*.png"), *out.rglob("*.mp4")]):
         if "data" not in path.relative_to(out).parts:
-            print(f"picture   {path}")
+            print_line(f"picture   {path}")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.io.escape import print_line
 
 EPILOG = """examples:
   vps-d2 export-weights --checkpoint output/simvp_gsta_11to11/model_final.pth \\
@@ -48,4 +49,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.io.checkpoints import export_weights
 
     size = export_weights(args.checkpoint, args.output)
-    print(f"{args.output}: {size / 1e6:.1f} MB")
+    print_line(f"{args.output}: {size / 1e6:.1f} MB")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_positive
 from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.io.escape import print_line
 
 EPILOG = """example:
   vps-d2 generate --config-file configs/simvp/simvp_gsta_11to11.yaml \\
@@ -81,4 +82,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         batch_size=args.batch_size,
         skip_faulty=args.skip_faulty,
     )
-    print(f"{args.output}: predicted {count} videos")
+    print_line(f"{args.output}: predicted {count} videos")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.io.escape import print_line
 
 EPILOG = """example:
   vps-d2 label --config-file configs/unet/unet_frames.yaml \\
@@ -87,4 +88,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         shard=args.shard,
         skip_faulty=args.skip_faulty,
     )
-    print(f"{args.output}: {counts.labeled} videos labeled, {counts.left_out} left out")
+    print_line(f"{args.output}: {counts.labeled} videos labeled, {counts.left_out} left out")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
 from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.io.escape import print_line
 from vps_d2.io.files import check_output
 
 EPILOG = """example:
@@ -67,4 +68,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     target = run_methods(methods, root)
     paths = write_leaderboard(methods, root, target, args.out)
     print(format_markdown(methods, target, f"{root}: {len(target.masks)} videos"))
-    print(*paths, sep="\n")
+    for path in paths:
+        print_line(path)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive
+from vps_d2.io.escape import print_line
 
 # Those of vps_d2.data.synthetic, which takes longer to import than --help should.
 SPLITS = ("train", "val", "unlabeled", "hidden")
@@ -68,4 +69,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         randomize=args.randomize,
         workers=args.workers,
     )
-    print(f"{args.out}: wrote {written} videos")
+    print_line(f"{args.out}: wrote {written} videos")

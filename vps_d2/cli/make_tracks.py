@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
+from vps_d2.io.escape import print_line
 
 EPILOG = """example:
   vps-d2 make-tracks --out datasets/vps/tracks_train --videos 20000
@@ -49,4 +50,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     options = SyntheticOptions(physics_jitter=args.physics_jitter)
     made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
-    print(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")
+    print_line(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")

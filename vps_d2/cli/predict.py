@@ -10,6 +10,7 @@ from pathlib import Path
 from vps_d2.cli.arguments import CommandParser, parse_positive, parse_rate, parse_shard
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import print_line
 
 DEFAULT_CONFIG = "configs/demo.yaml"
 
@@ -161,7 +162,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         skip_faulty=args.skip_faulty,
     )
     if inference(args.resume):
-        print(f"{args.output / MASKS_FILE}: {len(inference.videos)} masks of {inference.size}")
+        print_line(f"{args.output / MASKS_FILE}: {len(inference.videos)} masks of {inference.size}")
     else:
         print(f"shard {args.shard[0]}/{args.shard[1]} is done; other shards are not yet")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from vps_d2.cli.arguments import CommandParser
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import print_line
 from vps_d2.io.files import check_output
 
 EPILOG = """examples:
@@ -103,4 +104,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         write_gif(args.output / f"{video.name}.gif", film, args.fps)
         write_mp4(args.output / f"{video.name}.mp4", film, args.fps)
     write_png(args.output / SHEET_FILE, contact_sheet(rows))
-    print(args.output / SHEET_FILE)
+    print_line(args.output / SHEET_FILE)

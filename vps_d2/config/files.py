@@ -120,14 +120,23 @@ class _Chain:
                 f"config file {path} has more than {_MAX_BYTES:,} bytes; give one that is written "
                 "by hand."
             )
-        table = _parse(text, path)
+        table = parse_yaml(text, path)
         if not isinstance(table, dict):
             raise UserError(f"config file {path} holds no keys; write them as KEY: VALUE in YAML.")
         _resolve_models(table, path.resolve().parent)
         return table
 
 
-def _parse(text: bytes, path: Path) -> Any:
+def parse_yaml(text: bytes, path: str | Path) -> Any:
+    """Parse YAML without running code, and within limits.
+
+    Args:
+        text: of the file.
+        path: of the file, for error messages.
+
+    Raises:
+        UserError: if it is not YAML, or exceeds a limit.
+    """
     try:
         loader = _Loader(text)
         try:

@@ -268,7 +268,7 @@ def _start_scan(
     )
     bar = tqdm(
         scans,
-        desc=f"checking {root}",
+        desc=escape_controls(f"checking {root}"),
         total=len(names),
         unit="video",
         disable=None if progress and len(names) > 100 else True,

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 from tqdm import tqdm
 
+from vps_d2.config.files import parse_yaml
 from vps_d2.data.video import find_videos, frame_indices, frame_path, read_frame
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import check_output, write_text
+from vps_d2.io.escape import escape_controls
+from vps_d2.io.files import check_output, open_regular, write_text
 
 _MEASURED = {"MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD"}
+_MAX_BYTES = 10_000  # of a file of measurements, which has a few lines
 
 
 def compute_mean_std(
@@ -63,9 +65,10 @@ def check_mean_std_file(path: str | Path) -> None:
 
 def _is_mean_std_file(path: Path) -> bool:
     try:
-        sections = yaml.safe_load(path.read_text())
+        with open_regular(path) as file:
+            sections = parse_yaml(file.read(_MAX_BYTES), path)
         keys = {f"{section}.{key}" for section, values in sections.items() for key in values}
-    except (UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):  # no sections of keys
+    except (UserError, AttributeError, TypeError):  # not YAML, or no sections of keys
         return False
     return _MEASURED <= keys <= _MEASURED | {"INPUT.FORMAT"}
 
@@ -84,7 +87,7 @@ def write_mean_std(path: str | Path, mean: np.ndarray, std: np.ndarray, source: 
     """
     check_output(path)
     rows = {"PIXEL_MEAN": mean, "PIXEL_STD": std}
-    lines = [f"# Pixels of {source}: R, G, B in 0-255 (vps-d2 compute-mean-std)."]
+    lines = [f"# Pixels of {escape_controls(source)}: R, G, B in 0-255 (vps-d2 compute-mean-std)."]
     lines += ["INPUT:", '  FORMAT: "RGB"', "MODEL:"]
     lines += [f"  {key}: [{', '.join(f'{v:.3f}' for v in row)}]" for key, row in rows.items()]
     write_text(path, "\n".join(lines) + "\n")

@@ -32,7 +32,7 @@ from vps_d2.evaluation.metrics import JaccardIndex
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.io.download import is_address, may_fetch
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_markdown
+from vps_d2.io.escape import escape_controls, escape_markdown
 from vps_d2.io.files import write_errors, write_text
 from vps_d2.io.resources import config_path, local_path
 from vps_d2.visualization.drawing import colorize_mask
@@ -172,7 +172,7 @@ def _run(
     needed = [*range(target.num_known), target.mask_number - 1]
     masks, segmented, seconds = [], [], 0.0
     starts = range(0, len(folders), pipeline.batch_size)
-    for start in tqdm(starts, desc=method.name, unit="batch"):
+    for start in tqdm(starts, desc=escape_controls(method.name), unit="batch"):
         batch = folders[start : start + pipeline.batch_size]
         clips = np.stack([read_frames(folder, needed) for folder in batch])
         begin = time.perf_counter()

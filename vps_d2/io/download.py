@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from vps_d2 import __version__
 from vps_d2.io.errors import UserError
+from vps_d2.io.escape import escape_controls
 from vps_d2.io.files import remove_leftovers, write_errors, write_whole
 from vps_d2.io.locks import lock_file
 
@@ -196,7 +197,8 @@ def _copy(response: Any, file: IO[bytes], address: str, max_bytes: int) -> str:
         raise ValueError("the response is compressed")
     digest, count = hashlib.sha256(), 0
     pace_start, pace_count = time.monotonic(), 0
-    with tqdm(total=length, unit="B", unit_scale=True, desc=PurePosixPath(address).name) as bar:
+    name = escape_controls(PurePosixPath(address).name)
+    with tqdm(total=length, unit="B", unit_scale=True, desc=name) as bar:
         while chunk := response.read1(_CHUNK):
             if not count and not chunk.startswith(_BEGINNINGS):
                 raise UserError(

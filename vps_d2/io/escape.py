@@ -22,3 +22,8 @@ def escape_controls(text: str) -> str:
 def escape_markdown(text: str) -> str:
     r"""Return text escaped for a Markdown table cell: it starts no cell, link or HTML."""
     return _MARKS.sub(r"\\\g<0>", escape_controls(text))
+
+
+def print_line(text: object) -> None:
+    """Print text, such as a path, as one line that cannot control a terminal."""
+    print(escape_controls(str(text)))

@@ -78,6 +78,19 @@ def video_seed(seed: int, number: int) -> int:
     return seed * _MAX_VIDEOS + number
 
 
+def check_count(count: int) -> None:
+    """Check the number of videos of a data set, before they are planned one by one.
+
+    Raises:
+        UserError: if there are so many that they would share seeds with another data set.
+    """
+    if count > _MAX_VIDEOS:
+        raise UserError(
+            f"a data set can have {_MAX_VIDEOS:,} videos, not {count}; make several, each with "
+            "another --seed."
+        )
+
+
 @dataclass(frozen=True)
 class _Job:
     """One video to write."""
@@ -120,13 +133,14 @@ def make_dataset(
         how many videos were written.
 
     Raises:
-        UserError: if ``out`` holds a data set of other settings or origin, is being written by
-            another run, or cannot be written.
+        UserError: if there are too many videos, or ``out`` holds a data set of other settings or
+            origin, is being written by another run, or cannot be written.
     """
     import mujoco
 
     out = Path(out)
     options = options or SyntheticOptions()
+    check_count(sum(counts.values()))
     settings = {
         "seed": seed,
         "counts": {split: counts.get(split, 0) for split in SPLITS},
