@@ -131,6 +131,8 @@ MULTI_STEP = ["SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.MAX_ITER"
         ["INPUT.FRAMESKIP", "()"],
         ["INPUT.BLUR.PROB", "1.5"],
         ["DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler"],
+        ["TEST.EXPECTED_RESULTS", [-1.0, 0.0]],
+        ["TEST.EXPECTED_RESULTS", [["frames", "mse", 1.0]]],
         ["DATALOADER.NUM_WORKERS", "1000000"],
         ["SEED", "4294967296"],
         ["SEED", "-2"],

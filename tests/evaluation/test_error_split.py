@@ -76,3 +76,12 @@ def test_masks_of_another_size_are_a_sentence(config, tmp_path, masks):
         UserError, match=r"video_3/mask\.npy: masks have the size \(160, 240\), frames"
     ):
         split_errors(FutureMaskPredictor.from_config_file(config), tmp_path / "val")
+
+
+def test_masks_that_end_too_soon_are_a_sentence(config, tmp_path, masks):
+    folder = tmp_path / "val" / "video_3"
+    write_video(folder, np.zeros((22, 160, 240, 3), np.uint8), masks)
+    np.save(folder / "mask.npy", masks[:21])
+    pipeline = FutureMaskPredictor.from_config_file(config)
+    with pytest.raises(UserError, match=r"mask\.npy: mask with 21 frames, without frame 22; rep"):
+        split_errors(pipeline, tmp_path / "val")

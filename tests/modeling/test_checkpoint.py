@@ -11,7 +11,7 @@ from torch import nn
 from tests.helpers import ROOT, file_size_limit
 from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
-from vps_d2.io.checkpoints import export_weights
+from vps_d2.io.checkpoints import export_weights, read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 
@@ -146,6 +146,22 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert (torch.load(path)["model"]["weight"] != 7).any()  # PyTorch does not notice
     with pytest.raises(UserError, match=r"flipped\.pth is damaged"):
         SafeCheckpointer(nn.Linear(200, 300)).load(str(path))
+
+
+def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
+    """PyTorch writes zeros instead of them if it is told to."""
+    if not hasattr(torch.serialization, "set_crc32_options"):
+        pytest.skip("this PyTorch always writes checksums")
+    path, weights = tmp_path / "a.pth", {"weight": torch.ones(100)}
+    try:
+        torch.serialization.set_crc32_options(False)
+        torch.save(weights, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read_checkpoint(str(path))["weight"], weights["weight"])
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="is damaged"):
+        read_checkpoint(str(path))
 
 
 def test_a_part_that_is_marked_as_a_folder_is_not_left_out(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ class CommandParser(argparse.ArgumentParser):
             args: words of the command line; None for those of the program.
             namespace: the namespace to fill; None for a new one.
         """
+        if any("\0" in word for word in args or ()):  # which no command line can hold
+            self.error("a word has a NUL byte in it")
         if not self._takes_overrides:
             return super().parse_args(args, namespace)
         parsed, rest = self.parse_known_args(args, namespace)

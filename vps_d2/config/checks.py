@@ -102,6 +102,15 @@ def _are_steps(steps: Sequence[int], cfg: CfgNode) -> bool:
     )
 
 
+def _is_expected_result(entry: Any, _: CfgNode) -> bool:
+    return (
+        isinstance(entry, list | tuple)
+        and len(entry) == 4
+        and all(isinstance(name, str) for name in entry[:2])
+        and all(isinstance(number, int | float) for number in entry[2:])
+    )
+
+
 _NETWORKS: dict[str, _Rule] = {
     **{
         f"MODEL.{name}.{key}": rule
@@ -200,6 +209,10 @@ _RULES: dict[str, _Rule] = {
     "TEST.EVAL_PERIOD": _at_least(0),
     "TEST.PICTURE_PERIOD": _at_least(0),
     "TEST.NUM_PICTURES": _at_least(0, _MOST_WORKERS),
+    "TEST.EXPECTED_RESULTS": (
+        "a list of entries [task, metric, score, tolerance]",
+        lambda entries, cfg: all(_is_expected_result(entry, cfg) for entry in entries),
+    ),
     "PIPELINE.TARGET_FRAME": _at_least(0),
     "PIPELINE.SCORE_THRESH": _FINITE,
     "SOLVER.WEIGHT_DECAY": _number(0),

@@ -46,11 +46,15 @@ def split_errors(pipeline: FutureMaskPredictor, root: str | Path) -> dict[str, A
             "split-errors only works for ObjectDynamics; give a pipeline with it as mask "
             "predictor, such as configs/pipeline/unet_object_dynamics.yaml."
         )
+    target = predictor.clip.target_frames(pipeline.num_known)[-1]
     indices = [JaccardIndex(pipeline.taxonomy.num_classes) for _ in range(len(CAUSES))]
     counts = np.zeros(3, np.int64)
     for folder in tqdm(find_videos(root), unit="video"):
         frames = read_frames(folder, predictor.clip.input_frames(pipeline.num_known))
-        masks = read_masks(folder)
+        masks = read_masks(folder, pipeline.taxonomy.num_classes)
+        if len(masks) <= target:
+            reason = f"mask with {len(masks)} frames, without frame {target + 1}"
+            raise FaultError(folder / MASK_FILE, reason)
         if masks.shape[1:] != frames.shape[1:3]:
             reason = f"masks have the size {masks.shape[1:]}, frames {frames.shape[1:3]}"
             raise FaultError(folder / MASK_FILE, reason, "give the masks of these frames")
