@@ -87,6 +87,12 @@ def _read_checkpoint() -> Callable[[Path], object]:
     return lambda path: find_weights(read_checkpoint(str(path)), str(path))
 
 
+def _read_pickle() -> Callable[[Path], object]:
+    from vps_d2.io.pickles import read_pickle
+
+    return lambda path: read_pickle(str(path))
+
+
 def _read_layout() -> Callable[[Path], object]:
     from vps_d2.data.layout import read_layout
 
@@ -144,7 +150,7 @@ READERS = {
     "picture": Reader("image_0.png", _seed_picture, mutate_png, _read_picture),
     "mask": Reader("mask.png", lambda: _seed_picture("P"), mutate_png, _read_mask),
     "checkpoint": Reader("x.pth", _seed_checkpoint, mutate_checkpoint, _read_checkpoint),
-    "pickle": Reader("x.pkl", _seed_pickle, mutate_pickle, _read_checkpoint),
+    "pickle": Reader("x.pkl", _seed_pickle, mutate_pickle, _read_pickle),
     "layout": Reader("dataset.json", _seed_layout, mutate_json, _read_layout),
     "settings": Reader("settings.json", _seed_settings, mutate_json, _read_settings),
 }
