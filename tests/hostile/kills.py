@@ -46,7 +46,7 @@ def _finish(words: Sequence[str], folder: Path) -> None:
     process.join(120)
     said = (folder / "said").read_text()
     # A training run that is killed while it exits has nothing left to do, and says so.
-    is_finished = said.rpartition("\nerror: ")[2].startswith("the run in OUTPUT_DIR out is finished")
+    is_finished = "error: the run in OUTPUT_DIR out is finished" in said.splitlines()[-1]
     assert process.exitcode == 0 or is_finished, said[-3000:]
 
 
