@@ -120,7 +120,7 @@ _NETWORKS: dict[str, _Rule] = {
             ("HIDDEN_SPATIAL", _EVEN),
             ("HIDDEN_TEMPORAL", _CHANNELS),
             ("NUM_SPATIAL_LAYERS", _LAYERS),
-            ("NUM_TEMPORAL_LAYERS", _LAYERS),
+            ("NUM_TEMPORAL_LAYERS", _at_least(2, _MOST_LAYERS)),
         )
     },
     "MODEL.CONVLSTM.PATCH_SIZE": _SIDE,
