@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 EPILOG = """examples:
   vps-d2 benchmark --quick
   vps-d2 benchmark --only segmenter --segmenter configs/unet/unet_frames.yaml --batch-size 22
+  vps-d2 benchmark --only segment memory
+
+"segment" is vps-d2 segment --model vps on one clip, and "memory" the growth of its memory from 100
+to 10,000 frames, which takes minutes and is only measured if it is named.
 """
-PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline")
+PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline", "segment")
+LONG_PARTS = ("memory",)
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
     "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
@@ -41,10 +46,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add(
         "--only",
         nargs="+",
-        choices=PARTS,
+        choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to time, of {', '.join(PARTS)} (default: all)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but memory)",
     )
     for name, config in CONFIGS.items():
         add(
@@ -138,13 +143,11 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
     with tempfile.TemporaryDirectory() as folder:
         if args.data is None and set(args.only) != {"generator"}:
             generate(Path(folder), 4)
-        parts = [part for part in PARTS if part in args.only and part != "generator"]
+        data = args.data or Path(folder, "train")
+        parts = [part for part in PARTS[1:-1] if part in args.only]
         if parts:  # before anything is measured: it checks the configurations
             benchmark = Benchmark(
-                args.data or Path(folder, "train"),
-                args.predictor,
-                args.segmenter,
-                args.mask_predictor,
+                *(data, args.predictor, args.segmenter, args.mask_predictor),
                 device=device,
                 repeats=1 if args.quick else 5,
                 batch_size=args.batch_size,
@@ -154,4 +157,25 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
             figures.append(generator_figure(generate, 1 if args.quick else 3, count))
         for part in parts:
             figures += getattr(benchmark, part)()
+        if {"segment", "memory"} & set(args.only):
+            figures += _measure_segmentation(args, data, device)
+    return figures
+
+
+def _measure_segmentation(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":
+    from vps_d2.data.video import find_videos
+    from vps_d2.evaluation.benchmark import PRECISIONS
+    from vps_d2.evaluation.segmentation_benchmark import measure_memory, time_segmentation
+
+    figures: list[Figure] = []
+    folders = find_videos(data)
+    if "segment" in args.only:
+        for precision in PRECISIONS:
+            count = 100 if args.quick else 300
+            figures += time_segmentation(
+                folders, device=device, precision=precision, num_frames=count
+            )
+    if "memory" in args.only:
+        count = 1_000 if args.quick else 10_000
+        figures += measure_memory(folders, device=device, num_frames=count)
     return figures

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_controls
+from vps_d2.io.escape import escape_controls, print_line
 
 if TYPE_CHECKING:
     from vps_d2.data.taxonomy import Taxonomy
@@ -291,7 +291,7 @@ def _report(folder: Path, done: "SegmentedVideo", taxonomy: "Taxonomy") -> None:
     what = f"{count} object{'s' * (count != 1)}{listed}"
     frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
     text = f"{folder}: {what} in {frames}; look at summary.html"
-    print(escape_controls(text))
+    print_line(text)
 
 
 def _clean(args: argparse.Namespace) -> None:
@@ -300,4 +300,4 @@ def _clean(args: argparse.Namespace) -> None:
     for path in args.inputs:
         folder = args.output / (path.resolve().name if path.is_dir() else path.stem)
         removed = clean_results(folder)
-        print(escape_controls(f"{folder}: removed {', '.join(removed)}"))
+        print_line(f"{folder}: removed {', '.join(removed)}")

@@ -82,31 +82,38 @@ class Tracker:
             counted from 1 in the order in which tracks begin. Of several instances of one object,
             one is left.
         """
+        track_ids = np.array(self.assign(instances), np.int64)
+        order = np.argsort(-_numpy(instances.scores), kind="stable")
+        order = order[track_ids[order] > 0]
+        chosen = instances[torch.from_numpy(order)]
+        chosen.track_ids = torch.from_numpy(track_ids[order])
+        return chosen
+
+    def assign(self, instances: Instances) -> list[int]:
+        """Return the track of each instance of the next frame, 0 for one that belongs to none.
+
+        Args:
+            instances: see :meth:`step`.
+        """
         self._frame += 1
         self._tracks = [t for t in self._tracks if self._frame - t.last_seen <= self.memory]
-        order = np.argsort(-_numpy(instances.scores), kind="stable")
-        instances = instances[torch.from_numpy(order.copy())]
-        masks = shrink_masks(_numpy(instances.pred_masks))
-        kept, copies = _drop_duplicates(masks)
-        seen = _Seen(instances, masks)
-        numbers = self._match(seen, kept)
-        tracked = []
+        seen = _Seen(instances)
+        kept, copies = _drop_duplicates(seen)
+        matches = self._match(seen, kept)
+        track_ids = [0] * len(seen.scores)
         for index in kept:
-            track = numbers.get(index)
+            track = matches.get(index)
             if track is None:
                 if seen.scores[index] < self.min_new_score:
                     continue
                 track = self._open(seen, index)
             else:
                 self._update(track, seen, index)
-            for copy in copies[index]:
-                track.votes[seen.classes[copy]] = (
-                    track.votes.get(seen.classes[copy], 0.0) + seen.scores[copy]
-                )
-            tracked.append((index, track.number))
-        chosen = instances[torch.tensor([index for index, _ in tracked], dtype=torch.int64)]
-        chosen.track_ids = torch.tensor([number for _, number in tracked], dtype=torch.int64)
-        return chosen
+            for each in (index, *copies[index]):
+                number, score = seen.classes[each], seen.scores[each]
+                track.votes[number] = track.votes.get(number, 0.0) + score
+            track_ids[index] = track.number
+        return track_ids
 
     def _match(self, seen: "_Seen", kept: list[int]) -> dict[int, _Track]:
         """Return the track of each instance that continues one."""
@@ -163,8 +170,7 @@ class Tracker:
         description = None if seen.descriptions is None else seen.descriptions[index]
         track = _Track(
             *(self._opened, self._frame, seen.masks[index], seen.centers[index]),
-            *(seen.sizes[index], np.zeros(2), description),
-            {seen.classes[index]: seen.scores[index]},
+            *(seen.sizes[index], np.zeros(2), description, {}),
         )
         self._tracks.append(track)
         return track
@@ -175,8 +181,6 @@ class Tracker:
         track.speed = track.speed + _SPEED_MOMENTUM * (speed - track.speed)
         track.last_seen, track.mask = self._frame, seen.masks[index]
         track.center, track.size = seen.centers[index], seen.sizes[index]
-        number, score = seen.classes[index], seen.scores[index]
-        track.votes[number] = track.votes.get(number, 0.0) + score
         if seen.descriptions is not None:
             new = seen.descriptions[index]
             old = new if track.description is None else track.description
@@ -188,8 +192,9 @@ class Tracker:
 class _Seen:
     """The instances of a frame as the tracker compares them."""
 
-    def __init__(self, instances: Instances, masks: np.ndarray) -> None:
-        self.masks = masks
+    def __init__(self, instances: Instances) -> None:
+        # Everything here is NumPy's: for so little work, PyTorch's threads take longer to start.
+        self.masks = masks = shrink_masks(_numpy(instances.pred_masks))
         self.scores = _numpy(instances.scores).astype(float).tolist()
         self.classes: list[int] = _numpy(instances.pred_classes).tolist()
         areas = masks.sum((1, 2))
@@ -247,22 +252,23 @@ def shrink_masks(masks: np.ndarray) -> np.ndarray:
 
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the overlap (IoU) of each mask ``(K, P)`` with each of ``(M, P)``, ``(K, M)``."""
-    common = first @ second.T
+    # Not a matrix product: for so little work, threads of a BLAS cost more than they bring.
+    common = np.einsum("kp,mp->km", first, second)
     union = first.sum(1)[:, None] + second.sum(1)[None] - common
     return common / np.maximum(union, 1e-9)
 
 
-def _drop_duplicates(masks: np.ndarray) -> tuple[list[int], dict[int, list[int]]]:
-    """Return the instances that are the first of their object, and the others of each of them.
+def _drop_duplicates(seen: _Seen) -> tuple[list[int], dict[int, list[int]]]:
+    """Return the instances that are the best of their object, and the others of each of them.
 
     An instance also goes, and counts for nothing, if better ones that are about as large make up
     most of it: a segmenter tends to see two objects that touch as a third one.
     """
-    flat = masks.reshape(len(masks), masks[0].size if len(masks) else 0)
+    flat = seen.masks.reshape(len(seen.masks), seen.masks[0].size if len(seen.masks) else 0)
     overlap = iou_matrix(flat, flat)
     kept: list[int] = []
     copies: dict[int, list[int]] = {}
-    for index in range(len(masks)):
+    for index in np.argsort(-np.array(seen.scores), kind="stable").tolist():
         area = flat[index].sum()
         rivals = [k for k in kept if overlap[index, k] > _RIVAL]
         if not area:

@@ -228,7 +228,7 @@ class VideoSegmentation:
         else:
             whole = sum(1 for _ in read_frames(self._spool)) // batch_size * batch_size
             for frame in islice(read_frames(self._spool), whole):
-                tracked = _track(tracker, frame.unpack(self.size))
+                tracked = tracker.assign(frame.unpack(self.size))
                 collector.add(tracked, frame.classes, frame.scores)
                 done += 1
         self.model.reset()
@@ -262,7 +262,7 @@ class VideoSegmentation:
             track_ids = instances.track_ids.tolist()
         else:
             instances = _describe(instances, frame)
-            track_ids = _track(tracker, instances)
+            track_ids = tracker.assign(instances)
         return SpooledFrame.pack(frame.index, frame.time, instances, track_ids)
 
     def _write(self, objects: list[TrackedObject], num_frames: int) -> list[str]:
@@ -353,16 +353,6 @@ def _describe(instances: Instances, frame: VideoFrame) -> Instances:
     if not instances.has("embeddings"):
         instances = add_appearance(instances, frame.picture)
     return round_descriptions(instances)
-
-
-def _track(tracker: Tracker, instances: Instances) -> list[int]:
-    """Return the track of each instance, 0 for one without."""
-    instances.place = torch.arange(len(instances.scores))
-    tracked = tracker.step(instances)
-    track_ids = [0] * len(instances.scores)
-    for place, track_id in zip(tracked.place.tolist(), tracked.track_ids.tolist(), strict=True):
-        track_ids[place] = track_id
-    return track_ids
 
 
 def _batches(frames: Iterable[VideoFrame], size: int) -> Iterator[list[VideoFrame]]:
