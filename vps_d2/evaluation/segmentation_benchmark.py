@@ -35,8 +35,8 @@ def write_clip(path: Path, folders: list[Path], num_frames: int) -> None:
         num_frames: of the file.
     """
     frames = (f for folder in cycle(folders) for f in read_frames(folder, frame_indices(folder)))
-    first = read_frames(folders[0], [0])
-    with VideoWriter(path, *first.shape[1:3], _RATE) as writer:
+    _, height, width, _ = read_frames(folders[0], [0]).shape
+    with VideoWriter(path, height, width, _RATE) as writer:
         for index, frame in enumerate(islice(frames, num_frames)):
             writer.write(frame, index / _RATE)
 

@@ -222,18 +222,17 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
     def _open_films(self, origin: Fraction) -> None:
         """Open the films, whose first frame has the time 0."""
         source, options = self._source, self._options
-        shape = (source.height, source.width, source.rate)
-        enter = self._stack.enter_context
-        base = {"time_base": source.time_base, "origin": origin}
+        size = (source.height, source.width, source.rate)
+        folder, enter = self._folder, self._stack.enter_context
+        sound = source.path if source.path.is_file() else None
         if options.films:
-            self._films.append(enter(VideoWriter(self._folder / MASKS_FILM, *shape, **base)))
+            film = VideoWriter(folder / MASKS_FILM, *size, None, source.time_base, origin)
+            self._films.append(enter(film))
         if options.overlay:
-            sound = source.path if source.path.is_file() else None
-            path = self._folder / OVERLAY_FILM
-            self._films.append(enter(VideoWriter(path, *shape, sound_from=sound, **base)))
+            film = VideoWriter(folder / OVERLAY_FILM, *size, sound, source.time_base, origin)
+            self._films.append(enter(film))
         if options.lossless:
-            path = self._folder / LOSSLESS_FILM
-            self._films.append(enter(MaskWriter(path, *shape, origin=origin)))
+            self._films.append(enter(MaskWriter(folder / LOSSLESS_FILM, *size, origin)))
 
     def _labels(
         self, frame: SpooledFrame, shown: list[int]

@@ -135,7 +135,7 @@ class Tracker:
         place = self._overlaps(seen, kept)
         if seen.descriptions is None or any(t.description is None for t in self._tracks):
             return 0.7 * place + 0.3 * same_class
-        memory = np.stack([track.description for track in self._tracks])
+        memory = np.stack([t.description for t in self._tracks if t.description is not None])
         cosine = np.clip(seen.descriptions[kept] @ memory.T, 0, 1)
         if seen.learned:
             scaled = np.exp(_TEMPERATURE * (cosine - 1))

@@ -9,9 +9,9 @@ there is tracked once more, which gives the same identities, and so the same byt
 import hashlib
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,20 +24,18 @@ from tqdm import tqdm
 from vps_d2 import __version__
 from vps_d2.d2.structures import Instances
 from vps_d2.inference.instance_models import InstanceModel
+from vps_d2.inference.manifest import MANIFEST_FILE, clean_folder, read_manifest, remove_files
 from vps_d2.inference.objects import ObjectCollector, TrackedObject
-from vps_d2.inference.segmentation_results import MASKS_FOLDER, ResultOptions, ResultWriter
+from vps_d2.inference.segmentation_results import ResultOptions, ResultWriter
 from vps_d2.inference.spool import SpooledFrame, open_spool, read_frames, round_descriptions
 from vps_d2.inference.tracking import Tracker, add_appearance
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import read_json, write_errors, write_json
+from vps_d2.io.files import write_errors, write_json
 from vps_d2.io.folders import claim_folder
-from vps_d2.io.video import VideoFrame, VideoSource
+from vps_d2.io.video import VideoFrame, VideoSource, fingerprint_video
 
-MANIFEST_FILE = "segmentation.json"
-"""What a result was made of, and which files belong to it."""
 _SPOOL_FILE = "instances.part"
-_HASHED_BYTES = 1 << 20
-_ALL_FILES = ResultOptions(lossless=True).files()
+_ALL_FILES = (_SPOOL_FILE, *ResultOptions(lossless=True).files())
 
 
 @dataclass(frozen=True)
@@ -105,27 +103,18 @@ class VideoSegmentation:
         self.size = (source.height, source.width)
         self._spool = output / _SPOOL_FILE
         self._manifest = output / MANIFEST_FILE
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._run = self._fingerprint()
 
     def _fingerprint(self) -> str:
         """Return a hash of all that the result depends on."""
-        path = self.source.path
         text = json.dumps(
             [
                 *(__version__, self.model.fingerprint(), asdict(self.options)),
                 *(asdict(self.results), self.size, str(self.source.rate)),
             ]
         )
-        digest = hashlib.sha256(text.encode())
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        for file in files:
-            with suppress(OSError):
-                digest.update(f"{file.name} {file.stat().st_size}".encode())
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(file.read(_HASHED_BYTES))
-        return digest.hexdigest()
+        return hashlib.sha256(f"{text} {fingerprint_video(self.source.path)}".encode()).hexdigest()
 
     def __call__(self, resume: bool = False) -> SegmentedVideo:
         """Segment the video, or what is left of it.
@@ -143,7 +132,7 @@ class VideoSegmentation:
                 return self._describe_complete(manifest)
             if not resume:
                 # A file of the earlier run must not pass for one of this run.
-                _remove_files(self.output, manifest.get("files", []))
+                remove_files(self.output, manifest.get("files", []), _ALL_FILES)
             self._write_manifest(complete=False)
             collector = self._find()
             objects = collector.choose(self.options.max_instances)
@@ -199,7 +188,7 @@ class VideoSegmentation:
                 "model": self.model.source,
                 "license": self.model.license_note,
                 "options": options,
-                "files": self.results.files(),
+                "files": [_SPOOL_FILE, *self.results.files()],
                 **more,
             },
         )
@@ -227,9 +216,9 @@ class VideoSegmentation:
             self._spool.unlink(missing_ok=True)
         else:
             whole = sum(1 for _ in read_frames(self._spool)) // batch_size * batch_size
-            for frame in islice(read_frames(self._spool), whole):
-                tracked = tracker.assign(frame.unpack(self.size))
-                collector.add(tracked, frame.classes, frame.scores)
+            for spooled in islice(read_frames(self._spool), whole):
+                tracked = tracker.assign(spooled.unpack(self.size))
+                collector.add(tracked, spooled.classes, spooled.scores)
                 done += 1
         self.model.reset()
         frames = self._decode(done)
@@ -361,60 +350,6 @@ def _batches(frames: Iterable[VideoFrame], size: int) -> Iterator[list[VideoFram
         yield batch
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a segmented video, None if the folder holds none.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    path = folder / MANIFEST_FILE
-    try:
-        manifest = read_json(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        manifest = None
-    known = isinstance(manifest, dict) and isinstance(manifest.get("files"), list)
-    if not known or not all(isinstance(name, str) for name in manifest["files"]):
-        raise UserError(f"{path} is damaged; delete the folder, or choose another one.")
-    return dict(manifest)
-
-
 def clean_results(folder: Path) -> list[str]:
-    """Remove the files that a segmentation wrote, and nothing else.
-
-    Args:
-        folder: of the results.
-
-    Returns:
-        the names of what was removed.
-
-    Raises:
-        UserError: if the folder holds no such results, or another run is writing it.
-    """
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise UserError(f"{folder} holds no results of an earlier run; nothing was removed.")
-    with claim_folder(folder), write_errors(folder):
-        removed = _remove_files(folder, manifest["files"])
-        (folder / MANIFEST_FILE).unlink()
-    with suppress(OSError):  # it holds files of somebody else
-        folder.rmdir()
-    return [*removed, MANIFEST_FILE]
-
-
-def _remove_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """Remove files that a manifest names, as far as this module may have written them."""
-    removed = []
-    for name in sorted({_SPOOL_FILE, *names} & {_SPOOL_FILE, *_ALL_FILES}):
-        path = folder / name
-        if name == MASKS_FOLDER and path.is_dir() and not path.is_symlink():
-            for file in path.glob("[0-9]" * 6 + "*.png"):
-                file.unlink()
-            with suppress(OSError):
-                path.rmdir()
-            removed.append(name)
-        elif path.is_file() or path.is_symlink():
-            path.unlink()
-            removed.append(name)
-    return removed
+    """Remove the files that a segmentation wrote, and nothing else; see :func:`clean_folder`."""
+    return clean_folder(folder, _ALL_FILES)

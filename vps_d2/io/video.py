@@ -11,11 +11,13 @@ PyAV (FFmpeg) decodes files. OpenCV takes its place where PyAV cannot be importe
 less exact times and cannot count the frames. ``import vps_d2.io.video`` imports neither.
 """
 
+import hashlib
 import importlib.util
 import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +35,8 @@ FOLDER_RATE = Fraction(25)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 """How the names of the pictures in a folder end."""
+
+_HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,23 @@ def open_video(
 def is_picture(name: str) -> bool:
     """Return whether a file of this name is taken for a picture."""
     return name.lower().endswith(PICTURES) and not name.startswith(".")
+
+
+def fingerprint_video(path: str | Path) -> str:
+    """Return a hash by which a video is recognized, wherever it lies.
+
+    It is that of the name, the size and the first mebibyte of a file, or of the names and sizes of
+    the files in a folder.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with suppress(OSError):
+            digest.update(f"{file.name} {file.stat().st_size}".encode())
+    if path.is_file():
+        with path.open("rb") as content:
+            digest.update(content.read(_HASHED_BYTES))
+    return digest.hexdigest()
 
 
 def check_size(path: Path, height: int, width: int) -> None:
