@@ -46,6 +46,7 @@ setup(
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.9",
         "numpy>=1.24",
+        "scipy>=1.10",
         "opencv-python-headless>=4.8",
         "pillow>=9.4",
         "pyyaml>=6.0",

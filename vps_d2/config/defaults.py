@@ -145,6 +145,7 @@ def _add_model_config(cfg: CfgNode) -> None:
 
     _add_mask_simvp_config(cfg)
     _add_object_dynamics_config(cfg)
+    _add_mask_former_config(cfg)
 
 
 def _add_mask_simvp_config(cfg: CfgNode) -> None:
@@ -203,6 +204,54 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
     # Objects whose presence is less likely than this are not drawn.
     cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.2
+
+
+def _add_mask_former_config(cfg: CfgNode) -> None:
+    # Keys of the public Mask2Former and CTVIS have their names.
+    keys = cfg.MODEL.SEM_SEG_HEAD
+    keys.MASK_DIM = 256
+    # The transformer of the pixel decoder: which maps of the backbone it takes.
+    keys.DEFORMABLE_TRANSFORMER_ENCODER_IN_FEATURES = ["res3", "res4", "res5"]
+    keys.DEFORMABLE_TRANSFORMER_ENCODER_N_POINTS = 4  # per head and map
+    keys.TRANSFORMER_ENC_LAYERS = 6
+    keys.TRANSFORMER_DIM_FEEDFORWARD = 1024
+
+    cfg.MODEL.MASK_FORMER = keys = CfgNode()
+    keys.HIDDEN_DIM = 256
+    keys.NUM_OBJECT_QUERIES = 100
+    # Predictions, of which one comes before the first layer.
+    keys.DEC_LAYERS = 10
+    keys.DIM_FEEDFORWARD = 2048
+    keys.NHEADS = 8
+    keys.DROPOUT = 0.0  # in the pixel decoder
+    keys.PRE_NORM = False
+    keys.ENFORCE_INPUT_PROJ = False
+    # Frames are padded to a multiple of it; 0 for no padding.
+    keys.SIZE_DIVISIBILITY = 32
+    keys.CLASS_WEIGHT = 2.0
+    keys.MASK_WEIGHT = 5.0
+    keys.DICE_WEIGHT = 5.0
+    keys.NO_OBJECT_WEIGHT = 0.1
+    # Points that a mask is compared with the truth at; candidates per point; and the share of the
+    # points that are the most uncertain candidates.
+    keys.TRAIN_NUM_POINTS = 12544
+    keys.OVERSAMPLE_RATIO = 3.0
+    keys.IMPORTANCE_SAMPLE_RATIO = 0.75
+    # The embeddings that objects are followed by; with 0 layers, they are the queries themselves.
+    keys.REID_HIDDEN_DIM = 256
+    keys.NUM_REID_HEAD_LAYERS = 3
+    keys.TEST = CfgNode()
+    # Detections below this score are dropped; so are those whose mask has this IoU or more with one
+    # of a higher score.
+    keys.TEST.SCORE_THRESH = 0.05
+    keys.TEST.MASK_NMS_THRESH = 0.6
+    keys.TEST.FRAMES_PER_BATCH = 8
+    # The loss of the embeddings: weights of the contrastive loss and of the error of the cosines;
+    # and whether half of the comparisons are with a mean over the clip.
+    cfg.MODEL.CL_PLUGIN = CfgNode()
+    cfg.MODEL.CL_PLUGIN.REID_WEIGHT = 2.0
+    cfg.MODEL.CL_PLUGIN.AUX_REID_WEIGHT = 3.0
+    cfg.MODEL.CL_PLUGIN.MOMENTUM_EMBED = True
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

@@ -10,6 +10,7 @@ from vps_d2.modeling.masks.mask_simvp import MaskSimVP
 from vps_d2.modeling.object_dynamics import ObjectDynamics, ObjectDynamicsNetwork
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
 from vps_d2.modeling.segmentation.unet import UNet, UNetNetwork
+from vps_d2.modeling.vis.video_mask_former import VideoMaskFormer
 
 __all__ = [
     "TRANSLATORS",
@@ -24,6 +25,7 @@ __all__ = [
     "SimVPNetwork",
     "UNet",
     "UNetNetwork",
+    "VideoMaskFormer",
     "VideoPredictor",
     "inference_autocast",
     "use_channels_last",

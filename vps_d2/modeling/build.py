@@ -14,6 +14,10 @@ from vps_d2.modeling.precision import log_precision, use_channels_last, wants_ch
 from vps_d2.modeling.tasks import check_architecture
 
 
+# The keys of MODEL that hold the number of classes of an architecture.
+_CLASS_HEADS = {"GeneralizedRCNN": "ROI_HEADS", "VideoMaskFormer": "SEM_SEG_HEAD"}
+
+
 def build_model(cfg: CfgNode) -> nn.Module:
     """Build the architecture that MODEL describes, with random weights, on MODEL.DEVICE.
 
@@ -37,13 +41,14 @@ def _in_single_precision(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any,
 def _check_classes(cfg: CfgNode) -> None:
     """Check that Detectron2's key for the number of classes agrees with the taxonomy."""
     taxonomy = find_taxonomy(cfg)
-    if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN" or taxonomy is None:
+    head = _CLASS_HEADS.get(cfg.MODEL.META_ARCHITECTURE)
+    if head is None or taxonomy is None:
         return
-    count = len(taxonomy.thing_classes)
-    if count != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+    count, stated = len(taxonomy.thing_classes), cfg.MODEL[head].NUM_CLASSES
+    if count != stated:
         raise UserError(
-            f"MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}, but the data has "
-            f"{count} object classes; set it to {count}."
+            f"MODEL.{head}.NUM_CLASSES is {stated}, but the data has {count} object classes; set "
+            f"it to {count}."
         )
 
 

@@ -123,6 +123,9 @@ class SafeCheckpointer(DetectionCheckpointer):
         return loaded
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
+        adapt = getattr(self.model, "adapt_weights", None)
+        if adapt is not None:
+            checkpoint["model"] = adapt(checkpoint["model"], self.strict)
         if not checkpoint.get("matching_heuristics"):
             _check_overlap(self._path, checkpoint["model"], self.model.state_dict())
         incompatible = super()._load_model(checkpoint)

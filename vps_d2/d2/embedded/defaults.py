@@ -28,6 +28,7 @@ def _model() -> CfgNode:
     cfg.ROI_HEADS = _roi_heads()
     cfg.ROI_BOX_HEAD = _roi_box_head()
     cfg.ROI_MASK_HEAD = _roi_mask_head()
+    cfg.SEM_SEG_HEAD = _sem_seg_head()
     return cfg
 
 
@@ -145,6 +146,16 @@ def _roi_mask_head() -> CfgNode:
     cfg.CONV_DIM = 256
     cfg.NORM = ""
     cfg.CLS_AGNOSTIC_MASK = False
+    return cfg
+
+
+def _sem_seg_head() -> CfgNode:
+    # No model of this engine reads them, but projects that extend Detectron2 do.
+    cfg = CfgNode()
+    cfg.IN_FEATURES = ["p2", "p3", "p4", "p5"]
+    cfg.NUM_CLASSES = 54
+    cfg.CONVS_DIM = 128
+    cfg.COMMON_STRIDE = 4
     return cfg
 
 

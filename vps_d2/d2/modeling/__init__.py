@@ -3,8 +3,8 @@
 from vps_d2.d2 import ENGINE
 
 if ENGINE == "detectron2":
-    from detectron2.modeling import META_ARCH_REGISTRY, build_model
+    from detectron2.modeling import META_ARCH_REGISTRY, build_backbone, build_model
 else:
-    from vps_d2.d2.embedded.modeling import META_ARCH_REGISTRY, build_model
+    from vps_d2.d2.embedded.modeling import META_ARCH_REGISTRY, build_backbone, build_model
 
-__all__ = ["META_ARCH_REGISTRY", "build_model"]
+__all__ = ["META_ARCH_REGISTRY", "build_backbone", "build_model"]

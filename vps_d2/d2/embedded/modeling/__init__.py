@@ -16,7 +16,8 @@ checkpoint of either engine loads into the other, and tests show with random wei
 compute the same losses and detections.
 """
 
+from vps_d2.d2.embedded.modeling.backbone import build_backbone
 from vps_d2.d2.embedded.modeling.build import META_ARCH_REGISTRY, build_model
 from vps_d2.d2.embedded.modeling.meta_arch import GeneralizedRCNN
 
-__all__ = ["META_ARCH_REGISTRY", "GeneralizedRCNN", "build_model"]
+__all__ = ["META_ARCH_REGISTRY", "GeneralizedRCNN", "build_backbone", "build_model"]

@@ -5,7 +5,7 @@ Shapes: N images, C channels, H rows, W columns. ResNet's stages 2-5 are "res2"-
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from vps_d2.d2.embedded.config import CfgNode
 from vps_d2.d2.embedded.errors import user_error
 from vps_d2.d2.embedded.modeling.layers import Conv2d, FeatureShape, FrozenBatchNorm2d, choose
 
-__all__ = ["FPN", "ResNet", "build_backbone"]
+__all__ = ["FPN", "ResNet", "build_backbone", "build_pyramid"]
 
 _BLOCKS = {
     18: (2, 2, 2, 2),
@@ -219,6 +219,10 @@ class ResNet(nn.Module):
                 maps[name] = x
         return maps
 
+    def output_shape(self) -> dict[str, FeatureShape]:
+        """Return the properties of the maps, by name."""
+        return self.shapes
+
 
 class FPN(nn.Module):
     """A pyramid of maps with equal channels, each enriched by the coarser ones.
@@ -289,8 +293,12 @@ class FPN(nn.Module):
         maps["p6"] = F.max_pool2d(maps["p5"], kernel_size=1, stride=2)
         return {name: maps[name] for name in self.shapes}
 
+    def output_shape(self) -> dict[str, FeatureShape]:
+        """Return the properties of the maps, by name."""
+        return self.shapes
 
-def build_backbone(cfg: CfgNode) -> FPN:
+
+def build_backbone(cfg: CfgNode) -> ResNet | FPN:
     """Build the backbone that MODEL.BACKBONE.NAME names.
 
     Raises:
@@ -299,9 +307,18 @@ def build_backbone(cfg: CfgNode) -> FPN:
     return choose("MODEL.BACKBONE.NAME", cfg.MODEL.BACKBONE.NAME, _BACKBONES)(cfg)
 
 
-def _build_resnet_fpn(cfg: CfgNode) -> FPN:
+def build_pyramid(cfg: CfgNode) -> FPN:
+    """Build the backbone that MODEL.BACKBONE.NAME names, for a model that needs a pyramid.
+
+    Raises:
+        ValueError: if it is another kind of backbone, or a key asks for what is not there.
+    """
+    return choose("MODEL.BACKBONE.NAME", cfg.MODEL.BACKBONE.NAME, _PYRAMIDS)(cfg)
+
+
+def _build_resnet(cfg: CfgNode) -> ResNet:
     keys = cfg.MODEL.RESNETS
-    resnet = ResNet(
+    return ResNet(
         depth=keys.DEPTH,
         out_features=keys.OUT_FEATURES,
         norm=keys.NORM,
@@ -313,8 +330,11 @@ def _build_resnet_fpn(cfg: CfgNode) -> FPN:
         stride_in_1x1=keys.STRIDE_IN_1X1,
         res5_dilation=keys.RES5_DILATION,
     )
+
+
+def _build_resnet_fpn(cfg: CfgNode) -> FPN:
     return FPN(
-        resnet,
+        _build_resnet(cfg),
         in_features=cfg.MODEL.FPN.IN_FEATURES,
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
         norm=cfg.MODEL.FPN.NORM,
@@ -322,4 +342,8 @@ def _build_resnet_fpn(cfg: CfgNode) -> FPN:
     )
 
 
-_BACKBONES = {"build_resnet_fpn_backbone": _build_resnet_fpn}
+_PYRAMIDS = {"build_resnet_fpn_backbone": _build_resnet_fpn}
+_BACKBONES: dict[str, Callable[[CfgNode], ResNet | FPN]] = {
+    "build_resnet_backbone": _build_resnet,
+    **_PYRAMIDS,
+}

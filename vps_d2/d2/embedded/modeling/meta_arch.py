@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vps_d2.d2.embedded.config import CfgNode
-from vps_d2.d2.embedded.modeling.backbone import build_backbone
+from vps_d2.d2.embedded.modeling.backbone import build_pyramid
 from vps_d2.d2.embedded.modeling.build import META_ARCH_REGISTRY
 from vps_d2.d2.embedded.modeling.postprocessing import detector_postprocess
 from vps_d2.d2.embedded.modeling.proposal_generator import build_proposal_generator
@@ -32,7 +32,7 @@ class GeneralizedRCNN(nn.Module):
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__()
-        self.backbone = build_backbone(cfg)
+        self.backbone = build_pyramid(cfg)
         self.proposal_generator = build_proposal_generator(cfg, self.backbone.shapes)
         self.roi_heads = build_roi_heads(cfg, self.backbone.shapes)
         for name, values in (("mean", cfg.MODEL.PIXEL_MEAN), ("std", cfg.MODEL.PIXEL_STD)):

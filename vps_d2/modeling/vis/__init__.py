@@ -1,0 +1,1 @@
+"""Networks and architectures that segment and follow the objects of videos."""
