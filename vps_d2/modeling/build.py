@@ -13,7 +13,6 @@ from vps_d2.io.errors import UserError
 from vps_d2.modeling.precision import log_precision, use_channels_last, wants_channels_last
 from vps_d2.modeling.tasks import check_architecture
 
-
 # The keys of MODEL that hold the number of classes of an architecture.
 _CLASS_HEADS = {"GeneralizedRCNN": "ROI_HEADS", "VideoMaskFormer": "SEM_SEG_HEAD"}
 
