@@ -13,7 +13,7 @@ from vps_d2.d2.embedded.modeling import mask_head as embedded_mask_head
 from vps_d2.d2.embedded.modeling import matcher as embedded_matcher
 from vps_d2.d2.embedded.modeling import poolers as embedded_poolers
 from vps_d2.d2.embedded.modeling import postprocessing as embedded_postprocessing
-from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_model
+from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_backbone, build_model
 from vps_d2.d2.utils.events import EventStorage
 
 SIZE = (64, 96)
@@ -303,9 +303,27 @@ def test_the_engines_agree(twins, opts):
         assert (one.pred_masks != other.pred_masks).float().mean() < 1e-3
 
 
+BACKBONES = {
+    "resnet": ("MODEL.BACKBONE.NAME", "build_resnet_backbone"),
+    "pyramid": ("MODEL.FPN.OUT_CHANNELS", 24),
+}
+
+
+@pytest.mark.parametrize("opts", BACKBONES.values(), ids=BACKBONES.keys())
+def test_a_backbone_alone(opts):
+    torch.manual_seed(0)
+    backbone = build_backbone(config(get_vps_cfg, *opts)).eval()
+    maps = backbone(torch.rand(2, 3, 64, 96))
+    shapes = backbone.output_shape()
+    assert list(maps) == list(shapes)
+    for name, value in maps.items():
+        stride = shapes[name].stride
+        assert value.shape == (2, shapes[name].channels, 64 // stride, -(-96 // stride))
+
+
 WRONG = {
     "MODEL.RESNETS.DEPTH": 20,
-    "MODEL.BACKBONE.NAME": "build_mobilenet",
+    "MODEL.BACKBONE.NAME": "build_resnet_backbone",
     "MODEL.ROI_HEADS.NAME": "CascadeROIHeads",
     "MODEL.FPN.FUSE_TYPE": "max",
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": "ROIPool",

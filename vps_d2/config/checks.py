@@ -111,6 +111,51 @@ def _is_expected_result(entry: Any, _: CfgNode) -> bool:
     )
 
 
+def _of_mask_former() -> dict[str, _Rule]:
+    former, head, plugin = "MODEL.MASK_FORMER.", "MODEL.SEM_SEG_HEAD.", "MODEL.CL_PLUGIN."
+
+    def is_other(cfg: CfgNode) -> bool:
+        # Models of Detectron2 use this head, too.
+        return bool(cfg.MODEL.META_ARCHITECTURE != "VideoMaskFormer")
+
+    channels: _Rule = (
+        "a multiple of 32 and of MODEL.MASK_FORMER.NHEADS",
+        lambda count, cfg: (
+            is_other(cfg) or count > 0 == count % 32 == count % cfg.MODEL.MASK_FORMER.NHEADS
+        ),
+    )
+    hidden: _Rule = (
+        "a multiple of 4 and of MODEL.MASK_FORMER.NHEADS",
+        lambda count, cfg: count > 0 == count % 4 == count % cfg.MODEL.MASK_FORMER.NHEADS,
+    )
+    return {
+        **{f"{former}{name}_WEIGHT": _number(0) for name in ("CLASS", "MASK", "DICE", "NO_OBJECT")},
+        **{
+            f"{former}{name}": _CHANNELS
+            for name in ("NUM_OBJECT_QUERIES", "DIM_FEEDFORWARD", "REID_HIDDEN_DIM")
+        },
+        former + "NHEADS": _at_least(1, _MOST_SIDE),
+        former + "HIDDEN_DIM": hidden,
+        former + "DEC_LAYERS": _LAYERS,
+        former + "NUM_REID_HEAD_LAYERS": _at_least(0, _MOST_LAYERS),
+        former + "DROPOUT": _SHARE,
+        former + "SIZE_DIVISIBILITY": _at_least(0, _MOST_SIDE),
+        former + "TRAIN_NUM_POINTS": _at_least(1),
+        former + "OVERSAMPLE_RATIO": _number(1, 100),
+        former + "IMPORTANCE_SAMPLE_RATIO": _SHARE,
+        former + "TEST.SCORE_THRESH": _FINITE,
+        former + "TEST.MASK_NMS_THRESH": _SHARE,
+        former + "TEST.FRAMES_PER_BATCH": _at_least(1),
+        head + "MASK_DIM": _CHANNELS,
+        head + "CONVS_DIM": channels,
+        head + "TRANSFORMER_ENC_LAYERS": _at_least(0, _MOST_LAYERS),
+        head + "TRANSFORMER_DIM_FEEDFORWARD": _CHANNELS,
+        head + "DEFORMABLE_TRANSFORMER_ENCODER_N_POINTS": _at_least(1, _MOST_SIDE),
+        plugin + "REID_WEIGHT": _number(0),
+        plugin + "AUX_REID_WEIGHT": _number(0),
+    }
+
+
 _NETWORKS: dict[str, _Rule] = {
     **{
         f"MODEL.{name}.{key}": rule
@@ -149,6 +194,7 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.OBJECT_DYNAMICS.SUBSTEPS": _LAYERS,
     "MODEL.OBJECT_DYNAMICS.STATE_NOISE": _number(0),
     "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY": _number(0),
+    **_of_mask_former(),
     "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
     "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
     **{

@@ -275,6 +275,25 @@ def test_what_it_says_of_itself() -> None:
         check_model(load("MODEL.SEM_SEG_HEAD.NUM_CLASSES", 7))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("SEM_SEG_HEAD.IN_FEATURES", ["res2", "p3"], "names p3, but the backbone gives res2, res3"),
+        (
+            "SEM_SEG_HEAD.DEFORMABLE_TRANSFORMER_ENCODER_IN_FEATURES",
+            ["res4", "res5"],
+            "3 or more of",
+        ),
+        ("SEM_SEG_HEAD.CONVS_DIM", 40, "must be a multiple of 32 and of MODEL.MASK_FORMER.NHEADS"),
+        ("MASK_FORMER.HIDDEN_DIM", 36, "must be a multiple of 4 and of MODEL.MASK_FORMER.NHEADS"),
+        ("MASK_FORMER.NHEADS", 0, "must be a whole number from 1"),
+    ],
+)
+def test_what_cannot_be_built(key: str, value: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        build(f"MODEL.{key}", value)
+
+
 @pytest.mark.parametrize("name", ["video_mask_former_R50", "video_mask_former_small_vps"])
 def test_shipped_sizes(name: str) -> None:
     cfg = load_config(str(ROOT / "configs" / "video_mask_former" / f"{name}.yaml"))

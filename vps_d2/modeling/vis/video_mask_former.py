@@ -19,11 +19,12 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_backbone
 from vps_d2.d2.structures import Instances
+from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import PixelArchitecture, check_one_size
 from vps_d2.modeling.tasks import Task
 from vps_d2.modeling.vis.contrastive import ABSENT, ContrastiveLoss
 from vps_d2.modeling.vis.masked_decoder import MLP, MultiScaleMaskedTransformerDecoder, Prediction
-from vps_d2.modeling.vis.pixel_decoder import MSDeformAttnPixelDecoder
+from vps_d2.modeling.vis.pixel_decoder import NUM_SCALES, MSDeformAttnPixelDecoder
 from vps_d2.modeling.vis.public_weights import LICENSE_NOTE, to_our_names
 from vps_d2.modeling.vis.set_criterion import HungarianMatcher, Match, SetCriterion, Target
 
@@ -59,8 +60,12 @@ class MaskFormerHead(nn.Module):
         Args:
             cfg: configuration.
             in_shapes: of the maps of the backbone, with ``channels`` and ``stride``.
+
+        Raises:
+            UserError: if the backbone does not give the maps that the head takes.
         """
         head, keys = cfg.MODEL.SEM_SEG_HEAD, cfg.MODEL.MASK_FORMER
+        _check_features(head, in_shapes)
         pixel_decoder = MSDeformAttnPixelDecoder(
             {name: (in_shapes[name].channels, in_shapes[name].stride) for name in head.IN_FEATURES},
             transformer_features=head.DEFORMABLE_TRANSFORMER_ENCODER_IN_FEATURES,
@@ -305,6 +310,23 @@ class VideoMaskFormer(PixelArchitecture):
         height, width = frames.shape[-2:]
         multiple = self.size_divisibility
         return F.pad(frames, (0, -width % multiple, 0, -height % multiple))
+
+
+def _check_features(head: CfgNode, in_shapes: Mapping[str, Any]) -> None:
+    names = ", ".join(in_shapes)
+    for name in head.IN_FEATURES:
+        if name not in in_shapes:
+            raise UserError(
+                f"MODEL.SEM_SEG_HEAD.IN_FEATURES names {name}, but the backbone gives {names}; "
+                "choose from these, or change MODEL.RESNETS.OUT_FEATURES."
+            )
+    key = "DEFORMABLE_TRANSFORMER_ENCODER_IN_FEATURES"
+    coarse = set(head[key]) & set(head.IN_FEATURES)
+    if len(coarse) < NUM_SCALES or len(coarse) < len(head[key]):
+        raise UserError(
+            f"MODEL.SEM_SEG_HEAD.{key} must be {NUM_SCALES} or more of MODEL.SEM_SEG_HEAD."
+            f"IN_FEATURES ({', '.join(head.IN_FEATURES)}), not {', '.join(head[key])}."
+        )
 
 
 def _build_embedding_head(cfg: CfgNode) -> nn.Module:
