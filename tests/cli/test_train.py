@@ -13,7 +13,12 @@ import pytest
 from tests.helpers import ROOT, file_size_limit, load_tool, small_disk
 from vps_d2.cli.run import run_tool
 from vps_d2.cli.train import parse_args
-from vps_d2.data.datasets import register_frames, register_tracks, register_videos
+from vps_d2.data.datasets import (
+    register_frames,
+    register_tracks,
+    register_video_instances,
+    register_videos,
+)
 from vps_d2.data.synthetic import make_tracks
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
@@ -38,6 +43,7 @@ def datasets(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Non
     for split in ("train", "val"):
         register_videos(f"{split}_of_test_train_net", tiny_videos / split)
         register_frames(f"frames_{split}_of_test_train_net", tiny_videos / split)
+    register_video_instances("clips_of_test_train_net", tiny_videos / "train")
     tracks = tmp_path_factory.mktemp("tracks")
     make_tracks(tracks, 3, workers=1)
     register_tracks("tracks_train_of_test_train_net", tracks)
@@ -66,6 +72,17 @@ def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
     main([*arguments(name, tmp_path, "--resume"), "SOLVER.MAX_ITER", "5"])
     assert '"iteration": 4' in (tmp_path / "metrics.json").read_text()
     main([*arguments(name, tmp_path, "--eval-only", "--resume")])
+
+
+def test_clips_with_instances_are_trained_on(tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    command = arguments("video_mask_former", tmp_path)
+    command += ["DATASETS.TRAIN", "('clips_of_test_train_net',)", "TEST.EVALUATORS", "()"]
+    main(command)
+    assert (tmp_path / "model_final.pth").is_file()
+    assert "loss_aux_reid" in (tmp_path / "metrics.json").read_text()
+    main([*command, "--resume", "SOLVER.MAX_ITER", "3"])
+    assert '"iteration": 2' in (tmp_path / "metrics.json").read_text()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
