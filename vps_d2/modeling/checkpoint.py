@@ -24,7 +24,9 @@ _NAME_BYTES = 1000
 class SafeCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, which here runs no code from a file and writes files whole.
 
-    Weights in half precision load into a model in single precision.
+    Weights in half precision load into a model in single precision. A model that has a method
+    ``adapt_weights`` is called as ``adapt_weights(weights, strict)`` first, and loads what
+    it returns.
 
     Args:
         model: to load into, and to save.
