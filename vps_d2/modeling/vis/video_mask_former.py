@@ -21,6 +21,7 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY, build_backbone
 from vps_d2.d2.structures import Instances
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import PixelArchitecture, check_one_size
+from vps_d2.modeling.outputs import VideoInstancesOutput
 from vps_d2.modeling.tasks import Task
 from vps_d2.modeling.vis.contrastive import ABSENT, ContrastiveLoss
 from vps_d2.modeling.vis.masked_decoder import MLP, MultiScaleMaskedTransformerDecoder, Prediction
@@ -247,7 +248,7 @@ class VideoMaskFormer(PixelArchitecture):
             start = end
         return {**losses, **self.contrastive_loss(of_clips)}
 
-    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[dict[str, list[Instances]]]:
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[VideoInstancesOutput]:
         """Segment clips, a few frames at a time.
 
         Args:
@@ -259,7 +260,7 @@ class VideoMaskFormer(PixelArchitecture):
             ``pred_classes`` int64, ``scores`` float32, the best first, and ``embeddings`` float32
             ``(K, D)``. A query is at most one of them.
         """
-        outputs = []
+        outputs: list[VideoInstancesOutput] = []
         for clip in batched_inputs:
             images = clip["images"]
             size = (clip.get("height", images.shape[-2]), clip.get("width", images.shape[-1]))
