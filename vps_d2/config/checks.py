@@ -176,6 +176,26 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.RECONSTRUCTOR.KERNEL_SIZE": _ODD,
     "MODEL.UNET.PATCH_SIZE": _SIDE,
     "MODEL.UNET.CHANNELS": _ALL_CHANNELS,
+    **{
+        f"MODEL.VISTR.{key}": rule
+        for key, rule in (
+            ("NUM_INSTANCES", _at_least(1, _MOST_LAYERS)),
+            ("CHANNELS", _CHANNELS),
+            ("HEADS", _LAYERS),
+            ("NUM_ENCODER_LAYERS", _LAYERS),
+            ("NUM_DECODER_LAYERS", _LAYERS),
+            ("FEEDFORWARD_CHANNELS", _CHANNELS),
+            ("DROPOUT", _SHARE),
+            ("PASS_OVERLAP", _at_least(0)),
+            ("PASS_MIN_IOU", _SHARE),
+            ("BACKBONE.WIDTH", _CHANNELS),
+            ("BACKBONE.TRAINED_STAGES", _at_least(0, 4)),
+            *(
+                (f"LOSS.{name}", _number(0))
+                for name in ("CLASS", "BOX", "GIOU", "MASK", "DICE", "NO_OBJECT_WEIGHT")
+            ),
+        )
+    },
     "MODEL.MASK_SIMVP.SLOTS": _at_least(0, _MOST_SIDE),
     "MODEL.MASK_SIMVP.EMBEDDING": _at_least(0, _MOST_CHANNELS),
     "MODEL.MASK_SIMVP.MLP_RATIO": _number(0.01, 1000),
@@ -268,6 +288,7 @@ _RULES: dict[str, _Rule] = {
         lambda value, cfg: value is None or _number(0)[1](value, cfg),
     ),
     "SOLVER.BIAS_LR_FACTOR": _number(0),
+    "SOLVER.BACKBONE_LR_FACTOR": _number(0),
     "SOLVER.MOMENTUM": _SHARE,
     "SOLVER.WARMUP_ITERS": _at_least(0),
     "SOLVER.WARMUP_FACTOR": _SHARE,

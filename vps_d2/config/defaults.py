@@ -16,6 +16,8 @@ def add_vps_config(cfg: CfgNode) -> None:
     _add_pipeline_config(cfg)
 
     cfg.SOLVER.OPTIMIZER = "SGD"  # or "AdamW"
+    # Learning rate of weights under "backbone", relative to the others.
+    cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
     # bfloat16 needs no loss scaling and runs on CPUs and GPUs alike, unlike Detectron2's float16.
     cfg.SOLVER.AMP.ENABLED = True
     # "auto": bfloat16 where the device has instructions for it, float32 elsewhere.
@@ -143,9 +145,44 @@ def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.UNET.LOSS.LOVASZ = 0.0
     cfg.MODEL.UNET.LOSS.BACKGROUND_WEIGHT = 0.5
 
+    _add_vistr_config(cfg)
     _add_mask_simvp_config(cfg)
     _add_object_dynamics_config(cfg)
     _add_mask_former_config(cfg)
+
+
+def _add_vistr_config(cfg: CfgNode) -> None:
+    # The number of frames of a pass is INPUT.CLIP.NUM_FRAMES.
+    cfg.MODEL.VISTR = CfgNode()
+    cfg.MODEL.VISTR.NUM_INSTANCES = 10
+    cfg.MODEL.VISTR.CHANNELS = 384
+    cfg.MODEL.VISTR.HEADS = 8
+    cfg.MODEL.VISTR.NUM_ENCODER_LAYERS = 6
+    cfg.MODEL.VISTR.NUM_DECODER_LAYERS = 6
+    cfg.MODEL.VISTR.FEEDFORWARD_CHANNELS = 2048
+    cfg.MODEL.VISTR.DROPOUT = 0.1
+    # Make the last convolution of the mask head deformable, as published; on a CPU that takes most
+    # of the time of training.
+    cfg.MODEL.VISTR.DEFORMABLE = True
+    # Frames that two passes over a longer video share, and the least IoU, over these, of a tube and
+    # the track that it continues.
+    cfg.MODEL.VISTR.PASS_OVERLAP = 18
+    cfg.MODEL.VISTR.PASS_MIN_IOU = 0.3
+    # ResNet: its depth, the channels of its first stage before their expansion, whether the last
+    # stage keeps the resolution of the one before, and how many of the last stages are trained.
+    cfg.MODEL.VISTR.BACKBONE = CfgNode()
+    cfg.MODEL.VISTR.BACKBONE.DEPTH = 50
+    cfg.MODEL.VISTR.BACKBONE.WIDTH = 64
+    cfg.MODEL.VISTR.BACKBONE.DILATION = False
+    cfg.MODEL.VISTR.BACKBONE.TRAINED_STAGES = 3
+    # Weights of the losses, and of "no object" in the cross-entropy (classes have 1).
+    cfg.MODEL.VISTR.LOSS = CfgNode()
+    cfg.MODEL.VISTR.LOSS.CLASS = 1.0
+    cfg.MODEL.VISTR.LOSS.BOX = 5.0
+    cfg.MODEL.VISTR.LOSS.GIOU = 2.0
+    cfg.MODEL.VISTR.LOSS.MASK = 1.0
+    cfg.MODEL.VISTR.LOSS.DICE = 1.0
+    cfg.MODEL.VISTR.LOSS.NO_OBJECT_WEIGHT = 0.1
 
 
 def _add_mask_simvp_config(cfg: CfgNode) -> None:

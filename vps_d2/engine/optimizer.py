@@ -18,7 +18,8 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 
     Learning rate, weight decay with its exceptions for norms and biases, and gradient clipping
     follow SOLVER's keys, as in Detectron2. Detectron2 clips each parameter by itself; with
-    CLIP_GRADIENTS.CLIP_TYPE "full_model", the norm over all of them is clipped.
+    CLIP_GRADIENTS.CLIP_TYPE "full_model", the norm over all of them is clipped. The rate of a
+    backbone is multiplied by BACKBONE_LR_FACTOR.
 
     Raises:
         UserError: if the optimizer or the type of clipping is unknown.
@@ -34,13 +35,34 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
             f"{clip.CLIP_TYPE}."
         )
     if not clip.ENABLED or clip.CLIP_TYPE != "full_model":
-        return _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
+        optimizer = _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
+        return _slow_backbone(optimizer, model, cfg.SOLVER.BACKBONE_LR_FACTOR)
     # Detectron2 does not know this type.
     unclipped = cfg.clone()
     unclipped.defrost()
     unclipped.SOLVER.CLIP_GRADIENTS.ENABLED = False
     optimizer = _OPTIMIZERS[cfg.SOLVER.OPTIMIZER](unclipped, model)
-    return _clip_full_model(optimizer, clip.CLIP_VALUE, clip.NORM_TYPE)
+    optimizer = _clip_full_model(optimizer, clip.CLIP_VALUE, clip.NORM_TYPE)
+    return _slow_backbone(optimizer, model, cfg.SOLVER.BACKBONE_LR_FACTOR)
+
+
+def _slow_backbone(
+    optimizer: torch.optim.Optimizer, model: nn.Module, factor: float
+) -> torch.optim.Optimizer:
+    """Multiply the learning rates of the weights under a "backbone" by a factor."""
+    backbone = {
+        parameter
+        for name, parameter in model.named_parameters()
+        if "backbone" in name.split(".") and parameter.requires_grad
+    }
+    if factor == 1 or not backbone:
+        return optimizer
+    for group in list(optimizer.param_groups):
+        slowed = [each for each in group["params"] if each in backbone]
+        group["params"] = [each for each in group["params"] if each not in backbone]
+        if slowed:
+            optimizer.add_param_group({**group, "params": slowed, "lr": group["lr"] * factor})
+    return optimizer
 
 
 def _clip_full_model(

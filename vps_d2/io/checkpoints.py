@@ -1,5 +1,6 @@
 """Checkpoint files on disk, read without running code."""
 
+import argparse
 import os
 import pickle
 import re
@@ -28,7 +29,8 @@ def read_checkpoint(path: str) -> Any:
 
     Args:
         path: of a file that ``torch.save`` wrote, or a ``.pkl`` of NumPy arrays, as Detectron2's
-            model zoo has.
+            model zoo has. Besides what PyTorch holds to be safe, the file may have an
+            ``argparse.Namespace``.
 
     Raises:
         UserError: if the file is missing, is damaged, or would run code when read.
@@ -42,6 +44,9 @@ def read_checkpoint(path: str) -> Any:
         )
     try:
         _check_archive(path)
+        # Many public checkpoints hold the arguments of their training in one; it only sets the
+        # attributes that it is given.
+        torch.serialization.add_safe_globals([argparse.Namespace])
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = _FOREIGN_GLOBAL.search(str(error))

@@ -11,6 +11,8 @@ from vps_d2.modeling.object_dynamics import ObjectDynamics, ObjectDynamicsNetwor
 from vps_d2.modeling.precision import inference_autocast, use_channels_last
 from vps_d2.modeling.segmentation.unet import UNet, UNetNetwork
 from vps_d2.modeling.vis.video_mask_former import VideoMaskFormer
+from vps_d2.modeling.vis.vistr import VisTR
+from vps_d2.modeling.vis.vistr_network import VisTRNetwork
 
 __all__ = [
     "TRANSLATORS",
@@ -27,6 +29,8 @@ __all__ = [
     "UNetNetwork",
     "VideoMaskFormer",
     "VideoPredictor",
+    "VisTR",
+    "VisTRNetwork",
     "inference_autocast",
     "use_channels_last",
 ]

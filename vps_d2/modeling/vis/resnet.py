@@ -123,7 +123,10 @@ class _Block(nn.Module):
 
 class _Basic(_Block):
     def __init__(self, in_channels: int, width: int, stride: int, dilation: int) -> None:
-        convs = [_conv3x3(in_channels, width, stride, dilation), _conv3x3(width, width, 1, dilation)]
+        convs = [
+            _conv3x3(in_channels, width, stride, dilation),
+            _conv3x3(width, width, 1, dilation),
+        ]
         super().__init__(convs, stride)
 
 

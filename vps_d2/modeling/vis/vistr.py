@@ -27,6 +27,7 @@ from vps_d2.modeling.vis.vistr_network import VisTRNetwork
 _MIN_FRAME_SCORE = 0.001
 """An object is not in a frame in which no class is more likely than this, as in the public code."""
 _BODY = "vistr.backbone.0.body."
+_QUERIES = "vistr.query_embed.weight"
 
 
 @META_ARCH_REGISTRY.register()
@@ -120,16 +121,32 @@ class VisTR(PixelArchitecture):
         """Load weights under the names of the public code."""
         return self.network.load_state_dict(*args, **kwargs)
 
-    def adapt_weights(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the weights of a backbone, of torchvision or Detectron2, under own names.
+    def adapt_weights(
+        self, weights: dict[str, torch.Tensor], strict: bool
+    ) -> dict[str, torch.Tensor]:
+        """Return weights to start from in a form that fits this model.
+
+        A backbone of torchvision or Detectron2, alone or in a detector, gets the names of this
+        model's. Queries that were trained with another number of frames are interpolated.
 
         Args:
-            weights: of a checkpoint; those of VisTR are returned as they are.
+            weights: of a checkpoint.
+            strict: whether all weights are needed as they are; they are then not changed.
         """
-        if any(name.startswith("vistr.") for name in weights):
+        if strict:
             return weights
+        if _QUERIES in weights:
+            return {**weights, _QUERIES: self._resample(weights[_QUERIES])}
         found = {_BODY + name: value for name, value in rename_resnet(weights).items()}
         return found or weights
+
+    def _resample(self, queries: torch.Tensor) -> torch.Tensor:
+        count, length = self.network.num_instances, self.network.num_frames
+        if queries.ndim != 2 or len(queries) % count:
+            return queries  # of another number of instances, which the checkpointer reports
+        codes = queries.unflatten(0, (-1, count)).permute(1, 2, 0)
+        codes = F.interpolate(codes.float(), length, mode="linear", align_corners=True)
+        return codes.permute(2, 0, 1).flatten(0, 1)
 
     def infer(self, batched_inputs: list[dict[str, Any]]) -> list[VideoInstancesOutput]:
         """Segment videos of any length.

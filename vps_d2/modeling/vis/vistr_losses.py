@@ -198,8 +198,10 @@ def _dice_loss(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 
 def _box_iou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Return the IoU of boxes ``(..., 4)``, of which the leading dimensions are broadcast."""
-    first, second = (torch.cat([b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2], -1)
-                     for b in (one, other))
+    first, second = (
+        torch.cat([b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2], -1)
+        for b in (one, other)
+    )
     low = torch.maximum(first[..., :2], second[..., :2])
     high = torch.minimum(first[..., 2:], second[..., 2:])
     shared = (high - low).clamp(min=0).prod(-1)

@@ -20,6 +20,10 @@ from vps_d2.modeling.vis.vistr_masks import AttentionMaps, FrameMasks, make_tube
 from vps_d2.modeling.vis.vistr_transformer import Transformer, encode_angles, encode_places
 
 _BOX_LAYERS = 3
+_EVEN_STEPS = (0.7548776662, 0.5698402910)
+"""Of rows and columns: powers of the inverse of the plastic number (the R2 sequence)."""
+_LOUDER = 3.0
+"""Amplitude of the codes of queries at the beginning, so that they count more than contents."""
 
 
 @dataclass
@@ -49,8 +53,7 @@ class _BoxHead(nn.Module):
         super().__init__()
         widths = [channels] * _BOX_LAYERS
         self.layers = nn.ModuleList(
-            nn.Linear(first, second)
-            for first, second in zip(widths, [*widths[1:], 4], strict=True)
+            nn.Linear(first, second) for first, second in zip(widths, [*widths[1:], 4], strict=True)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -138,21 +141,26 @@ class VisTRNetwork(nn.Module):
         self.bbox_attention = AttentionMaps(channels, heads)
         self.mask_head = FrameMasks(channels, heads, body.channels[2::-1], deformable)
         self.insmask_head = make_tube_head(self.mask_head.out_channels)
-        self._share_queries()
+        self._start_near()
 
-    def _share_queries(self) -> None:
-        """Let each query begin as the code of its frame, and a code that its instance has in all.
+    @torch.no_grad()
+    def _start_near(self) -> None:
+        """Let each query begin by looking at its frame, around a point of its own.
 
-        What is learned for one frame then holds for the others from the beginning. The public code
-        starts from random queries, and weights that were trained on single pictures.
+        The code of a query is that of its frame and point. Public VisTR starts from random queries,
+        and learns where to look from weights that were trained on many single pictures.
         """
-        third = self.channels // 3
-        times = torch.arange(1, self.num_frames + 1) / self.num_frames * 2 * math.pi
-        instances = torch.randn(self.num_instances, self.channels - third)
+        times = torch.arange(1, self.num_frames + 1) / self.num_frames
+        numbers = torch.arange(self.num_instances) + 0.5
+        # Points of a sequence that covers the picture evenly, however many there are of them.
+        points = [(numbers * step) % 1 for step in _EVEN_STEPS]
+        codes = [encode_angles(2 * math.pi * each, self.channels // 3) for each in (times, *points)]
         shape = (self.num_frames, self.num_instances, -1)
-        codes = [encode_angles(times, third)[:, None].expand(shape), instances.expand(shape)]
-        with torch.no_grad():
-            self.vistr.query_embed.weight.copy_(torch.cat(codes, dim=-1).flatten(0, 1))
+        code = torch.cat(
+            [codes[0][:, None].expand(shape), codes[1].expand(shape), codes[2].expand(shape)], -1
+        )
+        self.vistr.query_embed.weight.copy_(_LOUDER * code.flatten(0, 1))
+        self.vistr.transformer.look_around(self.num_frames, _LOUDER)
 
     @property
     def body(self) -> ResNetBody:
@@ -209,7 +217,9 @@ class VisTRNetwork(nn.Module):
             padding=outside,
         )
 
-    def draw(self, tubes: Tubes, clip: int | None = None, chosen: torch.Tensor | None = None) -> torch.Tensor:
+    def draw(
+        self, tubes: Tubes, clip: int | None = None, chosen: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the logits of masks, ``(N, T, K, H / 4, W / 4)``.
 
         An instance's mask does not depend on other instances, so that some can be left out.

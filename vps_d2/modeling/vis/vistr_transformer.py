@@ -11,6 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 _TEMPERATURE = 10000
+_RADIUS = 0.08
+"""How far beside its place a query begins to look, as a share of the picture."""
+_FALL = 3.0
+"""Of the logits of attention at the beginning, where a query looks at another frame or far away."""
 
 
 class Transformer(nn.Module):
@@ -37,7 +41,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         sizes = (channels, heads, feedforward_channels, dropout)
-        self.encoder = _Encoder(_EncoderLayer(*sizes) for _ in range(num_encoder_layers))
+        self.encoder = _Encoder([_EncoderLayer(*sizes) for _ in range(num_encoder_layers)])
         self.decoder = _Decoder(
             [_DecoderLayer(*sizes) for _ in range(num_decoder_layers)], channels
         )
@@ -67,11 +71,57 @@ class Transformer(nn.Module):
         memory = self.encoder(source, places, padding)
         return self.decoder(memory, places, queries.expand(len(source), -1, -1), padding), memory
 
+    @torch.no_grad()
+    def look_around(self, num_frames: int, loudness: float) -> None:
+        """Let the decoder begin by looking at the places that the queries are the codes of.
+
+        Each head looks a little beside the place, in a direction of its own, as in Deformable DETR
+        (arXiv 2010.04159). Without this, where to look is learned first, which takes long.
+
+        Args:
+            num_frames: ``T``.
+            loudness: factor by which the codes of queries are larger than those of positions.
+        """
+        last = self.encoder.layers[-1].norm2
+        last.weight.fill_(1 / loudness)
+        for layer in self.decoder.layers:
+            _look_around(layer.multihead_attn, num_frames, loudness)
+
+
+def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: float) -> None:
+    """Make the logits of attention fall with the distance from a point near a query's own."""
+    channels, heads = attention.embed_dim, attention.num_heads
+    size, third = channels // heads, channels // 3
+    pairs = size // 6  # of sine and cosine, for each axis; those of the highest rates
+    rates = _TEMPERATURE ** (-2 * torch.arange(pairs) / third)
+
+    def strength(distance: float) -> float:
+        fall = (1 - (rates * 2 * math.pi * distance).cos()).sum()
+        return float((_FALL * size**0.5 / fall / loudness).sqrt())
+
+    # At these distances, in shares of the picture and frames, the logits are lower by these values.
+    strengths = (
+        strength(1 / num_frames if num_frames > 1 else 0.5, 3.0),
+        *[strength(0.25, 3.0)] * 2,
+    )
+    queries, keys, _ = attention.in_proj_weight.view(3, heads, size, channels).unbind()
+    for head in range(heads):
+        turn = 2 * math.pi * head / heads
+        offsets = (0.0, _RADIUS * math.sin(turn), _RADIUS * math.cos(turn))
+        for axis, (offset, scale) in enumerate(zip(offsets, strengths, strict=True)):
+            for pair, rate in enumerate(rates.tolist()):
+                row, column = 2 * (axis * pairs + pair), axis * third + 2 * pair
+                sine, cosine = (f(2 * math.pi * offset * rate) for f in (math.sin, math.cos))
+                rotation = torch.tensor([[cosine, sine], [-sine, cosine]])
+                for weights, block in ((queries, rotation), (keys, torch.eye(2))):
+                    weights[head, row : row + 2] = 0
+                    weights[head, row : row + 2, column : column + 2] = scale * block
+
 
 class _Encoder(nn.Module):
-    def __init__(self, layers: "list[_EncoderLayer] | object") -> None:
+    def __init__(self, layers: "list[_EncoderLayer]") -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)  # type: ignore[arg-type]
+        self.layers = nn.ModuleList(layers)
 
     def forward(
         self, source: torch.Tensor, places: torch.Tensor, padding: torch.Tensor | None
