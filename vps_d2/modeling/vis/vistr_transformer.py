@@ -82,9 +82,11 @@ class Transformer(nn.Module):
             num_frames: ``T``.
             loudness: factor by which the codes of queries are larger than those of positions.
         """
-        last = self.encoder.layers[-1].norm2
-        last.weight.fill_(1 / loudness)
+        for encoder_layer in list(self.encoder.layers)[-1:]:
+            assert isinstance(encoder_layer, _EncoderLayer)
+            encoder_layer.norm2.weight.fill_(1 / loudness)
         for layer in self.decoder.layers:
+            assert isinstance(layer, _DecoderLayer)
             _look_around(layer.multihead_attn, num_frames, loudness)
 
 
@@ -99,11 +101,8 @@ def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: fl
         fall = (1 - (rates * 2 * math.pi * distance).cos()).sum()
         return float((_FALL * size**0.5 / fall / loudness).sqrt())
 
-    # At these distances, in shares of the picture and frames, the logits are lower by these values.
-    strengths = (
-        strength(1 / num_frames if num_frames > 1 else 0.5, 3.0),
-        *[strength(0.25, 3.0)] * 2,
-    )
+    # The next frame, and places a quarter of the picture away.
+    strengths = [strength(each) for each in (1 / max(num_frames, 2), 0.25, 0.25)]
     queries, keys, _ = attention.in_proj_weight.view(3, heads, size, channels).unbind()
     for head in range(heads):
         turn = 2 * math.pi * head / heads
