@@ -50,6 +50,7 @@ class VisTR(PixelArchitecture):
     """
 
     task: Task = "video_instances"
+    network: VisTRNetwork
 
     @configurable
     def __init__(
@@ -69,7 +70,11 @@ class VisTR(PixelArchitecture):
                 f"MODEL.VISTR.PASS_OVERLAP is {overlap}, but a pass has {network.num_frames} "
                 "frames; lower it."
             )
-        self.network = network
+        # Its parts are children of this module, not it itself, so that weights have the names of the
+        # public code, which has no module around them.
+        self.__dict__["network"] = network
+        for name, part in network.named_children():
+            self.add_module(name, part)
         self.criterion = criterion
         self.overlap = overlap
         self.min_iou = min_iou
@@ -110,16 +115,6 @@ class VisTR(PixelArchitecture):
             "overlap": keys.PASS_OVERLAP,
             "min_iou": keys.PASS_MIN_IOU,
         }
-
-    # The state is that of the network, since the public code has no module around it.
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the weights under the names of the public code."""
-        return self.network.state_dict(*args, **kwargs)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights under the names of the public code."""
-        return self.network.load_state_dict(*args, **kwargs)
 
     def adapt_weights(
         self, weights: dict[str, torch.Tensor], strict: bool

@@ -95,11 +95,11 @@ def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: fl
     channels, heads = attention.embed_dim, attention.num_heads
     size, third = channels // heads, channels // 3
     pairs = size // 6  # of sine and cosine, for each axis; those of the highest rates
-    rates = _TEMPERATURE ** (-2 * torch.arange(pairs) / third)
+    rates = [_TEMPERATURE ** (-2 * pair / third) for pair in range(pairs)]
 
     def strength(distance: float) -> float:
-        fall = (1 - (rates * 2 * math.pi * distance).cos()).sum()
-        return float((_FALL * size**0.5 / fall / loudness).sqrt())
+        fall = sum(1 - math.cos(rate * 2 * math.pi * distance) for rate in rates)
+        return math.sqrt(_FALL * math.sqrt(size) / fall / loudness)
 
     # The next frame, and places a quarter of the picture away.
     strengths = [strength(each) for each in (1 / max(num_frames, 2), 0.25, 0.25)]
@@ -108,7 +108,7 @@ def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: fl
         turn = 2 * math.pi * head / heads
         offsets = (0.0, _RADIUS * math.sin(turn), _RADIUS * math.cos(turn))
         for axis, (offset, scale) in enumerate(zip(offsets, strengths, strict=True)):
-            for pair, rate in enumerate(rates.tolist()):
+            for pair, rate in enumerate(rates):
                 row, column = 2 * (axis * pairs + pair), axis * third + 2 * pair
                 sine, cosine = (f(2 * math.pi * offset * rate) for f in (math.sin, math.cos))
                 rotation = torch.tensor([[cosine, sine], [-sine, cosine]])
