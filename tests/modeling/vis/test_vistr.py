@@ -167,7 +167,7 @@ def test_shipped_configurations(name: str) -> None:
     cfg = load(name=f"vistr/{name}")
     with torch.device("meta"):
         model = VisTR(cfg)
-    count = {"vistr_R50": 503, "vistr_R101": 758, "vistr_small_vps": 401}[name]
+    count = {"vistr_R50": 503, "vistr_R101": 758, "vistr_small_vps": 389}[name]
     assert len(model.state_dict()) == count
     published = model.state_dict()["vistr.class_embed.weight"].shape
     assert published == ((50, 192) if "small" in name else (42, 384))
@@ -236,7 +236,7 @@ def test_starts_from_the_weights_of_a_backbone(source: str, tmp_path: Path) -> N
     SafeCheckpointer(model).load(path)
     for one, other in zip(model.network.body(frames), wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-3, rtol=1e-3)
-    with pytest.raises(UserError, match="does not hold all weights|has no weight of this model"):
+    with pytest.raises(UserError, match=r"does not hold all weights|has no weight of this model"):
         SafeCheckpointer(build(*size), strict=True).load(path)
 
 

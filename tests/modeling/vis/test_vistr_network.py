@@ -127,7 +127,7 @@ def test_queries_begin_by_looking_at_their_frame() -> None:
 
 @pytest.mark.parametrize(("channels", "heads"), [(100, 4), (96, 7)])
 def test_channels_that_cannot_be_divided(channels: int, heads: int) -> None:
-    with pytest.raises(UserError, match="CHANNELS must be a multiple of 48 and of MODEL.VISTR.HEA"):
+    with pytest.raises(UserError, match="CHANNELS must be a multiple of 48 and of MODEL"):
         VisTRNetwork(
             body=ResNetBody(depth=18, width=8), num_logits=5, channels=channels, heads=heads
         )

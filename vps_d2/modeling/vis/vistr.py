@@ -70,8 +70,8 @@ class VisTR(PixelArchitecture):
                 f"MODEL.VISTR.PASS_OVERLAP is {overlap}, but a pass has {network.num_frames} "
                 "frames; lower it."
             )
-        # Its parts are children of this module, not it itself, so that weights have the names of the
-        # public code, which has no module around them.
+        # Only the parts of the network are children of this module, so that weights have the names
+        # of the public code, which has no module around them.
         self.__dict__["network"] = network
         for name, part in network.named_children():
             self.add_module(name, part)

@@ -48,7 +48,7 @@ class TubeCriterion:
         box_weight: of the L1 distance of boxes.
         giou_weight: of the generalized IoU of boxes (arXiv 1902.09630).
         mask_weight: of the focal loss of masks (arXiv 1708.02002).
-        dice_weight: of the dice loss of masks.
+        dice_weight: of the dice loss of masks; if both are 0, no masks are drawn.
         no_object_weight: of "no object" in the cross-entropy, relative to classes.
     """
 
@@ -97,7 +97,7 @@ class TubeCriterion:
                 **_box_losses(boxes, targets, matches, num_boxes),
             }
             last = layer == num_layers - 1
-            if last:
+            if last and (self.weights["loss_mask"] or self.weights["loss_dice"]):
                 found |= _mask_losses(draw, targets, matches, num_boxes)
             ending = "" if last else f"_{layer}"
             losses |= {f"{name}{ending}": self.weights[name] * loss for name, loss in found.items()}
