@@ -144,6 +144,14 @@ def test_losses_reach_all_weights(count: int) -> None:
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
+def test_no_gradient_is_out_of_proportion_at_the_beginning() -> None:
+    """The first decoder layer normalizes queries that are still zero."""
+    model = build().train()
+    sum(model([make_clip(3)]).values()).backward()
+    norms = [float(each.grad.norm()) for each in model.parameters() if each.grad is not None]
+    assert max(norms) < 100
+
+
 def test_a_clip_of_another_length_is_a_sentence(model: VisTR) -> None:
     clip = {**make_clip(1), "images": make_video(4)["images"]}
     with pytest.raises(UserError, match=r"from clips of 3 frames, not 4; set INPUT.CLIP.NUM_FRAM"):

@@ -85,9 +85,14 @@ class Transformer(nn.Module):
         for encoder_layer in list(self.encoder.layers)[-1:]:
             assert isinstance(encoder_layer, _EncoderLayer)
             encoder_layer.norm2.weight.fill_(1 / loudness)
-        for layer in self.decoder.layers:
+        for number, layer in enumerate(self.decoder.layers):
             assert isinstance(layer, _DecoderLayer)
             _look_around(layer.multihead_attn, num_frames, loudness)
+            if number == 0:
+                # Here queries are still zero, of which normalization would amplify each change
+                # several hundred times.
+                nn.init.normal_(layer.self_attn.out_proj.bias)
+                layer.norm1.weight.fill_(0.1)
 
 
 def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: float) -> None:
