@@ -125,6 +125,13 @@ def test_queries_begin_by_looking_at_their_frame() -> None:
     assert min(shares) > 0.6
 
 
+def test_heads_too_small_for_places() -> None:
+    with torch.device("meta"):
+        VisTRNetwork(
+            body=ResNetBody(depth=18, width=8), num_logits=5, channels=48, heads=24, num_frames=1
+        )
+
+
 @pytest.mark.parametrize(("channels", "heads"), [(100, 4), (96, 7)])
 def test_channels_that_cannot_be_divided(channels: int, heads: int) -> None:
     with pytest.raises(UserError, match="CHANNELS must be a multiple of 48 and of MODEL"):

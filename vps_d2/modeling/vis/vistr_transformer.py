@@ -100,6 +100,8 @@ def _look_around(attention: nn.MultiheadAttention, num_frames: int, loudness: fl
     channels, heads = attention.embed_dim, attention.num_heads
     size, third = channels // heads, channels // 3
     pairs = size // 6  # of sine and cosine, for each axis; those of the highest rates
+    if pairs == 0:
+        return
     rates = [_TEMPERATURE ** (-2 * pair / third) for pair in range(pairs)]
 
     def strength(distance: float) -> float:
