@@ -3,7 +3,7 @@
 Shapes: ``N`` frames, ``C`` classes with background, ``K`` instances, ``H`` rows, ``W`` columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from vps_d2.io.download import allow_address, is_address
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import Architecture
 from vps_d2.modeling.outputs import SegmentationOutput
+from vps_d2.modeling.precision import inference_autocast
 from vps_d2.modeling.tasks import model_task
+from vps_d2.modeling.vis.vistr import VisTR
 
 __all__ = ["VPS_CONFIG", "VPS_WEIGHTS", "load_detectron_model"]
 
@@ -176,10 +178,10 @@ class FrameModel(InstanceModel):
 
 
 class ClipModel(InstanceModel):
-    """An architecture for ``video_instances``, clip by clip.
+    """An architecture for ``video_instances``.
 
-    The frames of a call are one clip; ``track_ids``, where the architecture gives them, are those
-    within it.
+    VisTR joins passes over a long video, so it follows the objects by itself. Of others, the frames
+    of a call are one clip.
 
     Args:
         model: with its weights.
@@ -192,7 +194,8 @@ class ClipModel(InstanceModel):
         self.threshold = threshold
         self.form = form
         self.taxonomy = _classes_of(model.cfg)
-        self.batch_size = model.cfg.INPUT.NUM_INPUT_FRAMES
+        self.tracks = isinstance(model.model, VisTR)
+        self.batch_size = _BATCH
 
     def __call__(self, frames: np.ndarray) -> list[Instances]:
         """Find the instances in a clip uint8 RGB ``(N, H, W, 3)``."""
@@ -206,6 +209,28 @@ class ClipModel(InstanceModel):
         }
         (output,) = self.model([clip])
         return [_select(found, (height, width), self.threshold) for found in output["instances"]]
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[Instances]:
+        """Find the instances in the frames of a video, a few at a time."""
+        network = self.model.model
+        if not isinstance(network, VisTR):
+            yield from super().stream(frames)
+            return
+        size: tuple[int, int] | None = None
+
+        def images() -> Iterator[torch.Tensor]:
+            nonlocal size
+            for frame in frames:
+                size = (frame.shape[0], frame.shape[1])
+                yield to_tensor(self.form.apply(frame[None]) if self.form else frame[None])[0]
+
+        def segment(clip: torch.Tensor) -> list[Instances]:
+            with torch.inference_mode(), inference_autocast(self.model.cfg):
+                return network.segment_clip(clip, size)
+
+        for found in network.join(images(), segment):
+            assert size is not None
+            yield _select(found, size, self.threshold)
 
     def fingerprint(self) -> str:
         """Return a hash of configuration and weights."""

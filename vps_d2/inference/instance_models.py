@@ -6,7 +6,8 @@ Shapes: ``N`` frames, ``K`` instances, ``H`` rows, ``W`` columns. Frames are uin
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ class InstanceModel(ABC):
         source: what it is and where its weights come from, for the result of a run.
         license_note: a sentence for the user about the license of the weights; "" for none.
         batch_size: frames at a time that suit the model.
-        tracks: whether the model tracks by itself: its instances have ``track_ids``, it takes the
-            frames of a video in order, and it needs :meth:`reset` before each video.
+        tracks: whether the model tracks by itself: its instances have ``track_ids``, and it takes
+            the frames of a video in order.
     """
 
     taxonomy: Taxonomy
@@ -58,6 +59,20 @@ class InstanceModel(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a hash of weights and settings, independent of paths and the device."""
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[Instances]:
+        """Find the instances in the frames of a video, a few at a time.
+
+        Args:
+            frames: uint8 RGB ``(H, W, 3)`` each, in order.
+
+        Yields:
+            the instances of each frame, as a call returns them.
+        """
+        self.reset()
+        iterator = iter(frames)
+        while batch := list(islice(iterator, self.batch_size)):
+            yield from self(np.stack(batch))
 
     def reset(self) -> None:  # noqa: B027 - most models remember nothing
         """Forget the frames so far; another video follows."""

@@ -9,7 +9,7 @@ there is tracked once more, which gives the same identities, and so the same byt
 import hashlib
 import json
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -220,26 +220,33 @@ class VideoSegmentation:
                 tracked = tracker.assign(spooled.unpack(self.size))
                 collector.add(tracked, spooled.classes, spooled.scores)
                 done += 1
-        self.model.reset()
-        frames = self._decode(done)
         bar = tqdm(total=self._expected(), initial=done, desc="segmenting", unit="frame")
         with bar, open_spool(self._spool, done) as spool:
-            for batch in _batches(frames, batch_size):
-                with self._timed("segment"):
-                    found = self.model(np.stack([frame.picture for frame in batch]))
+            for frame, instances in self._segment(self._decode(done)):
                 with self._timed("track"):
-                    for frame, instances in zip(batch, found, strict=True):
-                        packed = self._pack(frame, instances, tracker)
-                        collector.add(packed.track_ids, packed.classes, packed.scores)
-                        spool.write(packed.to_line())
-                spool.flush()
-                bar.update(len(batch))
+                    packed = self._pack(frame, instances, tracker)
+                    collector.add(packed.track_ids, packed.classes, packed.scores)
+                    spool.write(packed.to_line())
+                    spool.flush()
+                bar.update()
         if not collector.num_frames:
             raise UserError(
                 f"{self.source.path} has no frame from --start {self.options.start} on that can be "
                 "read; choose another range."
             )
         return collector
+
+    def _segment(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, Instances]]:
+        pairs = segment_frames(frames, self.model)
+        while True:
+            decoding = self._seconds["decode"]
+            with self._timed("segment"):
+                pair = next(pairs, None)
+            # The model takes frames as it needs them.
+            self._seconds["segment"] -= self._seconds["decode"] - decoding
+            if pair is None:
+                return
+            yield pair
 
     def _pack(
         self, frame: VideoFrame, instances: Instances, tracker: Tracker | None
@@ -248,7 +255,7 @@ class VideoSegmentation:
             wanted = torch.tensor(self.options.classes)
             instances = instances[torch.isin(instances.pred_classes, wanted)]
         if tracker is None:
-            track_ids = instances.track_ids.tolist()
+            track_ids = [1 + number for number in instances.track_ids.tolist()]
         else:
             instances = _describe(instances, frame)
             track_ids = tracker.assign(instances)
@@ -328,13 +335,25 @@ def follow_objects(
         each frame, and the instances in it that belong to a track, with ``track_ids`` int64.
     """
     tracker = Tracker(min_new_score=threshold)
-    model.reset()
-    for batch in _batches(frames, model.batch_size):
-        found = model(np.stack([frame.picture for frame in batch]))
-        for frame, instances in zip(batch, found, strict=True):
-            if not model.tracks:
-                instances = tracker.step(_describe(instances, frame))
-            yield frame, instances
+    for frame, instances in segment_frames(frames, model):
+        if not model.tracks:
+            instances = tracker.step(_describe(instances, frame))
+        yield frame, instances
+
+
+def segment_frames(
+    frames: Iterable[VideoFrame], model: InstanceModel
+) -> Iterator[tuple[VideoFrame, Instances]]:
+    """Yield frames of a video with the instances in them, in the order of the frames."""
+    waiting: deque[VideoFrame] = deque()
+
+    def pictures() -> Iterator[np.ndarray]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame.picture
+
+    for instances in model.stream(pictures()):
+        yield waiting.popleft(), instances
 
 
 def _describe(instances: Instances, frame: VideoFrame) -> Instances:
@@ -342,12 +361,6 @@ def _describe(instances: Instances, frame: VideoFrame) -> Instances:
     if not instances.has("embeddings"):
         instances = add_appearance(instances, frame.picture)
     return round_descriptions(instances)
-
-
-def _batches(frames: Iterable[VideoFrame], size: int) -> Iterator[list[VideoFrame]]:
-    iterator = iter(frames)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def clean_results(folder: Path) -> list[str]:

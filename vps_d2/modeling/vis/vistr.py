@@ -3,7 +3,7 @@
 Shapes: ``N`` clips, ``T`` frames, ``K`` instances, ``C`` classes, ``H`` rows, ``W`` columns.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -174,9 +174,22 @@ class VisTR(PixelArchitecture):
             for each frame its objects, with ``pred_masks`` bool, ``pred_classes``, ``scores`` and
             ``track_ids``. Class and score are the same in all frames of a pass.
         """
+        return self.join(frames, partial(self.segment_clip, size=size))
+
+    def join(
+        self,
+        frames: Iterable[torch.Tensor],
+        segment: Callable[[torch.Tensor], Sequence[Instances]],
+    ) -> Iterator[Instances]:
+        """Segment the frames of a video in passes; see :func:`join_passes`.
+
+        Args:
+            frames: see :meth:`stream`.
+            segment: does a pass, such as :meth:`segment_clip`.
+        """
         return join_passes(
             frames,
-            partial(self.segment_clip, size=size),
+            segment,
             num_frames=self.network.num_frames,
             overlap=self.overlap,
             min_iou=self.min_iou,
