@@ -26,6 +26,8 @@ COMMANDS = {
     "make-synthetic": "make-synthetic --out out --train 2 --hidden 2 --height 32 --width 48 "
     "--workers 1",
     "make-tracks": "make-tracks --out out --videos 6 --workers 1",
+    "segment": f"segment {_VIDEOS}/train/video_00000 --config-file unet.yaml --weights unet.pth "
+    "--threshold 0 --output out --resume",
     "train": "train --config-file simvp.yaml --resume OUTPUT_DIR out TEST.EVAL_PERIOD 2 "
     "SOLVER.MAX_ITER 5 TEST.EVALUATORS ('FramePredictionEvaluator',)",
 }

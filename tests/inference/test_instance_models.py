@@ -1,5 +1,6 @@
 """The models of one interface that have a Detectron2 configuration, and how a user names them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from tests.helpers import ROOT
 from tests.inference.zoo import CONFIG, OPTS, make_frames, write_zoo_checkpoint
+from vps_d2.config.loading import load_config
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.structures import Instances
@@ -19,6 +21,7 @@ from vps_d2.inference.instance_models import InstanceModel, find_instance_model,
 from vps_d2.inference.segmentation import FrameForm
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import Architecture
+from vps_d2.modeling.build import build_model
 
 # What Detectron2's own DefaultPredictor finds with these weights in these frames: the number of
 # detections, and of the first eight their scores, classes and areas in pixels.
@@ -176,6 +179,31 @@ def test_a_model_of_clips_gets_a_batch_as_one_clip(tmp_path: Path) -> None:
     assert len(third) == 0 and third.pred_masks.shape == (0, 4, 6)
     assert second.track_ids.tolist() == [7] and second.embeddings.tolist() == [[1.0] * 4]
     assert model.taxonomy.thing_classes == ("a", "b", "c")
+
+
+def test_vistr_follows_objects_over_its_passes(tmp_path: Path) -> None:
+    config = ROOT / "configs" / "instant_test" / "vistr_instant_test.yaml"
+    torch.manual_seed(0)
+    torch.save({"model": build_model(load_config(config)).state_dict()}, tmp_path / "vistr.pth")
+    model = find_instance_model(
+        None, config, str(tmp_path / "vistr.pth"), device="cpu", threshold=0.0
+    )
+    assert model.tracks
+    frames, asked = make_frames()[:1].repeat(8, 0), []
+
+    def one_by_one() -> Iterator[np.ndarray]:
+        for index, frame in enumerate(frames):
+            asked.append(index)
+            yield frame
+
+    found = []
+    for instances in model.stream(one_by_one()):
+        assert len(asked) <= len(found) + 3  # frames of a pass
+        found.append(instances)
+    assert len(found) == 8 and all(each.has("track_ids") for each in found)
+    whole = model(frames)
+    assert [each.track_ids.tolist() for each in found] == [e.track_ids.tolist() for e in whole]
+    assert all((a.pred_masks == b.pred_masks).all() for a, b in zip(found, whole, strict=True))
 
 
 def test_instances_come_sorted_and_without_empty_masks() -> None:

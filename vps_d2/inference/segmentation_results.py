@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import IO, Any
 
@@ -23,7 +22,7 @@ from pycocotools import mask as mask_utils
 from vps_d2.data.taxonomy import Taxonomy, distinct_colors
 from vps_d2.inference.objects import TrackedObject
 from vps_d2.inference.spool import SpooledFrame, decode_mask
-from vps_d2.io.files import write_folder, write_text, write_whole
+from vps_d2.io.files import scratch_folder, write_folder, write_text, write_whole
 from vps_d2.io.pictures import encode_palette_png
 from vps_d2.io.video import VideoSource
 from vps_d2.io.video_writing import MaskWriter, VideoWriter
@@ -136,7 +135,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             if self._options.pictures:
                 self._masks = enter(write_folder(self._folder / MASKS_FOLDER))
             # Each object has a file of its own until all frames are known.
-            parts = Path(enter(TemporaryDirectory(dir=self._folder, prefix=".vps_d2-")))
+            parts = enter(scratch_folder(self._folder))
             self._parts = [enter((parts / str(n)).open("w+b")) for n in range(len(self._objects))]
             self._tracks = enter(write_whole(self._folder / TRACKS_FILE))
             self._write_row(_COLUMNS)

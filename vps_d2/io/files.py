@@ -17,6 +17,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, cast
 
 from vps_d2.io.errors import UserError
@@ -182,6 +183,16 @@ def write_folder(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and _concerns(error, fresh, path):
             raise cannot_write(path, error) from error
         raise
+
+
+@contextmanager
+def scratch_folder(parent: str | Path) -> Iterator[Path]:
+    """Make a folder for intermediate files in another one, and remove it in the end.
+
+    Of a killed process, :func:`remove_leftovers` removes it.
+    """
+    with TemporaryDirectory(prefix=_PREFIX, suffix=_SUFFIX, dir=parent) as folder:
+        yield Path(folder)
 
 
 def _swap_in(fresh: Path, path: Path) -> None:
