@@ -21,6 +21,7 @@ _MOST_LAYERS = 1000
 _MOST_WORKERS = 1024
 _MOST_SIDE = 256
 _MOST_FRAMES = 1024
+_MOST_OBJECTS = 255
 _LAST_SEED = 4_000_000_000
 """The largest seed: each process adds its rank, and NumPy's seeds end at 2^32."""
 
@@ -252,6 +253,28 @@ _RULES: dict[str, _Rule] = {
     "INPUT.CLIP.MOTION.ROTATION": _number(0, 180),
     "INPUT.CLIP.MOTION.SCALE": _RISING_FACTORS,
     "INPUT.CLIP.MOTION.SHIFT": _SHARE,
+    "INPUT.VOS.SIZE": (
+        "height and width, whole numbers from 32 to 4,096",
+        lambda size, cfg: (
+            len(size) == 2 and all(_at_least(32, 4096)[1](side, cfg) for side in size)
+        ),
+    ),
+    "INPUT.VOS.MAX_OBJECTS": _at_least(1, _MOST_OBJECTS),
+    "INPUT.VOS.MAX_GAPS": (
+        "whole numbers of 1 or more, one more than in INPUT.VOS.GAP_STEPS",
+        lambda gaps, cfg: (
+            len(gaps) == len(cfg.INPUT.VOS.GAP_STEPS) + 1
+            and all(_at_least(1)[1](gap, cfg) for gap in gaps)
+        ),
+    ),
+    "INPUT.VOS.GAP_STEPS": (
+        "rising shares from 0 to 1",
+        lambda steps, _: (
+            list(steps) == sorted(set(steps)) and all(0 <= step <= 1 for step in steps)
+        ),
+    ),
+    **{f"INPUT.VOS.{key}": _SHARE for key in ("LOOKALIKES", "REVERSE", "GRAY")},
+    "INPUT.VOS.MIN_CROP": _number(0.05, 1),
     "INPUT.MIN_SIZE_TRAIN": _each("whole numbers of 0 or more", _at_least(0)),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": (
         "choice, or range with two numbers in INPUT.MIN_SIZE_TRAIN",

@@ -68,6 +68,7 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.BLUR.PROB = 0.0
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
     _add_clip_config(cfg)
+    _add_vos_config(cfg)
     # Frames left out between the input and the first target frame.
     cfg.INPUT.TARGET_GAP = 0
     # Make true input masks look like detected ones: share of clips to change; then the chance that
@@ -102,6 +103,25 @@ def _add_clip_config(cfg: CfgNode) -> None:
     cfg.INPUT.CLIP.MOTION.ROTATION = 15.0
     cfg.INPUT.CLIP.MOTION.SCALE = (0.8, 1.25)
     cfg.INPUT.CLIP.MOTION.SHIFT = 0.1
+
+
+def _add_vos_config(cfg: CfgNode) -> None:
+    # Of VOSClipMapper, in training: height and width of the frames, and most objects of a clip.
+    cfg.INPUT.VOS = CfgNode()
+    cfg.INPUT.VOS.SIZE = (192, 192)
+    cfg.INPUT.VOS.MAX_OBJECTS = 3
+    # Most frames of a video from one frame of a clip to the next: the first value holds from the
+    # beginning, each further one from its share of SOLVER.MAX_ITER in GAP_STEPS on.
+    cfg.INPUT.VOS.MAX_GAPS = (10,)
+    cfg.INPUT.VOS.GAP_STEPS = ()
+    # Of made clips: the chance that an object has a double that is not an object.
+    cfg.INPUT.VOS.LOOKALIKES = 0.35
+    # Chance that the frames of a clip of a real video are given in reverse.
+    cfg.INPUT.VOS.REVERSE = 0.5
+    # Of real videos and stills: the least share of a picture's shorter side that is cropped, and
+    # the chance of a gray clip.
+    cfg.INPUT.VOS.MIN_CROP = 0.5
+    cfg.INPUT.VOS.GRAY = 0.05
 
 
 def _add_model_config(cfg: CfgNode) -> None:

@@ -14,6 +14,8 @@ _HOME = {
     "register_synthetic_masks": "vps_d2.data.datasets",
     "register_video_instances": "vps_d2.data.datasets",
     "register_ytvis_instances": "vps_d2.data.ytvis",
+    "register_vos_procedural": "vps_d2.data.vos.datasets",
+    "register_vos_cutouts": "vps_d2.data.vos.datasets",
     "DATASET_MAPPER_REGISTRY": "vps_d2.data.mappers",
     "build_mapper": "vps_d2.data.mappers",
     "build_train_loader": "vps_d2.data.loader",

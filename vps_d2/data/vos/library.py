@@ -1,0 +1,124 @@
+"""Pictures and cut-outs in folders, kept in memory while clips are made of them.
+
+A cut-out is a PNG with transparency: what is opaque is the object.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vps_d2.data.pictures import read_picture
+from vps_d2.data.png import MAX_PIXELS
+from vps_d2.data.video import FaultError
+from vps_d2.io.files import open_regular
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_KEPT = 400
+_MIN_SIDE = 16
+_CHANNELS = 4
+
+
+class Library(NamedTuple):
+    """Paths of pictures, and of cut-outs; either can be empty."""
+
+    pictures: tuple[str, ...] = ()
+    cutouts: tuple[str, ...] = ()
+
+
+@lru_cache(16)
+def open_library(pictures: str | None, cutouts: str | None) -> Library:
+    """List the files of a library.
+
+    Args:
+        pictures: folder of pictures, searched with those in it; None for none.
+        cutouts: folder of cut-outs, likewise.
+
+    Raises:
+        FaultError: if one is not a folder, or holds no such file.
+    """
+    return Library(
+        _list(pictures, PICTURE_SUFFIXES, "picture"), _list(cutouts, (".png",), "PNG cut-out")
+    )
+
+
+def _list(folder: str | None, suffixes: tuple[str, ...], what: str) -> tuple[str, ...]:
+    if folder is None:
+        return ()
+    if not os.path.isdir(folder):
+        raise FaultError(folder, "not a folder", f"give a folder of {what}s")
+    paths = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    found = sorted(str(path) for path in paths if path.suffix.lower() in suffixes)
+    if not found:
+        raise FaultError(folder, f"no {what} in it", f"give a folder of {what}s")
+    return tuple(found)
+
+
+@lru_cache(_KEPT)
+def load_picture(path: str, side: int) -> np.ndarray:
+    """Return a picture, made smaller; it must not be written to.
+
+    Args:
+        path: of the file.
+        side: of its shorter side in pixels, if it is larger than that.
+
+    Returns:
+        uint8 RGB ``(H, W, 3)``.
+
+    Raises:
+        FaultError: if it is not a readable picture.
+    """
+    picture = _shrink(read_picture(path), side)
+    picture.setflags(write=False)
+    return picture
+
+
+@lru_cache(_KEPT)
+def load_cutout(path: str, side: int) -> np.ndarray:
+    """Return a cut-out, made smaller and without its empty margins; it must not be written to.
+
+    Args:
+        path: of the file.
+        side: of its longer side in pixels, if it is larger than that.
+
+    Returns:
+        uint8 RGBA ``(H, W, 4)``.
+
+    Raises:
+        FaultError: if it is not a PNG with transparency, or too little of it is opaque.
+    """
+    try:
+        with open_regular(path) as file:
+            data = np.frombuffer(file.read(), np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error) as error:
+        raise FaultError(path, "unreadable PNG") from error
+    if pixels is None or pixels.dtype != np.uint8 or pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise FaultError(path, "unreadable PNG")
+    if pixels.ndim != 3 or pixels.shape[2] != _CHANNELS:
+        raise FaultError(path, "cut-out without transparency", "save it as an RGBA PNG")
+    left, top, width, height = cv2.boundingRect((pixels[..., 3] > 127).astype(np.uint8))
+    if min(width, height) < _MIN_SIDE:
+        raise FaultError(
+            path, f"object of {width}x{height} pixels, which is too small", "remove it"
+        )
+    object_only = pixels[top : top + height, left : left + width]
+    factor = side / max(width, height)
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        object_only = cv2.resize(object_only, size, interpolation=cv2.INTER_AREA)
+    cutout = cv2.cvtColor(object_only, cv2.COLOR_BGRA2RGBA)
+    cutout.setflags(write=False)
+    return cutout
+
+
+def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
+    height, width = picture.shape[:2]
+    factor = side / min(height, width)
+    if factor >= 1:
+        return picture
+    size = (round(width * factor), round(height * factor))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
