@@ -1,13 +1,11 @@
 """Short clips of random scenes, made in memory while a network trains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vps_d2.data.vos.layers import Scene
-from vps_d2.data.vos.library import Library
-from vps_d2.data.vos.scenes import SceneOptions, draw_scene
 
 _LEAST_AREA = 0.003
 _TRIES = 20
@@ -23,8 +21,8 @@ class Clip(NamedTuple):
 def make_clip(
     rng: np.random.Generator,
     num_frames: int,
-    options: SceneOptions,
-    library: Library | None = None,
+    draw: Callable[[], Scene],
+    max_objects: int = 3,
     max_gap: int = 10,
 ) -> Clip:
     """Make a clip of a random scene, whose first frame shows at least one object.
@@ -32,27 +30,25 @@ def make_clip(
     Args:
         rng: random numbers.
         num_frames: ``T``.
-        options: of the scene.
-        library: pictures and cut-outs to use besides procedural ones.
+        draw: returns a random scene; called again if no object is seen, but not for ever.
+        max_objects: number of objects of which no more are kept.
         max_gap: most frames from one frame of the clip to the next.
-
-    Raises:
-        FaultError: if a file of the library cannot be read.
     """
     for _ in range(_TRIES):
-        scene = draw_scene(rng, options, library)
+        scene = draw()
         first = scene.render(0)
         if visible(first[1]):
             break
     gaps = rng.integers(1, max_gap + 1, num_frames - 1)
-    return film(scene, np.cumsum(gaps).tolist(), first)
-
-
-def film(scene: Scene, times: Sequence[float], first: tuple[np.ndarray, np.ndarray]) -> Clip:
-    """Render a scene at some times after its first frame, and number its objects anew."""
-    rendered = [first, *(scene.render(time) for time in times)]
+    rendered = [first, *(scene.render(time) for time in np.cumsum(gaps).tolist())]
     frames, maps = (np.stack(parts) for parts in zip(*rendered, strict=True))
-    return Clip(frames, renumber(maps, visible(maps[0])))
+    return Clip(frames, renumber(maps, choose(rng, visible(maps[0]), max_objects)))
+
+
+def choose(rng: np.random.Generator, numbers: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of the numbers, at random and in random order."""
+    chosen: list[int] = rng.permutation(list(numbers))[:most].astype(int).tolist()
+    return chosen
 
 
 def visible(object_map: np.ndarray, least_area: float = _LEAST_AREA) -> list[int]:

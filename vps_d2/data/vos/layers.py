@@ -44,7 +44,7 @@ class Camera:
         x, y, turn, zoom = (self._drift(time) + self._shake(time)) * depth
         cosine, sine = np.exp(zoom) * np.cos(turn), np.exp(zoom) * np.sin(turn)
         linear = np.array([[cosine, -sine], [sine, cosine]])
-        offset = self._center + (x, y) - linear @ self._center
+        offset = np.array([x, y]) + self._center - linear @ self._center
         return np.concatenate([linear, offset[:, None]], 1)
 
 
@@ -83,13 +83,13 @@ class Layer:
         if min(width, height) < 2 or abs(np.linalg.det(matrix[:, :2])) < 1e-4:
             return
         places = warp_map(matrix, region, self.bend, time)
-        pixels = cv2.remap(self.pixels, places, None, cv2.INTER_LINEAR)
+        pixels = cv2.remap(self.pixels, *places, cv2.INTER_LINEAR)
         pixels = self._light(pixels, time)
         area = (slice(top, top + height), slice(left, left + width))
         alpha = pixels[..., 3:]
         objects[area][alpha[..., 0] > _OPAQUE] = self.number
-        share = alpha.astype(np.float32) / 255
-        front = pixels[..., :3] * share
+        share: np.ndarray = alpha.astype(np.float32) / 255
+        front: np.ndarray = pixels[..., :3] * share
         if self.blurred and (kernel := self._blur_kernel(camera, time, matrix)) is not None:
             front = cv2.filter2D(front, -1, kernel)
             share = cv2.filter2D(share, -1, kernel)[..., None]
@@ -103,12 +103,12 @@ class Layer:
         edges = cv2.BORDER_REFLECT_101 if self.labels is None else cv2.BORDER_CONSTANT
         mean = cv2.mean(self.pixels)
         pixels = cv2.remap(
-            self.pixels, places, None, cv2.INTER_LINEAR, borderMode=edges, borderValue=mean
+            self.pixels, *places, cv2.INTER_LINEAR, borderMode=edges, borderValue=mean
         )
         frame[:] = self._light(pixels, time)
         objects[:] = 0
         if self.labels is not None:
-            objects[:] = cv2.remap(self.labels, places, None, cv2.INTER_NEAREST)
+            objects[:] = cv2.remap(self.labels, *places, cv2.INTER_NEAREST)
 
     def _matrix(self, camera: Camera, time: float) -> np.ndarray:
         view = np.vstack([camera.matrix(time, self.depth), [0, 0, 1]])
@@ -180,7 +180,9 @@ class Film:
             frame = cv2.add(frame, _grain(frame.shape[:2], int(grain), self.noise), dtype=cv2.CV_8U)
         if self.quality < 100:
             data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-            frame = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            assert decoded is not None  # it was encoded just now
+            frame = decoded
         return frame
 
     @staticmethod

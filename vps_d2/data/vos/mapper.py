@@ -4,6 +4,7 @@ Shapes: ``T`` frames, ``H`` rows, ``W`` columns.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,16 @@ import torch
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.data.datasets import Record
 from vps_d2.data.mappers import DATASET_MAPPER_REGISTRY, to_tensor
-from vps_d2.data.vos.clips import Clip, make_clip
+from vps_d2.data.pictures import read_picture
+from vps_d2.data.vos.augment import ClipAugmentation
+from vps_d2.data.vos.clips import Clip, choose, make_clip, renumber, visible
 from vps_d2.data.vos.datasets import register_vos_procedural  # noqa: F401  registers the built-in
 from vps_d2.data.vos.library import open_library
-from vps_d2.data.vos.scenes import SceneOptions
+from vps_d2.data.vos.maps import read_object_map, read_saliency
+from vps_d2.data.vos.scenes import SceneOptions, draw_scene
+from vps_d2.data.vos.stills import draw_still_scene
 
-_MADE_EVALUATION_GAP = 1
+_TRIES = 5
 
 
 @DATASET_MAPPER_REGISTRY.register()
@@ -25,12 +30,15 @@ class VOSClipMapper:
     """Clips in which the objects of the first frame are to be followed.
 
     Args:
-        is_train: draw clips at random; otherwise a made clip depends only on its number.
-        num_frames: ``T``.
+        is_train: draw clips at random; otherwise a video is read as a whole, and a made clip
+            depends only on its number.
+        num_frames: ``T`` of a clip.
         options: of made clips; ``size`` is that of the frames of every training clip.
         max_gaps: most frames from one frame of a clip to the next; the first value holds from the
             beginning on.
         gap_samples: how many samples were drawn when each further value begins to hold.
+        augmentation: of clips of real videos; None for the default one.
+        reverse: chance that such a clip is reversed.
     """
 
     @configurable
@@ -42,12 +50,16 @@ class VOSClipMapper:
         options: SceneOptions | None = None,
         max_gaps: Sequence[int] = (10,),
         gap_samples: Sequence[int] = (),
+        augmentation: ClipAugmentation | None = None,
+        reverse: float = 0.5,
     ) -> None:
         self.is_train = is_train
         self.num_frames = num_frames
         self.options = options or SceneOptions()
         self.max_gaps = tuple(max_gaps)
         self.gap_samples = tuple(gap_samples)
+        self.augmentation = augmentation or ClipAugmentation(self.options.size)
+        self.reverse = reverse
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -64,6 +76,8 @@ class VOSClipMapper:
             ),
             "max_gaps": keys.MAX_GAPS,
             "gap_samples": [round(share * samples) for share in keys.GAP_STEPS],
+            "augmentation": ClipAugmentation(tuple(keys.SIZE), keys.MIN_CROP, keys.GRAY),
+            "reverse": keys.REVERSE,
         }
 
     def __call__(self, record: Record) -> dict[str, Any]:
@@ -80,7 +94,7 @@ class VOSClipMapper:
         Raises:
             UserError: if a file cannot be read.
         """
-        clip = self._make(record)
+        clip = self._draw(record) if self.is_train else self._fixed(record)
         keys = ("video_id", "video_name", "stream_position")
         return {
             **{key: record[key] for key in keys if key in record},
@@ -93,11 +107,71 @@ class VOSClipMapper:
         passed = sum(position >= samples for samples in self.gap_samples)
         return int(self.max_gaps[passed])
 
-    def _make(self, record: Record) -> Clip:
-        library = open_library(*record["clip_source"])
-        if not self.is_train:
-            rng = np.random.default_rng([record["video_id"], self.num_frames])
-            return make_clip(rng, self.num_frames, self.options, library, _MADE_EVALUATION_GAP)
+    def _fixed(self, record: Record) -> Clip:
+        """Return a whole video, or the same clip each time."""
+        if "file_names" in record:
+            return _whole(record)
+        state = np.random.get_state()
+        try:
+            np.random.seed(record["video_id"])
+            return self._draw({**record, "stream_position": 0})
+        finally:
+            np.random.set_state(state)
+
+    def _draw(self, record: Record) -> Clip:
         rng = np.random.default_rng(np.random.randint(1 << 31, size=4))
         gap = self.max_gap(record.get("stream_position", 0))
-        return make_clip(rng, self.num_frames, self.options, library, gap)
+        if "file_names" in record:
+            return self._cut(rng, record, max(1, gap // record["frame_step"]))
+        most = self.options.objects[1]
+        if "clip_source" in record:
+            library = open_library(*record["clip_source"])
+            scene = partial(draw_scene, rng, self.options, library)
+            return make_clip(rng, self.num_frames, scene, most, gap)
+        picture = read_picture(record["file_name"])
+        object_map = read_saliency(record["object_map_file_name"], picture.shape[:2])
+        min_crop = self.augmentation.min_crop
+        scene = partial(draw_still_scene, rng, self.options, picture, object_map, min_crop)
+        return make_clip(rng, self.num_frames, scene, most, gap)
+
+    def _cut(self, rng: np.random.Generator, record: Record, max_gap: int) -> Clip:
+        """Cut a clip out of a real video, if possible one that shows an object in its frame 1."""
+        for _ in range(_TRIES):
+            chosen = self._choose(rng, record, max_gap)
+            frames = [read_picture(record["file_names"][index]) for index in chosen]
+            maps = [
+                read_object_map(record["object_map_file_names"][index], frame.shape[:2])
+                for index, frame in zip(chosen, frames, strict=True)
+            ]
+            clip = self.augmentation(rng, frames, maps)
+            seen = visible(clip.object_maps[0])
+            if seen:
+                break
+        kept = choose(rng, seen, self.options.objects[1])
+        return clip._replace(object_maps=renumber(clip.object_maps, kept))
+
+    def _choose(self, rng: np.random.Generator, record: Record, max_gap: int) -> list[int]:
+        """Return the indices of frames that have a map, in order or in reverse."""
+        paths = record["object_map_file_names"]
+        labeled = [index for index, path in enumerate(paths) if path is not None]
+        # Of a short video, frames are taken again rather than that the clip is left out.
+        longest = max(1, min(max_gap, (len(labeled) - 1) // max(1, self.num_frames - 1)))
+        places = np.cumsum([0, *rng.integers(1, longest + 1, self.num_frames - 1)])
+        start = int(rng.integers(0, max(1, len(labeled) - places[-1])))
+        places = np.minimum(start + places, len(labeled) - 1)
+        if rng.random() < self.reverse:
+            places = places[::-1]
+        return [labeled[place] for place in places]
+
+
+def _whole(record: Record) -> Clip:
+    """Read all frames of a video, and the maps of those that have one."""
+    frames: list[np.ndarray] = []
+    maps: list[np.ndarray] = []
+    for file, map_file in zip(record["file_names"], record["object_map_file_names"], strict=True):
+        frames.append(read_picture(file, frames[0].shape[:2] if frames else None))
+        size = frames[0].shape[:2]
+        maps.append(
+            np.zeros(size, np.uint8) if map_file is None else read_object_map(map_file, size)
+        )
+    return Clip(np.stack(frames), np.stack(maps))

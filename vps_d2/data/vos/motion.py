@@ -88,7 +88,7 @@ class Pose:
         along = self._factor * np.exp(growth - squeeze)
         cosine, sine = np.cos(angle), np.sin(angle)
         linear = np.array([[cosine * across, -sine * along], [sine * across, cosine * along]])
-        offset = self._place + (x, y) - linear @ self._middle
+        offset = np.array([x, y]) + self._place - linear @ self._middle
         return np.concatenate([linear, offset[:, None]], 1)
 
 
@@ -165,8 +165,8 @@ def covered(
 
 def warp_map(
     matrix: np.ndarray, region: tuple[int, int, int, int], bend: Bend | None, time: float
-) -> np.ndarray:
-    """Return where each pixel of a region of a frame is in the picture, float32 ``(h, w, 2)``.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each pixel of a region of a frame is in the picture: x and y, float32 ``(h, w)``.
 
     Args:
         matrix: affine ``(2, 3)``, from the picture to the frame.
@@ -186,4 +186,5 @@ def warp_map(
         places = bend.apply(places, time)
     size = (columns * _CELL, rows * _CELL)
     full = cv2.resize(places.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return full[_CELL : _CELL + height, _CELL : _CELL + width]
+    x_map, y_map = cv2.split(full[_CELL : _CELL + height, _CELL : _CELL + width])
+    return x_map, y_map

@@ -55,7 +55,7 @@ def draw_scene(
     Raises:
         FaultError: if a file of the library cannot be read.
     """
-    painter = _Painter(rng, options, library or Library())
+    painter = Painter(rng, options, library or Library())
     layers = [painter.background(), *painter.scenery(), *painter.objects(), *painter.occluders()]
     side = min(options.size)
     drift = side * rng.choice([0.02, 0.15, 0.5], p=[0.2, 0.45, 0.35])
@@ -80,14 +80,20 @@ def draw_film(rng: np.random.Generator) -> Film:
         shade=shade,
         shade_drift=Wander(rng, (0.25, 0.25), _USUAL),
         gamma=float(np.exp(rng.normal(0, 0.2))),
-        sigma=float(rng.choice([0, rng.uniform(0.3, 1.2)], p=[0.7, 0.3])),
-        noise=float(rng.choice([0, rng.uniform(1, 9)], p=[0.5, 0.5])),
-        quality=int(rng.choice([100, rng.integers(25, 95)], p=[0.6, 0.4])),
+        sigma=rng.uniform(0.3, 1.2) if rng.random() < 0.3 else 0.0,
+        noise=rng.uniform(1, 9) if rng.random() < 0.5 else 0.0,
+        quality=int(rng.integers(25, 95)) if rng.random() < 0.4 else 100,
     )
 
 
-class _Painter:
-    """Draws the layers of one scene."""
+class Painter:
+    """Draws the layers of one scene.
+
+    Args:
+        rng: random numbers.
+        options: what the scene holds.
+        library: pictures and cut-outs to use besides procedural ones.
+    """
 
     def __init__(self, rng: np.random.Generator, options: SceneOptions, library: Library) -> None:
         self.rng = rng

@@ -4,6 +4,7 @@ A shape has a number, and the same number and size give the same shape.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -102,28 +103,30 @@ def _animal(rng: np.random.Generator, canvas: np.ndarray) -> None:
     _ellipse(canvas, body, (length, girth), rng.normal(0, 8))
     for end in (-1, 1):
         _ellipse(
-            canvas, body + [end * length * 0.6, 0], (girth * 1.1, girth * rng.uniform(0.8, 1.2))
+            canvas,
+            _offset(body, end * length * 0.6, 0),
+            (girth * 1.1, girth * rng.uniform(0.8, 1.2)),
         )
-    shoulder = body + [length * 0.8, -girth * 0.4]
-    head = shoulder + [rng.uniform(0.2, 1.2) * unit, rng.uniform(-2.2, 0.4) * unit]
+    shoulder = _offset(body, length * 0.8, -girth * 0.4)
+    head = _offset(shoulder, rng.uniform(0.2, 1.2) * unit, rng.uniform(-2.2, 0.4) * unit)
     skull = rng.uniform(0.45, 0.9) * unit
     _limb(canvas, [shoulder, head], girth * rng.uniform(0.6, 1.1), skull)
     _ellipse(canvas, head, (skull * rng.uniform(1, 1.4), skull))
-    muzzle = head + [skull * rng.uniform(1, 1.8), skull * rng.uniform(0, 0.6)]
+    muzzle = _offset(head, skull * rng.uniform(1, 1.8), skull * rng.uniform(0, 0.6))
     _limb(canvas, [head, muzzle], skull, skull * rng.uniform(0.4, 0.9))
     for _ in range(int(rng.integers(0, 3))):
         tip = head + skull * np.array([rng.uniform(-0.9, 0.5), rng.uniform(-2.2, -1)])
         _limb(canvas, [head, tip], skull * 0.7, skull * 0.2)
     width = rng.uniform(0.2, 0.5) * unit
-    for place in (-0.75, -0.6, 0.6, 0.75)[: int(rng.choice([2, 4], p=[0.2, 0.8])) :]:
-        hip = body + [length * place, girth * 0.4]
-        knee = hip + [rng.normal(0, 0.6) * unit, rng.uniform(0.8, 1.5) * unit]
-        foot = knee + [rng.normal(0, 0.6) * unit, rng.uniform(0.6, 1.4) * unit]
+    for place in (-0.75, -0.6, 0.6, 0.75)[:: int(rng.choice([1, 2], p=[0.8, 0.2]))]:
+        hip = _offset(body, length * place, girth * 0.4)
+        knee = _offset(hip, rng.normal(0, 0.6) * unit, rng.uniform(0.8, 1.5) * unit)
+        foot = _offset(knee, rng.normal(0, 0.6) * unit, rng.uniform(0.6, 1.4) * unit)
         _limb(canvas, [hip, knee, foot], width * 2, width)
     if rng.random() < 0.7:
-        rump = body - [length * 0.95, girth * 0.3]
-        bend = rump + rng.normal(0, 0.7, 2) * unit - [0.8 * unit, 0]
-        end = bend + rng.normal(0, 0.9, 2) * unit - [0.4 * unit, 0]
+        rump = _offset(body, -length * 0.95, -girth * 0.3)
+        bend = _offset(rump, rng.normal(-0.8, 0.7) * unit, rng.normal(0, 0.7) * unit)
+        end = _offset(bend, rng.normal(-0.4, 0.9) * unit, rng.normal(0, 0.9) * unit)
         _limb(canvas, [rump, bend, end], width * rng.uniform(0.8, 2), width * 0.6)
 
 
@@ -132,17 +135,17 @@ def _person(rng: np.random.Generator, canvas: np.ndarray) -> None:
     side = canvas.shape[0]
     unit = side / 10
     hips = np.array([side / 2, side * 0.55])
-    neck = hips + [rng.normal(0, 0.6) * unit, -rng.uniform(1.8, 2.6) * unit]
+    neck = _offset(hips, rng.normal(0, 0.6) * unit, -rng.uniform(1.8, 2.6) * unit)
     width = rng.uniform(0.7, 1.4) * unit
     _limb(canvas, [hips, neck], width * 1.6, width * 2)
-    head = neck + [rng.normal(0, 0.2) * unit, -rng.uniform(0.6, 0.9) * unit]
+    head = _offset(neck, rng.normal(0, 0.2) * unit, -rng.uniform(0.6, 0.9) * unit)
     _ellipse(canvas, head, (0.45 * unit, 0.6 * unit))
     for end in (-1, 1):
-        shoulder = neck + [end * width * 0.8, 0.2 * unit]
+        shoulder = _offset(neck, end * width * 0.8, 0.2 * unit)
         elbow = shoulder + _step(rng, 1.3 * unit, np.pi / 2, 0.9)
         hand = elbow + _step(rng, 1.2 * unit, np.pi / 2, 1.2)
         _limb(canvas, [shoulder, elbow, hand], width * 0.6, width * 0.4)
-        hip = hips + [end * width * 0.4, 0]
+        hip = _offset(hips, end * width * 0.4, 0)
         knee = hip + _step(rng, 1.6 * unit, np.pi / 2, 0.5)
         foot = knee + _step(rng, 1.6 * unit, np.pi / 2, 0.5)
         _limb(canvas, [hip, knee, foot], width * 0.9, width * 0.5)
@@ -164,7 +167,7 @@ def _vehicle(rng: np.random.Generator, canvas: np.ndarray) -> None:
         top = np.array([middle, base - 2.2 * unit])
         for x in places[[0, -1]]:
             _limb(canvas, [np.array([x, base]), top], 0.3 * unit, 0.3 * unit)
-        _limb(canvas, [top, top - [rng.uniform(-1, 1) * unit, 1.8 * unit]], unit, 0.7 * unit)
+        _limb(canvas, [top, _offset(top, rng.uniform(-1, 1) * unit, -1.8 * unit)], unit, 0.7 * unit)
         return
     corner = np.array([[-length, -height], [length, height]]) + middle
     cv2.rectangle(canvas, corner[0].astype(int).tolist(), corner[1].astype(int).tolist(), 255, -1)
@@ -176,6 +179,11 @@ def _vehicle(rng: np.random.Generator, canvas: np.ndarray) -> None:
     cv2.fillPoly(canvas, [cabin.astype(np.int32)], 255)
     for x in places:
         _ellipse(canvas, np.array([x, base]), (wheel, wheel))
+
+
+def _offset(point: np.ndarray, x: float, y: float) -> np.ndarray:
+    moved: np.ndarray = point + np.array([x, y])
+    return moved
 
 
 def _step(rng: np.random.Generator, length: float, angle: float, spread: float) -> np.ndarray:
@@ -194,7 +202,7 @@ def _limb(canvas: np.ndarray, joints: list[np.ndarray], first: float, last: floa
     """Draw a bent limb that tapers from one width in pixels to another."""
     steps = np.linspace(0, 1, 9)
     widths = np.linspace(first, last, 9 * (len(joints) - 1))
-    points = [a + (b - a) * s for a, b in zip(joints, joints[1:], strict=False) for s in steps]
+    points = [a + (b - a) * s for a, b in pairwise(joints) for s in steps]
     for point, width in zip(points, widths, strict=True):
         cv2.circle(canvas, tuple(map(int, point)), max(1, int(width / 2)), 255, -1)
 

@@ -1,0 +1,99 @@
+"""Object maps in PNG files: palette pictures as those of DAVIS, and pictures in black and white."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vps_d2.data.png import MAX_PIXELS
+from vps_d2.data.video import FaultError
+from vps_d2.io.files import open_regular, write_whole
+
+_WHITE = 255
+_IGNORED = 255
+
+
+def davis_palette() -> list[int]:
+    """Return the colors of DAVIS, 256 times red, green and blue: those of PASCAL VOC."""
+    number = np.arange(256)
+    bits = np.zeros((256, 3), int)
+    for digit in range(8):
+        for channel in range(3):
+            bits[:, channel] |= ((number >> (3 * digit + channel)) & 1) << (7 - digit)
+    colors: list[int] = bits.ravel().tolist()
+    return colors
+
+
+def read_object_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read an object map from a PNG.
+
+    In a palette picture, the indices are the object numbers, and 255 is read as 0. A gray picture
+    with nothing between black and white is the mask of a single object; in any other, the gray
+    values are the object numbers.
+
+    Args:
+        path: of the file.
+        size: height and width in pixels that it must have; None for any.
+
+    Returns:
+        uint8 ``(H, W)``.
+
+    Raises:
+        FaultError: if it is missing, unreadable, of another size, or not a map.
+    """
+    values, mode = _read(path, size)
+    if mode != "P" and not np.any((values > 0) & (values < _WHITE)):
+        return (values > 0).astype(np.uint8)
+    return np.where(values == _IGNORED, 0, values).astype(np.uint8)
+
+
+def read_saliency(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read the mask of a picture: a palette picture as an object map, else what is rather white.
+
+    Args:
+        path: of the file.
+        size: see :func:`read_object_map`.
+
+    Returns:
+        uint8 ``(H, W)``.
+
+    Raises:
+        FaultError: see :func:`read_object_map`.
+    """
+    values, mode = _read(path, size)
+    if mode == "P":
+        return np.where(values == _IGNORED, 0, values).astype(np.uint8)
+    return (values > _WHITE // 2).astype(np.uint8)
+
+
+def write_object_map(path: str | Path, object_map: np.ndarray) -> None:
+    """Write an object map, uint8 ``(H, W)``, as a palette PNG with the colors of DAVIS.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    picture = Image.fromarray(object_map)
+    picture.putpalette(davis_palette())
+    with write_whole(path) as file:
+        picture.save(file, "PNG")
+
+
+def _read(path: str | Path, size: tuple[int, int] | None) -> tuple[np.ndarray, str]:
+    try:
+        with open_regular(path) as file, Image.open(file) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                reason = f"mask of {picture.width}x{picture.height} pixels, which is too large"
+                raise FaultError(path, reason, "make it smaller")
+            mode = picture.mode
+            if mode not in ("P", "L", "1"):
+                reason = f"mask of the kind {mode}, in which pixels have no object numbers"
+                raise FaultError(path, reason, "save it as a palette PNG or a gray one")
+            values = np.array(picture.convert("L") if mode == "1" else picture)
+    except FileNotFoundError as error:
+        raise FaultError(path, "missing mask", "add it") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FaultError(path, "unreadable mask") from error
+    if size is not None and values.shape != tuple(size):
+        reason = f"mask of {values.shape[1]}x{values.shape[0]} pixels, frame {size[1]}x{size[0]}"
+        raise FaultError(path, reason, "make them of one size")
+    return values, mode
