@@ -4,6 +4,8 @@ A cut-out is a PNG with transparency: what is opaque is the object.
 """
 
 import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +19,38 @@ from vps_d2.data.video import FaultError
 from vps_d2.io.files import open_regular
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-_KEPT = 400
+_KEPT_BYTES = 200_000_000  # of one process
 _MIN_SIDE = 16
 _CHANNELS = 4
+
+
+class _Store:
+    """Keeps the arrays that were used last, up to a number of bytes.
+
+    Args:
+        most: bytes of all of them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._bytes = 0
+        self._kept: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+
+    def get(self, key: Hashable, load: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the array of a key, loaded if it is not kept; it must not be written to."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        array = load()
+        array.setflags(write=False)
+        self._kept[key] = array
+        self._bytes += array.nbytes
+        while self._bytes > self._most:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return array
+
+
+_store = _Store(_KEPT_BYTES)
 
 
 class Library(NamedTuple):
@@ -57,7 +88,6 @@ def _list(folder: str | None, suffixes: tuple[str, ...], what: str) -> tuple[str
     return tuple(found)
 
 
-@lru_cache(_KEPT)
 def load_picture(path: str, side: int) -> np.ndarray:
     """Return a picture, made smaller; it must not be written to.
 
@@ -71,12 +101,9 @@ def load_picture(path: str, side: int) -> np.ndarray:
     Raises:
         FaultError: if it is not a readable picture.
     """
-    picture = _shrink(read_picture(path), side)
-    picture.setflags(write=False)
-    return picture
+    return _store.get((path, side), lambda: _shrink(read_picture(path), side))
 
 
-@lru_cache(_KEPT)
 def load_cutout(path: str, side: int) -> np.ndarray:
     """Return a cut-out, made smaller and without its empty margins; it must not be written to.
 
@@ -90,6 +117,10 @@ def load_cutout(path: str, side: int) -> np.ndarray:
     Raises:
         FaultError: if it is not a PNG with transparency, or too little of it is opaque.
     """
+    return _store.get((path, side, "cut-out"), lambda: _read_cutout(path, side))
+
+
+def _read_cutout(path: str, side: int) -> np.ndarray:
     try:
         with open_regular(path) as file:
             data = np.frombuffer(file.read(), np.uint8)
@@ -110,9 +141,7 @@ def load_cutout(path: str, side: int) -> np.ndarray:
     if factor < 1:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         object_only = cv2.resize(object_only, size, interpolation=cv2.INTER_AREA)
-    cutout = cv2.cvtColor(object_only, cv2.COLOR_BGRA2RGBA)
-    cutout.setflags(write=False)
-    return cutout
+    return cv2.cvtColor(object_only, cv2.COLOR_BGRA2RGBA)
 
 
 def _shrink(picture: np.ndarray, side: int) -> np.ndarray:

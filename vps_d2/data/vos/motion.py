@@ -166,7 +166,7 @@ def covered(
 def warp_map(
     matrix: np.ndarray, region: tuple[int, int, int, int], bend: Bend | None, time: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each pixel of a region of a frame is in the picture: x and y, float32 ``(h, w)``.
+    """Return where each pixel of a region of a frame is in the picture: x and y, float32.
 
     Args:
         matrix: affine ``(2, 3)``, from the picture to the frame.

@@ -13,6 +13,7 @@ import numpy as np
 NUM_SHAPES = 2048
 """Shapes are numbered from 0 to one below this."""
 _KEPT = 1024
+_LARGEST_KEPT = 224  # pixels; of larger ones, as many would fill the memory
 _STREAM = 72
 _FINE = 2  # shapes are drawn larger by this factor, for smooth edges
 
@@ -28,7 +29,6 @@ class Shape(NamedTuple):
     relief: np.ndarray
 
 
-@lru_cache(_KEPT)
 def shape(number: int, size: int) -> Shape:
     """Return a shape, which must not be written to.
 
@@ -36,6 +36,10 @@ def shape(number: int, size: int) -> Shape:
         number: of the shape.
         size: height and width in pixels.
     """
+    return _keep(number, size) if size <= _LARGEST_KEPT else _make(number, size)
+
+
+def _make(number: int, size: int) -> Shape:
     rng = np.random.default_rng([_STREAM, number])
     canvas = np.zeros((size * _FINE, size * _FINE), np.uint8)
     _DRAWERS[number % len(_DRAWERS)](rng, canvas)
@@ -44,6 +48,9 @@ def shape(number: int, size: int) -> Shape:
     for each in made:
         each.setflags(write=False)
     return made
+
+
+_keep = lru_cache(_KEPT)(_make)
 
 
 def _fit(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:

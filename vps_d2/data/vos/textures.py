@@ -12,10 +12,10 @@ import numpy as np
 NUM_TEXTURES = 1024
 """Textures are numbered from 0 to one below this."""
 _KEPT = 512
+_LARGEST_KEPT = 320  # pixels; of larger ones, as many would fill the memory
 _STREAM = 71
 
 
-@lru_cache(_KEPT)
 def texture(number: int, size: int) -> np.ndarray:
     """Return a texture, which must not be written to.
 
@@ -23,6 +23,10 @@ def texture(number: int, size: int) -> np.ndarray:
         number: of the texture.
         size: height and width in pixels.
     """
+    return _keep(number, size) if size <= _LARGEST_KEPT else _make(number, size)
+
+
+def _make(number: int, size: int) -> np.ndarray:
     rng = np.random.default_rng([_STREAM, number])
     pattern = _PATTERNS[number % len(_PATTERNS)](rng, size)
     colors = palette(rng)
@@ -34,6 +38,9 @@ def texture(number: int, size: int) -> np.ndarray:
     result: np.ndarray = np.clip(shades, 0, 255).astype(np.uint8)
     result.setflags(write=False)
     return result
+
+
+_keep = lru_cache(_KEPT)(_make)
 
 
 def fractal(
