@@ -88,9 +88,9 @@ def make_vos_clips(
 ) -> int:
     """Write videos: ``out/JPEGImages/clip_<n>/<frame>.jpg``, and their object maps.
 
-
-    The maps are palette PNGs in ``Annotations``. A list of the videos is ``ImageSets/2017/train.txt``, so
-    that :func:`~vps_d2.data.vos.datasets.register_davis` reads the folder. A few frames of the
+    The maps are palette PNGs in ``Annotations``. A list of the videos is in
+    ``ImageSets/2017/train.txt``, so that :func:`~vps_d2.data.vos.datasets.register_davis` reads the
+    folder. A few frames of the
     first videos, with their objects, are shown in ``sheet.jpg``. Existing videos are kept, so an
     interrupted run goes on where it stopped, and a larger ``count`` adds videos.
 

@@ -110,7 +110,8 @@ class VOSClipMapper:
     def _fixed(self, record: Record) -> Clip:
         """Return a whole video, or the same clip each time."""
         if "file_names" in record:
-            return _whole(record)
+            frames, maps = _read(record, range(record["num_frames"]))
+            return Clip(np.stack(frames), np.stack(maps))
         state = np.random.get_state()
         try:
             np.random.seed(record["video_id"])
@@ -132,22 +133,18 @@ class VOSClipMapper:
         object_map = read_saliency(record["object_map_file_name"], picture.shape[:2])
         min_crop = self.augmentation.min_crop
         scene = partial(draw_still_scene, rng, self.options, picture, object_map, min_crop)
-        return make_clip(rng, self.num_frames, scene, most, gap)
+        # Objects that are left out look like those that are followed more than most things do.
+        return make_clip(rng, self.num_frames, scene, int(rng.integers(1, most + 1)), gap)
 
     def _cut(self, rng: np.random.Generator, record: Record, max_gap: int) -> Clip:
         """Cut a clip out of a real video, if possible one that shows an object in its frame 1."""
         for _ in range(_TRIES):
             chosen = self._choose(rng, record, max_gap)
-            frames = [read_picture(record["file_names"][index]) for index in chosen]
-            maps = [
-                read_object_map(record["object_map_file_names"][index], frame.shape[:2])
-                for index, frame in zip(chosen, frames, strict=True)
-            ]
-            clip = self.augmentation(rng, frames, maps)
+            clip = self.augmentation(rng, *_read(record, chosen))
             seen = visible(clip.object_maps[0])
             if seen:
                 break
-        kept = choose(rng, seen, self.options.objects[1])
+        kept = choose(rng, seen, int(rng.integers(1, self.options.objects[1] + 1)))
         return clip._replace(object_maps=renumber(clip.object_maps, kept))
 
     def _choose(self, rng: np.random.Generator, record: Record, max_gap: int) -> list[int]:
@@ -164,14 +161,16 @@ class VOSClipMapper:
         return [labeled[place] for place in places]
 
 
-def _whole(record: Record) -> Clip:
-    """Read all frames of a video, and the maps of those that have one."""
+def _read(record: Record, indices: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read frames of a video, all of one size, and their maps, empty ones where there is none."""
     frames: list[np.ndarray] = []
     maps: list[np.ndarray] = []
-    for file, map_file in zip(record["file_names"], record["object_map_file_names"], strict=True):
-        frames.append(read_picture(file, frames[0].shape[:2] if frames else None))
+    for index in indices:
+        size = frames[0].shape[:2] if frames else None
+        frames.append(read_picture(record["file_names"][index], size))
+        map_file = record["object_map_file_names"][index]
         size = frames[0].shape[:2]
         maps.append(
             np.zeros(size, np.uint8) if map_file is None else read_object_map(map_file, size)
         )
-    return Clip(np.stack(frames), np.stack(maps))
+    return frames, maps

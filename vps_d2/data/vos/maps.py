@@ -81,19 +81,21 @@ def write_object_map(path: str | Path, object_map: np.ndarray) -> None:
 def _read(path: str | Path, size: tuple[int, int] | None) -> tuple[np.ndarray, str]:
     try:
         with open_regular(path) as file, Image.open(file) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                reason = f"mask of {picture.width}x{picture.height} pixels, which is too large"
-                raise FaultError(path, reason, "make it smaller")
-            mode = picture.mode
-            if mode not in ("P", "L", "1"):
-                reason = f"mask of the kind {mode}, in which pixels have no object numbers"
-                raise FaultError(path, reason, "save it as a palette PNG or a gray one")
-            values = np.array(picture.convert("L") if mode == "1" else picture)
+            mode, pixels = picture.mode, (picture.height, picture.width)
+            readable = mode in ("P", "L", "1") and pixels[0] * pixels[1] <= MAX_PIXELS
+            values = (
+                np.array(picture.convert("L") if mode == "1" else picture) if readable else None
+            )
     except FileNotFoundError as error:
         raise FaultError(path, "missing mask", "add it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FaultError(path, "unreadable mask") from error
-    if size is not None and values.shape != tuple(size):
-        reason = f"mask of {values.shape[1]}x{values.shape[0]} pixels, frame {size[1]}x{size[0]}"
-        raise FaultError(path, reason, "make them of one size")
+    words = f"mask of {pixels[1]}x{pixels[0]} pixels"
+    if pixels[0] * pixels[1] > MAX_PIXELS:
+        raise FaultError(path, f"{words}, which is too large", "make it smaller")
+    if values is None:
+        reason = f"mask of the kind {mode}, in which pixels have no object numbers"
+        raise FaultError(path, reason, "save it as a palette PNG or a gray one")
+    if size is not None and pixels != tuple(size):
+        raise FaultError(path, f"{words}, frame {size[1]}x{size[0]}", "make them of one size")
     return values, mode
