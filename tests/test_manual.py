@@ -28,6 +28,7 @@ SHORT = {
     ),
     "benchmark": "--only loader",
     "make-tracks": "--videos 2 --workers 1",
+    "make-vos-clips": "--videos 1 --frames 2 --height 64 --width 96 --workers 1",
 }
 # Options have to stand before the keys of a configuration.
 FIRST = {"label": "--threshold 0"}  # on frames this small it is unsure

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vps_d2.data.pictures import read_picture
-from vps_d2.data.png import MAX_PIXELS
+from vps_d2.data.png import HEAD_BYTES, PictureError, max_bytes, parse_size
 from vps_d2.data.video import FaultError
 from vps_d2.io.files import open_regular
 
@@ -123,12 +123,15 @@ def load_cutout(path: str, side: int) -> np.ndarray:
 def _read_cutout(path: str, side: int) -> np.ndarray:
     try:
         with open_regular(path) as file:
-            data = np.frombuffer(file.read(), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            head = file.read(HEAD_BYTES)
+            data = head + file.read(max_bytes(parse_size(head)))
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except PictureError as error:
+        raise FaultError(path, error.reason, error.advice) from error
     except (OSError, cv2.error) as error:
         raise FaultError(path, "unreadable PNG") from error
-    if pixels is None or pixels.dtype != np.uint8 or pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise FaultError(path, "unreadable PNG")
+    if pixels is None or pixels.dtype != np.uint8:
+        raise FaultError(path, "unreadable PNG", "save it with 8 bits for each channel")
     if pixels.ndim != 3 or pixels.shape[2] != _CHANNELS:
         raise FaultError(path, "cut-out without transparency", "save it as an RGBA PNG")
     left, top, width, height = cv2.boundingRect((pixels[..., 3] > 127).astype(np.uint8))
