@@ -10,9 +10,11 @@ from vps_d2.cli.run import run_tool
 COMMANDS = {
     "train": "train or evaluate a model",
     "segment": "segment any video: a mask for each object and frame",
+    "propagate": "follow objects through a video, from a mask of one frame",
     "predict": "predict frames and masks of a video, or of every video in a folder",
     "evaluate": "score predicted masks and frames",
     "evaluate-tubes": "score segmented videos",
+    "evaluate-vos": "score object maps, such as those of propagate",
     "visualize": "draw videos, masks and predictions",
     "leaderboard": "compare pipelines on the same videos",
     "split-errors": "divide the error of predicted masks by cause",
