@@ -1,7 +1,7 @@
 """Picture and video files, written whole or not at all. Pictures are uint8 RGB."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from vps_d2.io.files import write_errors, write_whole
 
@@ -73,14 +74,24 @@ def write_palette_png(path: str | Path, indices: np.ndarray, palette: np.ndarray
     _write(path, encode_palette_png(indices, palette))
 
 
-def encode_palette_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
-    """Return the PNG of :func:`write_palette_png`; the same map always gives the same bytes."""
+def encode_palette_png(
+    indices: np.ndarray, palette: np.ndarray, texts: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the PNG of :func:`write_palette_png`; the same map always gives the same bytes.
+
+    Args:
+        indices: uint8 ``(H, W)``, each less than K.
+        palette: colors, uint8 ``(K, 3)`` RGB, K <= 256.
+        texts: to store in the file, by their keywords.
+    """
     if indices.dtype != np.uint8 or indices.ndim != 2 or indices.max(initial=0) >= len(palette):
         raise ValueError(f"indices are {indices.dtype} {indices.shape}, or not in the palette")
     image = Image.fromarray(indices)
     image.putpalette(np.ascontiguousarray(palette, dtype=np.uint8).tobytes())
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=_COMPRESSION)
+    file, info = io.BytesIO(), PngInfo()
+    for key, text in (texts or {}).items():
+        info.add_text(key, text)
+    image.save(file, "PNG", compress_level=_COMPRESSION, pnginfo=info)
     return file.getvalue()
 
 

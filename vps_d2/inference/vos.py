@@ -1,0 +1,424 @@
+"""A session of video object segmentation: masks are given, and followed through a video.
+
+Everything that the user does is on the disk before it is answered. A session that was killed at any
+moment opens again with every mask that was given, and with every frame that was finished::
+
+    with VOSSession(open_video("clip.mp4"), "output/session", engine) as session:
+        session.add_mask(0, object_map)
+        for index, found, scores in session.propagate("forward"):
+            print(index, scores)
+        session.export("output/masks", "palette")
+
+A click or a scribble is a prompt that makes the mask of an object in one frame, which is then given
+by :meth:`VOSSession.add_mask`, so nothing here depends on how a mask is made.
+
+The folder holds ``session.json``, the log ``actions.jsonl``, and object maps as PNGs with DAVIS's
+palette: those given in ``masks/ACTION/`` and those found in ``frames/ACTION/``.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from vps_d2.data.object_maps import object_numbers
+from vps_d2.inference.vos_engine import VOSEngine
+from vps_d2.inference.vos_log import Action
+from vps_d2.inference.vos_maps import Scores
+from vps_d2.inference.vos_propagation import DIRECTIONS, FrameResult, Propagation, check_start
+from vps_d2.inference.vos_state import DEFAULT_NAME
+from vps_d2.inference.vos_store import SessionStore, read_head
+from vps_d2.io.errors import UserError
+from vps_d2.io.video import VideoSource, open_video
+
+__all__ = ["FrameResult", "VOSSession"]
+
+_MAX_NUMBER = 255
+
+
+class VOSSession(AbstractContextManager["VOSSession"]):
+    """Objects in a video, and where they are.
+
+    Args:
+        source: the video.
+        folder: of the session; a session of the same video that it holds is opened again.
+        engine: follows the objects; None if nothing is to be propagated.
+        short_side: pixels of the shorter side at which the engine works; None for the size of the
+            video. Masks always have the size of the video.
+
+    Raises:
+        UserError: if the folder holds something else or a session of another video, another
+            process has opened it, or it cannot be written.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        folder: str | Path,
+        engine: VOSEngine | None = None,
+        *,
+        short_side: int | None = None,
+    ) -> None:
+        self.source, self.engine, self.short_side = source, engine, short_side
+        self.folder = Path(folder)
+        self.size = (source.height, source.width)
+        self._store = SessionStore(source, self.folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, engine: VOSEngine | None = None, *, short_side: int | None = None
+    ) -> "VOSSession":
+        """Open a session with the video that it was made for.
+
+        Args:
+            folder: of the session.
+            engine: as for a new session.
+            short_side: likewise.
+
+        Raises:
+            UserError: if the folder holds no session, or the video is no longer there.
+        """
+        content = read_head(Path(folder))
+        if content is None:
+            raise UserError(f"{folder} holds no session; check the path.")
+        return cls(open_video(content["video"]["path"]), folder, engine, short_side=short_side)
+
+    def save(self, folder: str | Path) -> None:
+        """Write a copy of the session; the session itself is always on the disk.
+
+        Args:
+            folder: for the copy; a folder of that name is replaced if it holds a session.
+
+        Raises:
+            UserError: if the folder holds something else, or cannot be written.
+        """
+        self._store.copy(Path(folder))
+
+    def close(self) -> None:
+        """Let other processes open the session; nothing is left to be written."""
+        self._store.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def objects(self) -> dict[int, str]:
+        """The class names of the objects, by number."""
+        return dict(sorted(self._store.maps.state.objects.items()))
+
+    @property
+    def given(self) -> dict[int, list[int]]:
+        """The numbers of the objects that the user gave in each frame, by its index."""
+        return {k: sorted(v) for k, v in sorted(self._store.maps.state.given.items())}
+
+    def object_map(self, frame_index: int) -> np.ndarray | None:
+        """Return what is known of a frame, uint8 ``(H, W)``; None if nothing is known yet."""
+        known = self._store.maps.read(frame_index)
+        return None if known is None else known[0]
+
+    def scores(self, frame_index: int) -> Scores:
+        """Return how certain the objects of a frame are, 0-1, by number; 1 for what was given."""
+        known = self._store.maps.read(frame_index)
+        return {} if known is None else known[1]
+
+    def is_finished(self, frame_index: int) -> bool:
+        """Return whether a propagation that still holds came to a frame."""
+        return self._store.maps.find_pass(frame_index) is not None
+
+    def add_object(self, name: str = DEFAULT_NAME, number: int | None = None) -> int:
+        """Add an object, or give one another name.
+
+        Args:
+            name: of its class, for exports.
+            number: 1-255; None for the lowest one that is free.
+
+        Returns:
+            its number.
+
+        Raises:
+            UserError: if there are 255 objects already, or the name is empty.
+        """
+        if not name.strip():
+            raise UserError("the name of an object is empty; give one.")
+        if number is None:
+            number = self._free_number()
+        self._check_number(number)
+        self._store.do("add_object", object=number, name=name.strip())
+        return number
+
+    def remove_object(self, number: int) -> None:
+        """Remove an object from all frames.
+
+        Raises:
+            UserError: if there is no such object.
+        """
+        self._check_known([number])
+        self._store.do("remove_object", object=number)
+
+    def add_mask(
+        self,
+        frame_index: int,
+        mask: np.ndarray,
+        number: int | None = None,
+        absent: Sequence[int] = (),
+    ) -> list[int]:
+        """Give the masks of objects in a frame, which no propagation overwrites.
+
+        Args:
+            frame_index: of the frame.
+            mask: an object map uint8 ``(H, W)``; or the mask of one object, bool ``(H, W)``, which
+                may be empty where the object is not visible.
+            number: of the object of such a mask; None for a new one.
+            absent: objects that are not visible in the frame. Of an object that is neither here nor
+                in the map, nothing is said.
+
+        Returns:
+            the numbers of the objects that were given.
+
+        Raises:
+            UserError: if the mask has another size or no object, or the video has no such frame.
+        """
+        mask = np.asarray(mask)
+        if mask.shape != self.size:
+            raise UserError(
+                f"a mask of {_describe_size(mask)} does not fit the video of {self.size[1]} x "
+                f"{self.size[0]} pixels; give one of that size."
+            )
+        if mask.dtype == bool:
+            if number is None:
+                number = self._free_number()
+            self._check_number(number)
+            object_map, numbers = np.where(mask, number, 0).astype(np.uint8), [number]
+        elif mask.dtype == np.uint8:
+            object_map, numbers = mask, sorted({*object_numbers(mask), *absent})
+        else:
+            raise TypeError(f"a mask is bool or uint8, not {mask.dtype}")
+        if not numbers:
+            raise UserError("the mask is empty; mark at least one object in it.")
+        self.source.read(frame_index)  # so that a mask of no frame is refused
+        self._store.give([(frame_index, object_map, numbers)])
+        return numbers
+
+    def add_masks(self, maps: Iterable[tuple[int, np.ndarray]]) -> list[int]:
+        """Give the masks of many frames, as one action, such as those of an imported file.
+
+        Args:
+            maps: pairs of the index of a frame and its object map, uint8 ``(H, W)``.
+
+        Returns:
+            the numbers of the objects that were given.
+
+        Raises:
+            UserError: if a map has another size, the video has no such frame, or no map has an
+                object.
+        """
+        count = self.source.num_frames
+
+        def check() -> Iterator[tuple[int, np.ndarray, list[int]]]:
+            for index, object_map in maps:
+                if object_map.shape != self.size:
+                    raise UserError(
+                        f"the mask of frame {index} has {_describe_size(object_map)}, but the "
+                        f"video has {self.size[1]} x {self.size[0]} pixels; give masks of it."
+                    )
+                if index < 0 or (count is not None and index >= count):
+                    raise UserError(
+                        f"there is a mask of frame {index}, but the video ends before; give masks "
+                        "of this video."
+                    )
+                if numbers := object_numbers(object_map):
+                    yield index, object_map, numbers
+
+        return self._store.give(check())
+
+    def clear(
+        self, start: int = 0, end: int | None = None, objects: Sequence[int] | None = None
+    ) -> None:
+        """Remove what was given and found in a range of frames.
+
+        Args:
+            start: index of the first frame.
+            end: index after the last frame; None for the end of the video.
+            objects: to remove; None for all.
+
+        Raises:
+            UserError: if the range is empty, or there is no such object.
+        """
+        _check_range(start, end)
+        self._check_known(objects or ())
+        self._store.do(
+            "clear", start=start, end=end, objects=None if objects is None else list(objects)
+        )
+
+    def propagate(
+        self,
+        direction: str = "forward",
+        start: int = 0,
+        end: int | None = None,
+        objects: Sequence[int] | None = None,
+    ) -> Iterator[FrameResult]:
+        """Follow objects through a range of frames; what is given in them stays as it is.
+
+        A frame is on the disk when it is yielded. The propagation ends early if the iterator is
+        closed, or if anything else is done with the session.
+
+        Args:
+            direction: "forward", from the first mask in the range; "backward", from the last one;
+                or "both": forward, and then backward from where each object was first given.
+            start: index of the first frame of the range.
+            end: index after its last frame; None for the end of the video.
+            objects: to follow; None for all. The others keep what is known of them.
+
+        Returns:
+            an iterator over the frames, each with its index, its object map, and the scores of its
+            objects.
+
+        Raises:
+            UserError: if the range is empty, an object is unknown, or none has a mask in the range.
+        """
+        if direction not in DIRECTIONS:
+            raise ValueError(f"a direction is one of {', '.join(DIRECTIONS)}, not {direction}")
+        _check_range(start, end)
+        self._check_known(objects or ())
+        engine = self._require_engine()
+        numbers = sorted(self.objects if objects is None else objects)
+        values: dict[str, Any] = {
+            "direction": direction,
+            "start": start,
+            "end": end,
+            "objects": numbers,
+            "engine": engine.fingerprint(),
+            "short_side": self.short_side,
+        }
+        given = self._store.maps.state.given_frames(numbers)
+        check_start({"id": self._store.log.next_id(), **values}, self._store.maps, given)
+        return self._run(self._store.do("propagate", **values), resume=False)
+
+    @property
+    def unfinished(self) -> Action | None:
+        """The last action, if it is a propagation that did not come to its end; None otherwise."""
+        done = self._store.done()
+        ended = {action["of"] for action in self._store.log.actions if action["do"] == "done"}
+        if not done or done[-1]["do"] != "propagate" or done[-1]["id"] in ended:
+            return None
+        return done[-1]
+
+    def resume(self) -> Iterator[FrameResult]:
+        """Go on with :attr:`unfinished`; the results are the same as without the interruption.
+
+        Returns:
+            an iterator over the frames that are left, and perhaps some that were finished.
+
+        Raises:
+            UserError: if there is nothing to go on with, or it was begun by another engine or at
+                another size.
+        """
+        action = self.unfinished
+        if action is None:
+            raise UserError(f"{self.folder} has no interrupted propagation; start a new one.")
+        engine = self._require_engine()
+        same = (action["engine"], action["short_side"]) == (engine.fingerprint(), self.short_side)
+        if not same:
+            raise UserError(
+                f"{self.folder} has a propagation by another engine or at another size; give the "
+                "same ones to go on with it, or start a new one."
+            )
+        return self._run(action, resume=True)
+
+    def undo(self) -> bool:
+        """Undo the last action. Return whether there was one."""
+        return self._store.turn("undo")
+
+    def redo(self) -> bool:
+        """Do again what was undone last, if nothing else was done since. Return whether it was."""
+        return self._store.turn("redo")
+
+    def export(self, path: str | Path, form: str, **options: Any) -> None:
+        """Write what is known of all frames to files of some form.
+
+        Args:
+            path: of the file or folder; see :mod:`vps_d2.inference.vos_export`.
+            form: "palette", "binary", "coco", "ytvis", "overlay" or "dataset".
+            options: of the form.
+
+        Raises:
+            UserError: if nothing is known yet, or the files cannot be written.
+        """
+        from vps_d2.inference.vos_export import export_session
+
+        export_session(self, Path(path), form, **options)
+
+    def import_masks(self, path: str | Path) -> list[int]:
+        """Give the masks of a file or folder, as one action.
+
+        Args:
+            path: of what :meth:`export` writes as "palette", "binary", "coco" or "ytvis".
+
+        Returns:
+            the numbers of the objects that were given.
+
+        Raises:
+            UserError: if it is none of these, or does not fit the video.
+        """
+        from vps_d2.inference.vos_import import read_masks
+
+        names, maps = read_masks(Path(path), self.source)
+        numbers = self.add_masks(maps)
+        for number in numbers:
+            if names.get(number, DEFAULT_NAME) != self.objects[number]:
+                self.add_object(names[number], number)
+        return numbers
+
+    def _run(self, action: Action, resume: bool) -> Iterator[FrameResult]:
+        engine = self._require_engine()
+        if not resume:  # files of a process that was killed before it wrote the log
+            self._store.clean_action("propagate", action["id"])
+        run = Propagation(self.source, engine, self._store.maps, action, action["short_side"])
+        count = len(self._store.log.actions)
+        for result in run.run(resume):
+            yield result
+            if len(self._store.log.actions) != count:
+                return
+        self._store.log.append("done", {"of": action["id"]})
+
+    def _require_engine(self) -> VOSEngine:
+        if self.engine is None:
+            raise UserError("the session has no engine; open it with one to propagate masks.")
+        return self.engine
+
+    def _free_number(self) -> int:
+        free = set(range(1, _MAX_NUMBER + 1)) - self._store.maps.state.objects.keys()
+        if not free:
+            raise UserError(f"there are {_MAX_NUMBER} objects, which is the most; remove some.")
+        return min(free)
+
+    @staticmethod
+    def _check_number(number: int) -> None:
+        if not 1 <= number <= _MAX_NUMBER:
+            raise UserError(f"object number {number} is not from 1 to {_MAX_NUMBER}; choose one.")
+
+    def _check_known(self, numbers: Iterable[int]) -> None:
+        known = self.objects
+        for number in numbers:
+            if number not in known:
+                listed = ", ".join(map(str, known)) or "none yet"
+                raise UserError(f"there is no object {number}; the objects are {listed}.")
+
+
+def _check_range(start: int, end: int | None) -> None:
+    if start < 0 or (end is not None and end <= start):
+        raise UserError(f"frames {start} to {end} are no range; count from 0 and go forward.")
+
+
+def _describe_size(mask: np.ndarray) -> str:
+    if mask.ndim != 2:
+        return f"shape {mask.shape}"
+    return f"{mask.shape[1]} x {mask.shape[0]} pixels"

@@ -1,0 +1,312 @@
+"""How the objects of a session are followed through its video.
+
+A propagation has one or two parts, each of which visits frames in one direction. What the user gave
+in a frame is kept, whatever the engine finds; an object is followed from a frame in which it was
+given. The results of frames do not depend on where a run was killed: the state of the engine is
+saved from time to time, and a run goes on from there, or else from the beginning.
+
+Shapes: ``H`` rows, ``W`` columns. Object maps are uint8 ``(H, W)``.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from vps_d2.inference.vos_engine import VOSEngine
+from vps_d2.inference.vos_log import Action
+from vps_d2.inference.vos_maps import (
+    Scores,
+    SessionMaps,
+    decide,
+    erase,
+    shrink_object_map,
+    working_size,
+)
+from vps_d2.io.checkpoints import read_checkpoint
+from vps_d2.io.errors import UserError
+from vps_d2.io.files import write_whole
+from vps_d2.io.video import VideoSource
+
+__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start"]
+
+DIRECTIONS = ("forward", "backward", "both")
+"""Forward from the first mask; backward from the last one; or first forward, and then backward to
+the frames before an object was first given."""
+
+STATE_FILE = "state.pt"
+
+_MAX_PERMANENT = 32  # frames that an engine keeps for ever; the others are forgotten like any
+_MAX_CHUNK_BYTES = 2**25  # of the frames in memory when a video is read backward
+_MAX_CHUNK = 64
+_PAUSE = 20  # at least so many times as long as it takes, before a state is saved again
+_MIN_PAUSE = 10.0  # seconds
+
+
+class FrameResult(NamedTuple):
+    """What was found in a frame.
+
+    Args:
+        index: of the frame.
+        object_map: uint8 ``(H, W)`` at the size of the video.
+        scores: how certain each object is, 0-1; 1 for what the user gave.
+    """
+
+    index: int
+    object_map: np.ndarray
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One direction of a propagation.
+
+    Args:
+        begin: index of the first frame that is visited.
+        limit: index of the last one; None for the end of the video.
+        backward: visit the frames in descending order.
+        fills: change only objects in frames before they were first given.
+    """
+
+    begin: int
+    limit: int | None
+    backward: bool = False
+    fills: bool = False
+
+
+class Propagation:
+    """Follows objects as an action of the log says.
+
+    Args:
+        source: the video.
+        engine: finds the objects.
+        maps: of the session, after the action.
+        action: a propagation, the last action of the log.
+        short_side: pixels of the shorter side at which the engine works.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        engine: VOSEngine,
+        maps: SessionMaps,
+        action: Action,
+        short_side: int | None,
+    ) -> None:
+        self.source, self.engine, self.maps, self.action = source, engine, maps, action
+        self.size = (source.height, source.width)
+        self.working = working_size(self.size, short_side)
+        given = maps.state.given_frames(action["objects"])
+        self.first = {number: frames[0] for number, frames in given.items()}
+        self.last = {number: frames[-1] for number, frames in given.items()}
+        self.parts = _plan(action, maps, self.first, self.last)
+        self._seen: set[int] = set()
+        self._permanent: list[int] = []
+        self._state_path = maps.action_folder("propagate", action["id"]) / STATE_FILE
+        self._saved_at, self._pause = time.monotonic(), _MIN_PAUSE
+
+    def run(self, resume: bool = False) -> Iterator[FrameResult]:
+        """Visit the frames, and put each on the disk before it is yielded.
+
+        Args:
+            resume: go on after the last state that was saved.
+        """
+        begin, after = self._load_state() if resume else (0, None)
+        if after is None:
+            self.engine.reset()
+        for number, part in enumerate(self.parts[begin:], begin):
+            if after is None:
+                self.engine.forget_frames()
+                self._remember_given(part)
+            for index, picture in self._frames(part, after):
+                result = self._visit(part, index, picture)
+                path = self.maps.pass_path(self.action["id"], index)
+                self.maps.write(path, result.object_map, result.scores)
+                self._save_state(number, index)
+                yield result
+            after = None
+        self._state_path.unlink(missing_ok=True)
+
+    def _followed(self, part: _Part, index: int) -> list[int]:
+        """Return the numbers of the objects that are followed in a frame."""
+        if part.backward and not part.fills:
+            return [number for number, last in self.last.items() if last >= index]
+        if part.backward:
+            return [number for number, first in self.first.items() if first >= index]
+        return [number for number, first in self.first.items() if first <= index]
+
+    def _visit(self, part: _Part, index: int, picture: np.ndarray) -> FrameResult:
+        followed = self._followed(part, index)
+        fixed = set(self.maps.state.given.get(index, ())) & set(followed)
+        before = None if part.fills else self.action["id"]
+        known = self.maps.read(index, before)
+        # Where a part begins, a map of an earlier propagation is as good as one that was given.
+        if index == part.begin and known and self.maps.find_pass(index, before) is not None:
+            self._remember(picture, known[0], followed, index, permanent=bool(fixed))
+            return FrameResult(index, *known)
+        object_map, scores = known or (np.zeros(self.size, np.uint8), {})
+        erase(object_map, dict.fromkeys(followed))
+        scores = {number: score for number, score in scores.items() if number not in followed}
+        asked = [number for number in followed if number in self._seen]
+        if set(asked) - fixed:
+            probabilities = self.engine.segment(picture, asked)
+            found, certain = decide(probabilities, asked, self.size)
+            free = object_map == 0
+            object_map[free] = found[free]
+            scores = {**scores, **certain}
+        self.maps.draw_given(index, object_map)
+        if fixed:
+            self._remember(picture, object_map, followed, index, permanent=True)
+            scores = {**scores, **dict.fromkeys(fixed, 1.0)}
+        return FrameResult(index, object_map, scores)
+
+    def _remember(
+        self,
+        picture: np.ndarray,
+        object_map: np.ndarray,
+        followed: Sequence[int],
+        index: int,
+        permanent: bool,
+    ) -> None:
+        """Let the engine remember a frame; among permanent ones only once, and not too many."""
+        own = np.where(np.isin(object_map, followed), object_map, 0)
+        permanent = permanent and index not in self._permanent
+        permanent = permanent and len(self._permanent) < _MAX_PERMANENT
+        if permanent:
+            self._permanent.append(index)
+        self._seen.update(set(followed) & {*np.unique(own).tolist(), *self._given(index)})
+        self.engine.remember(picture, shrink_object_map(own, self.working), permanent)
+
+    def _given(self, index: int) -> Mapping[int, int]:
+        return self.maps.state.given.get(index, {})
+
+    def _remember_given(self, part: _Part) -> None:
+        """Let the engine remember frames anywhere in the video in which all objects are known."""
+        before = None if part.fills else self.action["id"]
+        whole = []
+        for index in self.maps.state.given:
+            followed = self._followed(part, index)
+            is_known = self.maps.find_pass(index, before) is not None
+            if index != part.begin and (is_known or set(followed) <= set(self._given(index))):
+                whole.append(index)
+        whole = sorted(set(whole) - set(self._permanent))
+        if len(whole) >= _MAX_PERMANENT:  # one is left for the frame where the part begins
+            chosen = np.linspace(0, len(whole) - 1, _MAX_PERMANENT - 1).round().astype(int)
+            whole = [whole[place] for place in chosen]
+        for index in whole:
+            known = self.maps.read(index, before)
+            followed = self._followed(part, index)
+            if known and followed:
+                picture = self._shrink(self.source.read(index).picture)
+                self._remember(picture, known[0], followed, index, permanent=True)
+
+    def _frames(self, part: _Part, after: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the frames of a part that can be read, at the working size.
+
+        Args:
+            part: of the propagation.
+            after: index of the frame after which to begin; None for the beginning of the part.
+        """
+        if part.backward:
+            low = part.limit or 0
+            yield from self._frames_backward(part.begin if after is None else after - 1, low)
+            return
+        start = part.begin if after is None else after + 1
+        end = None if part.limit is None else part.limit + 1
+        if end is None or start < end:
+            for frame in self.source.frames(start, end):
+                yield frame.index, self._shrink(frame.picture)
+
+    def _frames_backward(self, high: int, low: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield frames in descending order; a part of the video at a time is read forward."""
+        count = _MAX_CHUNK_BYTES // (self.working[0] * self.working[1] * 3)
+        count = min(max(count, 1), _MAX_CHUNK)
+        while high >= low:
+            start = max(high + 1 - count, low)
+            chunk = [
+                (frame.index, self._shrink(frame.picture))
+                for frame in self.source.frames(start, high + 1)
+            ]
+            yield from reversed(chunk)
+            high = start - 1
+
+    def _shrink(self, picture: np.ndarray) -> np.ndarray:
+        if picture.shape[:2] == self.working:
+            return picture
+        return cv2.resize(picture, self.working[::-1], interpolation=cv2.INTER_AREA)
+
+    def _save_state(self, part: int, index: int) -> None:
+        """Save the state of the engine, now and then."""
+        start = time.monotonic()
+        if start - self._saved_at < self._pause:
+            return
+        state = self.engine.get_state()
+        if state is not None:
+            numbers = {"part": part, "index": index, "permanent": self._permanent}
+            with write_whole(self._state_path) as file:
+                torch.save({**numbers, "seen": sorted(self._seen), "engine": dict(state)}, file)
+        self._saved_at = time.monotonic()
+        self._pause = max(_MIN_PAUSE, _PAUSE * (self._saved_at - start))
+
+    def _load_state(self) -> tuple[int, int | None]:
+        """Return the part and the index of the frame after which to go on; 0 and None for all."""
+        if not Path(self._state_path).exists():
+            return 0, None
+        state: dict[str, Any] = read_checkpoint(str(self._state_path))
+        self.engine.reset()
+        self.engine.set_state(state["engine"])
+        self._permanent, self._seen = list(state["permanent"]), set(state["seen"])
+        return int(state["part"]), int(state["index"])
+
+
+def _plan(
+    action: Action, maps: SessionMaps, first: Mapping[int, int], last: Mapping[int, int]
+) -> list[_Part]:
+    """Return the parts of a propagation."""
+    start, end = action["start"], action["end"]
+    limit = None if end is None else end - 1
+    if action["direction"] == "backward":
+        return [_Part(check_start(action, maps, first), start, backward=True)]
+    parts = [_Part(check_start(action, maps, first), limit)]
+    if action["direction"] == "both":
+        inside = [index for index in first.values() if limit is None or index <= limit]
+        latest = max(inside, default=start)
+        if latest > start:
+            parts.append(_Part(latest, start, backward=True, fills=True))
+    return parts
+
+
+def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]) -> int:
+    """Return the index of the frame in which a propagation begins.
+
+    That is the end of the range, if anything is known there, or the nearest frame with a mask.
+
+    Args:
+        action: the propagation.
+        maps: of the session.
+        numbers: of the objects to follow.
+
+    Raises:
+        UserError: if no object has a mask in the range.
+    """
+    start, end = action["start"], action["end"]
+    backward = action["direction"] == "backward"
+    edge = start if not backward else (None if end is None else end - 1)
+    known = edge is not None and maps.find_pass(edge, action["id"]) is not None
+    if known and numbers:
+        assert edge is not None
+        return edge
+    inside = [
+        index
+        for index, given in maps.state.given.items()
+        if start <= index and (end is None or index < end) and given.keys() & numbers.keys()
+    ]
+    if not inside:
+        where = f"from frame {start} on" if end is None else f"in frames {start} to {end - 1}"
+        raise UserError(f"no object has a mask {where}; give one there, or choose another range.")
+    return max(inside) if backward else min(inside)
