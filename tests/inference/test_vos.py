@@ -62,10 +62,9 @@ def test_both_directions_follow_an_object_only_to_where_it_was_given(session):
         assert overlap(session.object_map(index), truth(index), 1) > 0.9
         assert overlap(session.object_map(index), truth(index), 2) > 0.9
     assert session.scores(10)[2] == 0  # it has left, and nothing is wrong with that
-    # The engine was never asked for an object before it knew it.
-    calls = session.engine.calls
-    assert ("segment", [1]) in calls and ("segment", [1, 2]) in calls
-    assert calls[-2:] == [("segment", [2]), ("remember", [0, 1], False)]
+    # The engine is never asked for an object before it knows it, nor for one that is done.
+    segmented = [call[1] for call in session.engine.calls if call[0] == "segment"]
+    assert segmented == [*[[1]] * 5, *[[1, 2]] * 5, *[[2]] * 4, [1, 2]]
 
 
 def test_what_was_given_is_never_overwritten(session):
@@ -80,7 +79,8 @@ def test_what_was_given_is_never_overwritten(session):
     session.add_mask(6, truth(6) == 2, 2)
     assert set(np.unique(session.object_map(6))) == {0, 2}
     list(session.propagate("backward"))
-    assert (session.object_map(4) == mine).all() and set(np.unique(session.object_map(6))) == {0, 2}
+    assert ((session.object_map(4) == 1) == mine).all()  # there, nothing was said about object 2
+    assert set(np.unique(session.object_map(6))) == {0, 2}
 
 
 def test_only_the_objects_asked_for_are_changed(session):
@@ -174,10 +174,9 @@ def test_a_session_opens_again_as_it_was(clip, tmp_path):
             assert session.add_object() == 2
 
 
-@pytest.mark.parametrize("has_state", [True, False])
-@pytest.mark.parametrize("fail_at", [1, 4, 12, 14])
+@pytest.mark.parametrize(("fail_at", "has_state"), [(4, True), (12, True), (12, False)])
 def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
-    clip, tmp_path, monkeypatch, has_state, fail_at
+    clip, tmp_path, monkeypatch, fail_at, has_state
 ):
     monkeypatch.setattr(vos_propagation, "_MIN_PAUSE", 0.0)
     monkeypatch.setattr(vos_propagation, "_PAUSE", 0)
@@ -196,7 +195,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
         assert session.unfinished is not None
         count = len(list(session.resume()))
         assert session.unfinished is None
-    assert (count < 17) == (has_state and fail_at > 1)
+    assert (count < 17) == has_state
     assert read_all(tmp_path / "cut") == read_all(tmp_path / "whole")
     assert not list((tmp_path / "cut").rglob("state.pt"))
 

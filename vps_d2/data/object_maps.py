@@ -56,8 +56,8 @@ def object_numbers(object_map: np.ndarray) -> list[int]:
 def read_object_map(path: str | Path) -> np.ndarray:
     """Read an object map, whatever kind of picture it was saved as.
 
-    A picture with a palette, or of gray values, holds the numbers themselves. If there is only one
-    value beside 0 and it is the brightest one, as in a mask of black and white, it is object 1.
+    A picture with a palette, or of gray values, holds the numbers themselves; what is white in a
+    picture of nothing but black and white is object 1.
     A picture in color is read if all its colors are those of DAVIS's palette.
 
     Returns:
@@ -68,6 +68,7 @@ def read_object_map(path: str | Path) -> np.ndarray:
     """
     try:
         with open_regular(path) as file, Image.open(file) as image:
+            has_palette = image.mode == "P"
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(
                     f"mask {path} has more than the {MAX_PIXELS:,} pixels that are read; make it "
@@ -87,14 +88,14 @@ def read_object_map(path: str | Path) -> np.ndarray:
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or "it is no whole picture"
         raise UserError(f"mask {path} cannot be read ({reason}); give a PNG.") from error
-    return _to_numbers(values, path)
-
-
-def _to_numbers(values: np.ndarray, path: str | Path) -> np.ndarray:
     if values.ndim == 3:
         values = _decode_colors(values, path)
+    return _to_numbers(values, path, has_palette)
+
+
+def _to_numbers(values: np.ndarray, path: str | Path, has_palette: bool) -> np.ndarray:
     top = int(values.max(initial=0))
-    if top in (1, 255, 65535) and set(np.unique(values)) <= {0, top}:
+    if not has_palette and top in (255, 65535) and set(np.unique(values)) <= {0, top}:
         return (values > 0).astype(np.uint8)
     if top > 255 or values.min(initial=0) < 0:
         raise UserError(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vps_d2.data.datasets import Record
-from vps_d2.inference.manifest import read_manifest
 from vps_d2.inference.segmentation_results import RESULT_FILE
+from vps_d2.inference.video_segmentation import read_manifest
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json
 

@@ -24,9 +24,15 @@ from tqdm import tqdm
 from vps_d2 import __version__
 from vps_d2.d2.structures import Instances
 from vps_d2.inference.instance_models import InstanceModel
-from vps_d2.inference.manifest import MANIFEST_FILE, clean_folder, read_manifest, remove_files
 from vps_d2.inference.objects import ObjectCollector, TrackedObject
-from vps_d2.inference.segmentation_results import ResultOptions, ResultWriter
+from vps_d2.inference.result_folder import (
+    check_results,
+    clean_folder,
+    load_manifest,
+    remove_pictures,
+    remove_results,
+)
+from vps_d2.inference.segmentation_results import MASKS_FOLDER, ResultOptions, ResultWriter
 from vps_d2.inference.spool import SpooledFrame, open_spool, read_frames, round_descriptions
 from vps_d2.inference.tracking import Tracker, add_appearance
 from vps_d2.io.errors import UserError
@@ -34,8 +40,11 @@ from vps_d2.io.files import write_errors, write_json
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.video import VideoFrame, VideoSource, fingerprint_video
 
+MANIFEST_FILE = "segmentation.json"
+"""What a result was made of, and which files belong to it."""
 _SPOOL_FILE = "instances.part"
 _ALL_FILES = (_SPOOL_FILE, *ResultOptions(lossless=True).files())
+_REMOVERS = {MASKS_FOLDER: remove_pictures}
 
 
 @dataclass(frozen=True)
@@ -127,12 +136,12 @@ class VideoSegmentation:
                 be read, or a file cannot be written.
         """
         with claim_folder(self.output), write_errors(self.output):
-            manifest = self._check_folder(resume)
+            manifest = check_results(self._manifest, self.results.files(), self._run, resume)
             if resume and manifest.get("complete"):
                 return self._describe_complete(manifest)
             if not resume:
                 # A file of the earlier run must not pass for one of this run.
-                remove_files(self.output, manifest.get("files", []), _ALL_FILES)
+                remove_results(self.output, manifest.get("files", []), _ALL_FILES, _REMOVERS)
             self._write_manifest(complete=False)
             collector = self._find()
             objects = collector.choose(self.options.max_instances)
@@ -146,24 +155,6 @@ class VideoSegmentation:
             )
             self._spool.unlink()
         return SegmentedVideo(objects, collector.num_frames, notes, dict(self._seconds))
-
-    def _check_folder(self, resume: bool) -> dict[str, Any]:
-        """Return the manifest of an earlier run, {} if there is none."""
-        manifest = read_manifest(self.output)
-        if manifest is None:
-            there = [name for name in self.results.files() if (self.output / name).exists()]
-            if there:
-                raise UserError(
-                    f"{self.output / there[0]} was not written by an earlier run, so it is not "
-                    "replaced; choose another output folder."
-                )
-            return {}
-        if resume and manifest.get("run") != self._run:
-            raise UserError(
-                f"{self.output} holds a run with another video, model or options; give the same "
-                "ones to resume it, or leave out --resume to start over."
-            )
-        return manifest
 
     def _describe_complete(self, manifest: dict[str, Any]) -> SegmentedVideo:
         objects = [
@@ -363,6 +354,25 @@ def _describe(instances: Instances, frame: VideoFrame) -> Instances:
     return round_descriptions(instances)
 
 
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a segmented video, None if the folder holds none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    return load_manifest(folder / MANIFEST_FILE)
+
+
 def clean_results(folder: Path) -> list[str]:
-    """Remove the files that a segmentation wrote, and nothing else; see :func:`clean_folder`."""
-    return clean_folder(folder, _ALL_FILES)
+    """Remove the files that a segmentation wrote, and nothing else.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        the names of what was removed.
+
+    Raises:
+        UserError: if the folder holds no such results, or another run is writing it.
+    """
+    return clean_folder(folder / MANIFEST_FILE, _ALL_FILES, _REMOVERS)

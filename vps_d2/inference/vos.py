@@ -119,6 +119,11 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         """The numbers of the objects that the user gave in each frame, by its index."""
         return {k: sorted(v) for k, v in sorted(self._store.maps.state.given.items())}
 
+    @property
+    def known_frames(self) -> list[int]:
+        """The indices of the frames of which anything is known, in ascending order."""
+        return self._store.maps.known_frames()
+
     def object_map(self, frame_index: int) -> np.ndarray | None:
         """Return what is known of a frame, uint8 ``(H, W)``; None if nothing is known yet."""
         known = self._store.maps.read(frame_index)

@@ -78,6 +78,15 @@ class SessionMaps:
                 return int(number)
         return None
 
+    def known_frames(self) -> list[int]:
+        """Return the indices of the frames of which anything is known, in ascending order."""
+        indices = set(self.state.given)
+        for action in self.state.passes:
+            folder = self.action_folder("propagate", action["id"])
+            indices.update(int(path.stem) for path in folder.glob("[0-9]*.png"))
+        found = (index for index in indices if index in self.state.given or self.find_pass(index))
+        return sorted(found)
+
     def read(self, index: int, before: int | None = None) -> tuple[np.ndarray, Scores] | None:
         """Read what is known about a frame: what was found, and over it what the user gave.
 

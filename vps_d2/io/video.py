@@ -93,6 +93,10 @@ class VideoSource(ABC):
             UserError: if the video has no such frame, or it cannot be read.
         """
 
+    def picture_name(self, index: int) -> str:
+        """Return the name of the picture of a frame: that of the file in a folder of pictures."""
+        return f"{index:06d}.png"
+
     @abstractmethod
     def _frames(self, start: int, end: int | None, stride: int) -> Iterator[VideoFrame]:
         """Yield the frames of a range that can be read; arguments as in :meth:`frames`."""

@@ -68,6 +68,10 @@ class PictureSource(VideoSource):
             raise self._no_frame(index)
         return VideoFrame(index, index / self.rate, picture)
 
+    def picture_name(self, index: int) -> str:
+        """Return the name of a picture; see the base class."""
+        return self._files[index].name
+
     def _frames(self, start: int, end: int | None, stride: int) -> Iterator[VideoFrame]:
         count = len(self._files)
         for index in range(start, count if end is None else min(end, count), stride):
