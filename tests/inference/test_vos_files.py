@@ -83,11 +83,13 @@ def test_what_is_exported_is_imported(form, session, clip, tmp_path):
 def test_a_data_set_to_train_on(session, clip, tmp_path):
     folder = tmp_path / "labeled"
     session.export(folder, "dataset")
-    with VOSSession(open_video(clip), tmp_path / "other") as other:
+    short = write_clip(tmp_path / "short.mp4", 2)
+    with VOSSession(open_video(short), tmp_path / "other") as other:
         for index in (0, 1):
             other.add_mask(index, truth(index))
         other.add_object("ant", 1)
         other.export(folder, "dataset")
+    session.export(folder, "dataset")  # once more, which replaces it
     layout = json.loads((folder / "dataset.json").read_text())
     assert layout["thing_classes"] == ["ball", "box", "ant"] and layout["one_object_per_class"]
 

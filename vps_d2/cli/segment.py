@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.cli.videos import clean_each, open_each, run_each
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls, print_line
 
@@ -162,7 +163,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """
     args = parse_args(argv, prog)
     if args.clean:
-        _clean(args)
+        from vps_d2.inference.video_segmentation import clean_results
+
+        clean_each(args.inputs, args.output, clean_results)
         return
     import_parts(args.imports)
 
@@ -171,7 +174,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.video_segmentation import SegmentOptions, VideoSegmentation
 
     args.inputs += _list_annotated(args.ann_path, args.img_path)
-    sources = list(_open_inputs(args))
+    sources = open_each(args.inputs, args.output, args.rate)
     if args.weights and not args.config_file and args.backbone:
         args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
     name = args.model if args.model or args.config_file else "coco"
@@ -199,42 +202,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         lossless=args.lossless,
         overlay=args.overlay,
     )
-    failures: list[UserError] = []
-    for source in sources:
+
+    def run(source: "VideoSource") -> None:
         folder = args.output / source.name
-        try:
-            done = VideoSegmentation(source, model, folder, options, results)(args.resume)
-            _report(folder, done, model.taxonomy)
-        except UserError as error:
-            if len(sources) == 1:
-                raise
-            print(escape_controls(f"{source.path} is left out: {error}"), file=sys.stderr)
-            failures.append(error)
-    if failures:
-        raise UserError(
-            f"{len(failures)} of {len(sources)} videos were left out, for the reasons above; mend "
-            "them, and run the command again with --resume."
-        )
+        done = VideoSegmentation(source, model, folder, options, results)(args.resume)
+        _report(folder, done, model.taxonomy)
 
-
-def _open_inputs(args: argparse.Namespace) -> Iterator["VideoSource"]:
-    """Open all videos, so that a wrong one is known before long work begins.
-
-    Raises:
-        UserError: if one cannot be opened, or two would have the same folder of results.
-    """
-    from vps_d2.io.video import open_video
-
-    names: dict[str, Path] = {}
-    for path in args.inputs:
-        source = open_video(path, rate=args.rate)
-        other = names.setdefault(source.name, path)
-        if other != path:
-            raise UserError(
-                f"{path} and {other} would both be written to {args.output / source.name}; segment "
-                "them one at a time, with another --output."
-            )
-        yield source
+    run_each(sources, run)
 
 
 def _list_annotated(ann_path: Path | None, img_path: Path | None) -> list[Path]:
@@ -292,12 +266,3 @@ def _report(folder: Path, done: "SegmentedVideo", taxonomy: "Taxonomy") -> None:
     frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
     text = f"{folder}: {what} in {frames}; look at summary.html"
     print_line(text)
-
-
-def _clean(args: argparse.Namespace) -> None:
-    from vps_d2.inference.video_segmentation import clean_results
-
-    for path in args.inputs:
-        folder = args.output / (path.resolve().name if path.is_dir() else path.stem)
-        removed = clean_results(folder)
-        print_line(f"{folder}: removed {', '.join(removed)}")

@@ -97,7 +97,7 @@ def remove_results(
 
 
 def remove_pictures(folder: Path) -> None:
-    """Remove the PNGs of a folder that are named by frame indices, and the folder if it is empty."""
+    """Remove the PNGs of a folder that are named by frame indices, and then the folder."""
     for file in folder.glob("[0-9]" * 6 + "*.png"):
         file.unlink()
     with suppress(OSError):  # it holds files of somebody else

@@ -316,6 +316,12 @@ class VOSSession(AbstractContextManager["VOSSession"]):
             return None
         return done[-1]
 
+    @property
+    def is_propagated(self) -> bool:
+        """Whether the last action is a propagation that came to its end."""
+        done = self._store.done()
+        return bool(done) and done[-1]["do"] == "propagate" and self.unfinished is None
+
     def resume(self) -> Iterator[FrameResult]:
         """Go on with :attr:`unfinished`; the results are the same as without the interruption.
 
@@ -346,20 +352,23 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         """Do again what was undone last, if nothing else was done since. Return whether it was."""
         return self._store.turn("redo")
 
-    def export(self, path: str | Path, form: str, **options: Any) -> None:
+    def export(self, path: str | Path, form: str, *, progress: bool = False) -> list[str]:
         """Write what is known of all frames to files of some form.
 
         Args:
             path: of the file or folder; see :mod:`vps_d2.inference.vos_export`.
             form: "palette", "binary", "coco", "ytvis", "overlay" or "dataset".
-            options: of the form.
+            progress: show a progress bar.
+
+        Returns:
+            sentences about what the files have that the frames have not.
 
         Raises:
             UserError: if nothing is known yet, or the files cannot be written.
         """
         from vps_d2.inference.vos_export import export_session
 
-        export_session(self, Path(path), form, **options)
+        return export_session(self, Path(path), form, progress=progress)
 
     def import_masks(self, path: str | Path) -> list[int]:
         """Give the masks of a file or folder, as one action.

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from vps_d2.data.layout import LAYOUT_FILE, VideoLayout, read_layout, write_layout
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.data.taxonomy import Taxonomy
-from vps_d2.data.video import MASK_FILE, encode_frame, frame_path, group_videos
+from vps_d2.data.video import MASK_FILE, encode_frame, frame_path, group_videos, video_number
 from vps_d2.data.ytvis import read_ytvis
 from vps_d2.inference.vos_export import object_entry
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_folder, write_json
 from vps_d2.io.folders import claim_folder
+from vps_d2.io.video import fingerprint_video
 
 if TYPE_CHECKING:
     from vps_d2.inference.vos import VOSSession
@@ -33,7 +34,7 @@ _PARTS = {"segmentation": "segmentations", "bbox": "bboxes", "area": "areas"}
 
 
 def add_to_dataset(session: "VOSSession", folder: Path, progress: bool = False) -> Path:
-    """Add the frames and masks of a session to a data set.
+    """Add the frames and masks of a session to a data set, or replace those of the same video.
 
     Args:
         session: whose frames are added, as far as anything is known of them.
@@ -53,14 +54,21 @@ def add_to_dataset(session: "VOSSession", folder: Path, progress: bool = False) 
         write_layout(folder, layout)
         numbers = {name: k for k, name in enumerate(layout.taxonomy.thing_classes, 1)}
         content["categories"] = [{"id": k, "name": name} for name, k in numbers.items()]
-        video = folder / f"video_{max(group_videos(folder), default=-1) + 1}"
+        number, video_id = _take_out(content, folder, fingerprint_video(session.source.path))
+        video = folder / f"video_{number}"
         with write_folder(video) as fresh:
             count, entries = _write_video(session, fresh, numbers, progress)
-        height, width = session.size
-        video_id = max((each["id"] for each in content["videos"]), default=0) + 1
-        names = [str(frame_path(video.name, k).as_posix()) for k in range(count)]
-        size = {"length": count, "height": height, "width": width}
-        content["videos"].append({"id": video_id, "file_names": names, **size})
+        content["videos"].append(
+            {
+                "id": video_id,
+                "file_names": [frame_path(video.name, k).as_posix() for k in range(count)],
+                "length": count,
+                "height": session.size[0],
+                "width": session.size[1],
+                "fingerprint": fingerprint_video(session.source.path),
+            }
+        )
+        content["videos"].sort(key=lambda each: each["id"])
         last = max((each["id"] for each in content["annotations"]), default=0)
         for place, (number, parts) in enumerate(entries.items(), 1):
             category = numbers[session.objects[number]]
@@ -86,6 +94,23 @@ def _read_content(folder: Path) -> dict[str, Any]:
     content = read_ytvis(folder / TUBES_FILE)
     content["annotations"] = content["annotations"] or []
     return content
+
+
+def _take_out(content: dict[str, Any], folder: Path, fingerprint: str) -> tuple[int, int]:
+    """Take an earlier version of a video out of the content of a file.
+
+    Returns:
+        the number and the id of the video, or those that are free.
+    """
+    for video in content["videos"]:
+        if video.get("fingerprint") == fingerprint:
+            content["videos"].remove(video)
+            content["annotations"] = [
+                each for each in content["annotations"] if each["video_id"] != video["id"]
+            ]
+            return video_number(Path(video["file_names"][0]).parent.name), video["id"]
+    last = max((video["id"] for video in content["videos"]), default=0)
+    return max(group_videos(folder), default=-1) + 1, last + 1
 
 
 def _extend_layout(folder: Path, session: "VOSSession", has_videos: bool) -> VideoLayout:

@@ -11,13 +11,14 @@ import numpy as np
 from vps_d2 import __version__
 from vps_d2.inference.vos_log import Action, ActionLog
 from vps_d2.inference.vos_maps import SessionMaps
+from vps_d2.inference.vos_propagation import STATE_FILE
 from vps_d2.inference.vos_state import SessionState, split_undone
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json, write_errors, write_folder, write_json
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.video import VideoSource, fingerprint_video
 
-__all__ = ["SessionStore", "read_head"]
+__all__ = ["SessionStore", "read_head", "remove_session"]
 
 SESSION_FILE = "session.json"
 LOG_FILE = "actions.jsonl"
@@ -185,3 +186,15 @@ def read_head(folder: Path) -> dict[str, Any] | None:
     if content["format"] != _FORMAT:
         raise UserError(f"{path} was written by a later version; update vps_d2 to open it.")
     return dict(content)
+
+
+def remove_session(folder: Path) -> None:
+    """Remove the files of a session, and then its folder; files of somebody else are kept."""
+    for pattern in ("masks/*/*.png", "frames/*/*.png", f"frames/*/{STATE_FILE}"):
+        for file in folder.glob(pattern):
+            file.unlink()
+    for name in (SESSION_FILE, LOG_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for each in (*folder.glob("masks/*"), *folder.glob("frames/*"), *folder.glob("*"), folder):
+        with suppress(OSError):
+            each.rmdir()

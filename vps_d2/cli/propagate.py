@@ -1,0 +1,222 @@
+"""Follow objects through videos, from masks of one or more frames."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate
+from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.cli.videos import clean_each, open_each, run_each
+from vps_d2.io.escape import escape_controls
+
+if TYPE_CHECKING:
+    from vps_d2.inference.video_propagation import PropagatedVideo
+    from vps_d2.io.video import VideoSource
+
+EPILOG = """engines:
+  --engine flow           moves the last mask by optical flow; no network, no weights
+
+masks:
+  A mask is a PNG of the video's size. Its pixels are the numbers of the objects, with a palette
+  (as DAVIS has them) or in gray, or white for one object. An object may be in several masks, and
+  what is given is never changed.
+
+examples:
+  vps-d2 propagate clip.mp4 --mask first.png --output output/propagate
+  vps-d2 propagate clip.mp4 --mask first.png --mask 57=other.png --objects 1,3
+  vps-d2 propagate clip.mp4 --mask first.png --name 1=dog --dataset datasets/dogs
+
+Of each input NAME, DIR/NAME holds masks/000000.png (the numbers of the objects), overlay.mp4,
+propagation.json and session/, which a session can open again.
+"""
+
+_NUMBERED = re.compile(r"(\d+)=(.+)", re.DOTALL)
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = CommandParser(prog, __doc__, EPILOG)
+    add = parser.add_argument
+    add("inputs", type=Path, nargs="+", metavar="IN", help="video file, or folder of pictures")
+    add(
+        "--mask",
+        type=parse_mask,
+        action="append",
+        default=[],
+        metavar="[K=]PNG",
+        help="objects in frame K, counted from 0; by default in the first frame (repeatable)",
+    )
+    add(
+        "--objects",
+        type=parse_numbers,
+        default=(),
+        metavar="N,N",
+        help="numbers of the objects to follow (default: all)",
+    )
+    add(
+        "--name",
+        type=parse_name,
+        action="append",
+        default=[],
+        metavar="N=CLASS",
+        help="class of an object, for labels and --dataset (repeatable)",
+    )
+    add(
+        "--output",
+        type=Path,
+        default=Path("output/propagate"),
+        metavar="DIR",
+        help="folder for the results, one folder for each input (default: output/propagate)",
+    )
+    add(
+        "--dataset",
+        type=Path,
+        metavar="DIR",
+        help="also add frames and masks to this data set, to train on",
+    )
+    _add_engine_options(parser)
+    add(
+        "--direction",
+        choices=("forward", "backward", "both"),
+        default="both",
+        help="forward from the first mask; backward from the last; or forward, and then backward "
+        "from where each object is first given (default)",
+    )
+    add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
+    add("--end", type=parse_positive, metavar="K", help="frame to stop before")
+    add(
+        "--rate",
+        type=parse_rate,
+        metavar="FPS",
+        help="frames per second of a folder of pictures (default: 25)",
+    )
+    add(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write overlay.mp4, the objects over the video with its sound (default)",
+    )
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add(
+        "--clean",
+        action="store_true",
+        help="remove the results of an earlier run for these inputs, and nothing else",
+    )
+    add_import_option(parser)
+    add(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="config keys to override; must come last",
+    )
+    args = parser.parse_args(argv)
+    if not args.mask and not args.clean:
+        parser.error("name at least one --mask")
+    if args.end is not None and args.end <= args.start:
+        parser.error("--end must be greater than --start")
+    return args
+
+
+def _add_engine_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add("--engine", metavar="NAME", help="what follows the objects, see below (default: flow)")
+    add("--config-file", metavar="FILE", help="config of a model that the engine loads")
+    add("--weights", metavar="FILE", help="weights of that config")
+    add("--device", metavar="NAME", help="of PyTorch (default: a GPU if there is one, else cpu)")
+    add(
+        "--short-side",
+        type=parse_positive,
+        default=480,
+        metavar="N",
+        help="pixels of the shorter side at which the engine works; masks keep the video's size "
+        "(default: 480)",
+    )
+
+
+def parse_mask(text: str) -> tuple[int | None, Path]:
+    """Read a path, or the index of a frame, ``=`` and a path."""
+    numbered = _NUMBERED.fullmatch(text)
+    return (int(numbered[1]), Path(numbered[2])) if numbered else (None, Path(text))
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """Read numbers of objects, separated by commas."""
+    words = text.split(",")
+    if all(word.strip().isdecimal() and 0 < int(word) < 256 for word in words):
+        return tuple(sorted({int(word) for word in words}))
+    raise argparse.ArgumentTypeError(f"{text} is not a list of numbers from 1 to 255, such as 1,3")
+
+
+def parse_name(text: str) -> tuple[int, str]:
+    """Read the number of an object, ``=`` and the name of its class."""
+    numbered = _NUMBERED.fullmatch(text)
+    if numbered and 0 < int(numbered[1]) < 256 and numbered[2].strip():
+        return int(numbered[1]), numbered[2].strip()
+    raise argparse.ArgumentTypeError(f"{text} is not a number and a name, such as 1=dog")
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Follow objects through videos.
+
+    Args:
+        argv: arguments; None for those of the command line.
+        prog: how the command was called; None for the name of the script.
+
+    Raises:
+        UserError: if a video, a mask, the engine, an option or the output is wrong. With several
+            videos, the others are done all the same.
+    """
+    args = parse_args(argv, prog)
+    import_parts(args.imports)
+
+    from vps_d2.inference.video_propagation import (
+        SESSION_FOLDER,
+        PropagateOptions,
+        VideoPropagation,
+        clean_propagation,
+    )
+    from vps_d2.inference.vos import VOSSession
+    from vps_d2.inference.vos_engines import find_vos_engine
+
+    if args.clean:
+        clean_each(args.inputs, args.output, clean_propagation)
+        return
+    sources = open_each(args.inputs, args.output, args.rate)
+    engine = find_vos_engine(
+        *(args.engine, args.config_file, args.weights, args.opts), device=args.device
+    )
+    if engine.license_note:
+        print(engine.license_note, file=sys.stderr)
+    options = PropagateOptions(
+        masks=tuple((args.start if index is None else index, path) for index, path in args.mask),
+        objects=args.objects,
+        names=dict(args.name),
+        direction=args.direction,
+        start=args.start,
+        end=args.end,
+        short_side=args.short_side,
+        overlay=args.overlay,
+    )
+
+    def run(source: "VideoSource") -> None:
+        folder = args.output / source.name
+        done = VideoPropagation(source, engine, folder, options)(args.resume)
+        _report(folder, done)
+        if args.dataset:
+            with VOSSession(source, folder / SESSION_FOLDER) as session:
+                session.export(args.dataset, "dataset", progress=True)
+
+    run_each(sources, run)
+
+
+def _report(folder: Path, done: "PropagatedVideo") -> None:
+    for note in done.notes:
+        print(escape_controls(note), file=sys.stderr)
+    count = len(done.objects)
+    frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
+    text = f"{folder}: {count} object{'s' * (count != 1)} in {frames}"
+    print(escape_controls(text))
