@@ -36,19 +36,27 @@ def read_all(folder):
 def test_an_object_is_followed_forward(session):
     assert session.add_mask(0, truth(0)) == [1]
     results = list(session.propagate())
-    assert [result.index for result in results] == list(range(11))
+    assert [result.frame_index for result in results] == list(range(11))
     assert results[0].scores == {1: 1.0} and 0 < results[5].scores[1] < 1
     for result in results:
-        assert overlap(result.object_map, truth(result.index), 1) > 0.9
-        assert (session.object_map(result.index) == result.object_map).all()
-        assert session.scores(result.index) == result.scores
+        assert overlap(result.object_map, truth(result.frame_index), 1) > 0.9
+        assert (session.object_map(result.frame_index) == result.object_map).all()
+        assert session.scores(result.frame_index) == result.scores
     assert session.unfinished is None
 
 
 def test_backward_visits_the_frames_in_descending_order(session, monkeypatch):
     monkeypatch.setattr(vos_propagation, "_MAX_CHUNK", 3)
     session.add_mask(8, truth(8))
-    assert [result.index for result in session.propagate("backward", 2)] == [8, 7, 6, 5, 4, 3, 2]
+    assert [result.frame_index for result in session.propagate("backward", 2)] == [
+        8,
+        7,
+        6,
+        5,
+        4,
+        3,
+        2,
+    ]
     assert overlap(session.object_map(2), truth(2), 1) > 0.9
     assert session.object_map(1) is None and not session.is_finished(9)
 
@@ -57,7 +65,7 @@ def test_both_directions_follow_an_object_only_to_where_it_was_given(session):
     session.add_mask(0, truth(0))
     session.add_mask(5, only(5, 2))
     results = list(session.propagate("both"))
-    assert [result.index for result in results] == [*range(11), 5, 4, 3, 2, 1, 0]
+    assert [result.frame_index for result in results] == [*range(11), 5, 4, 3, 2, 1, 0]
     for index in range(3, 8):
         assert overlap(session.object_map(index), truth(index), 1) > 0.9
         assert overlap(session.object_map(index), truth(index), 2) > 0.9
@@ -104,7 +112,7 @@ def test_masks_keep_the_size_of_the_video(clip, tmp_path):
         )
         for result in session.propagate():
             assert result.object_map.shape == SIZE
-            assert overlap(result.object_map, truth(result.index), 1) > 0.8
+            assert overlap(result.object_map, truth(result.frame_index), 1) > 0.8
     assert set(seen) == {(24, 32, 3)}
 
 

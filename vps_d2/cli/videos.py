@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_controls
+from vps_d2.io.escape import escape_controls, print_line
 
 if TYPE_CHECKING:
     from vps_d2.io.video import VideoSource
@@ -82,4 +82,4 @@ def clean_each(paths: Sequence[Path], output: Path, clean: Callable[[Path], list
     for path in paths:
         folder = output / (path.resolve().name if path.is_dir() else path.stem)
         removed = clean(folder)
-        print(escape_controls(f"{folder}: removed {', '.join(removed)}"))
+        print_line(f"{folder}: removed {', '.join(removed)}")

@@ -74,7 +74,7 @@ def _dilate(boundary: np.ndarray, radius: int) -> np.ndarray:
     offsets = np.arange(-radius, radius + 1)
     disc = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
     # Outside the picture is nothing, whatever the part of it that is given.
-    padded = cv2.copyMakeBorder(boundary.astype(np.uint8), *[radius] * 4, cv2.BORDER_CONSTANT)
+    padded = np.pad(boundary.astype(np.uint8), radius)
     dilated = cv2.dilate(padded, disc)
     inside = slice(radius, -radius or None)
     return dilated[inside, inside] > 0

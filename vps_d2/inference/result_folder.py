@@ -4,7 +4,7 @@ A manifest, a JSON file, names the run and the files that it writes. Only these 
 files that somebody else put into the folder are safe.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vps_d2.io.folders import claim_folder
 
 __all__ = ["check_results", "clean_folder", "load_manifest", "remove_pictures", "remove_results"]
 
-Removers = dict[str, Callable[[Path], None]]
+Removers = Mapping[str, Callable[[Path], None]]
 """What removes a folder of results, by its name; all other results are files."""
 
 

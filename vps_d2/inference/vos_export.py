@@ -16,6 +16,7 @@ Frames of which nothing is known are left out, except of ``overlay``.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,7 @@ def write_ytvis(
     """
     categories, ids = _categories(session)
     parts = ("segmentation", "bbox", "area")
-    indices = []
+    indices: list[int] = []
     with ExitStack() as stack:
         # The parts of each object have files of their own until all frames are known.
         folder = Path(stack.enter_context(TemporaryDirectory(dir=scratch, prefix=".vps_d2-")))
@@ -202,8 +203,7 @@ def _export_overlay(session: "VOSSession", path: Path, progress: bool) -> list[s
     ) as writer:
         bar = tqdm(total=source.num_frames, desc="drawing", unit="frame", disable=not progress)
         with bar:
-            frame = first
-            while frame is not None:
+            for frame in chain([first], frames):
                 picture = frame.picture
                 if frame.index in known:
                     object_map = session.object_map(frame.index)
@@ -211,7 +211,6 @@ def _export_overlay(session: "VOSSession", path: Path, progress: bool) -> list[s
                     picture = draw_objects(picture, object_map, session.objects)
                 writer.write(picture, frame.time)
                 bar.update()
-                frame = next(frames, None)
     return list(writer.notes)
 
 

@@ -27,13 +27,13 @@ class FlowEngine(VOSEngine):
     source = "optical flow (DIS of OpenCV), which moves the last mask; no weights"
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
-        self._gray = np.zeros((0, 0), np.uint8)
-        self._map = np.zeros((0, 0), np.uint8)
+        self._gray: np.ndarray = np.zeros((0, 0), np.uint8)
+        self._map: np.ndarray = np.zeros((0, 0), np.uint8)
 
     def remember(self, picture: np.ndarray, object_map: np.ndarray, permanent: bool) -> None:
         """Take a map for the last one; see the base class."""
@@ -43,11 +43,12 @@ class FlowEngine(VOSEngine):
         """Move the last map to the next frame; see the base class."""
         gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         height, width = gray.shape
-        places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), 2).astype(np.float32)
+        columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (width, height)))
         if self._gray.shape == gray.shape and min(gray.shape) >= _MIN_SIDE:
-            places += self._flow.calc(gray, self._gray, None)
+            flow = self._flow.calc(gray, self._gray, np.zeros((height, width, 2), np.float32))
+            columns, rows = columns + flow[..., 0], rows + flow[..., 1]
         planes = [
-            cv2.remap((self._map == number).astype(np.float32), places, None, cv2.INTER_LINEAR)
+            cv2.remap((self._map == number).astype(np.float32), columns, rows, cv2.INTER_LINEAR)
             for number in objects
         ]
         probabilities = np.stack([1 - np.sum(planes, axis=0), *planes])

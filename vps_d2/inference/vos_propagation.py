@@ -52,12 +52,12 @@ class FrameResult(NamedTuple):
     """What was found in a frame.
 
     Args:
-        index: of the frame.
+        frame_index: of the frame.
         object_map: uint8 ``(H, W)`` at the size of the video.
         scores: how certain each object is, 0-1; 1 for what the user gave.
     """
 
-    index: int
+    frame_index: int
     object_map: np.ndarray
     scores: Scores
 
