@@ -16,7 +16,8 @@ PAGE = (ROOT / "docs/label.md").read_text(encoding="utf-8")
 FILE = re.compile(r"```(?:python|yaml)\n# (pets/\S+)\n(.*?)```", re.DOTALL)
 SHORT = {
     "train": "SOLVER.MAX_ITER 1 SOLVER.IMS_PER_BATCH 1 SOLVER.WARMUP_ITERS 0 TEST.NUM_PICTURES 0 "
-    "DATALOADER.NUM_WORKERS 0 SOLVER.AMP.ENABLED False",
+    "DATALOADER.NUM_WORKERS 0 SOLVER.AMP.ENABLED False MODEL.RESNETS.WIDTH_PER_GROUP 8 "
+    "MODEL.RESNETS.RES2_OUT_CHANNELS 32",
     "segment": "--format png --no-overlay --device cpu",
     "propagate": "--engine flow",
 }
