@@ -2,7 +2,6 @@
 """``vps-d2 propagate`` as a script."""
 
 from vps_d2.cli.propagate import main
-
 from vps_d2.cli.run import run_tool
 
 if __name__ == "__main__":
