@@ -212,23 +212,6 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(PICTURES) and not name.startswith(".")
 
 
-def fingerprint_video(path: str | Path) -> str:
-    """Return a hash by which a video is recognized, wherever it lies.
-
-    It is that of the name, the size and the first mebibyte of a file, or of the names and sizes of
-    the files in a folder.
-    """
-    path = Path(path)
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        with suppress(OSError):
-            digest.update(f"{file.name} {file.stat().st_size}".encode())
-    if path.is_file():
-        with path.open("rb") as content:
-            digest.update(content.read(_HASHED_BYTES))
-    return digest.hexdigest()
-
-
 def check_size(path: Path, height: int, width: int) -> None:
     """Check a frame's size before memory is taken for it.
 
