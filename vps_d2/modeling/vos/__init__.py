@@ -1,0 +1,1 @@
+"""Video object segmentation: memory networks that follow given objects."""
