@@ -216,6 +216,22 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.OBJECT_DYNAMICS.STATE_NOISE": _number(0),
     "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY": _number(0),
     **_of_mask_former(),
+    "MODEL.VOS.UNKNOWN_LAST": _SHARE,
+    "MODEL.VOS.TOP_K": _at_least(1),
+    "MODEL.VOS.MEMORY_EVERY": _at_least(1),
+    "MODEL.VOS.MEMORY_FRAMES": _at_least(1),
+    "MODEL.VOS.MEMORY_LATEST": (
+        "a whole number from 1 to MODEL.VOS.MEMORY_FRAMES",
+        lambda count, cfg: 1 <= count <= cfg.MODEL.VOS.MEMORY_FRAMES,
+    ),
+    "MODEL.VOS.FRAME_PROTOTYPES": _at_least(1),
+    "MODEL.VOS.PROTOTYPES": _at_least(1),
+    "MODEL.VOS.LOSS.BOOTSTRAP_ITERS": (
+        "two rising whole numbers of 0 or more",
+        lambda values, _: len(values) == 2 and 0 <= values[0] < values[1],
+    ),
+    "MODEL.VOS.LOSS.BOOTSTRAP_SHARE": _number(1e-3, 1),
+    "MODEL.VOS.LOSS.DICE": _number(0),
     "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
     "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
     **{

@@ -169,6 +169,7 @@ def _add_model_config(cfg: CfgNode) -> None:
     _add_mask_simvp_config(cfg)
     _add_object_dynamics_config(cfg)
     _add_mask_former_config(cfg)
+    _add_vos_model_config(cfg)
 
 
 def _add_vistr_config(cfg: CfgNode) -> None:
@@ -309,6 +310,33 @@ def _add_mask_former_config(cfg: CfgNode) -> None:
     cfg.MODEL.CL_PLUGIN.REID_WEIGHT = 2.0
     cfg.MODEL.CL_PLUGIN.AUX_REID_WEIGHT = 3.0
     cfg.MODEL.CL_PLUGIN.MOMENTUM_EMBED = True
+
+
+def _add_vos_model_config(cfg: CfgNode) -> None:
+    cfg.MODEL.VOS = CfgNode()
+    # "stcn": the published network; "small": one of the same classes for CPUs.
+    cfg.MODEL.VOS.NETWORK = "stcn"
+    # Train no parameter of the encoder of keys.
+    cfg.MODEL.VOS.FREEZE_KEYS = False
+    # How often the small network has to do without the last mask in training, so that it finds an
+    # object again that was hidden.
+    cfg.MODEL.VOS.UNKNOWN_LAST = 0.2
+    # Cells of the memory that a cell of a frame is read from in inference (in training, from all).
+    cfg.MODEL.VOS.TOP_K = 20
+    # The memory: every so many frames one is remembered; frames that are kept whole, besides those
+    # with given masks; how many of them stay whole when the others become prototypes; prototypes of
+    # each of these; and the most prototypes of all.
+    cfg.MODEL.VOS.MEMORY_EVERY = 5
+    cfg.MODEL.VOS.MEMORY_FRAMES = 10
+    cfg.MODEL.VOS.MEMORY_LATEST = 5
+    cfg.MODEL.VOS.FRAME_PROTOTYPES = 128
+    cfg.MODEL.VOS.PROTOTYPES = 4096
+    # The cross-entropy counts all pixels up to the first of two iterations, and from the second on
+    # only this share of them, the hardest. Beside it, the weight of the Dice loss.
+    cfg.MODEL.VOS.LOSS = CfgNode()
+    cfg.MODEL.VOS.LOSS.BOOTSTRAP_ITERS = (20000, 70000)
+    cfg.MODEL.VOS.LOSS.BOOTSTRAP_SHARE = 0.15
+    cfg.MODEL.VOS.LOSS.DICE = 0.0
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

@@ -13,6 +13,8 @@ from vps_d2.modeling.segmentation.unet import UNet, UNetNetwork
 from vps_d2.modeling.vis.video_mask_former import VideoMaskFormer
 from vps_d2.modeling.vis.vistr import VisTR
 from vps_d2.modeling.vis.vistr_network import VisTRNetwork
+from vps_d2.modeling.vos.architecture import STCN
+from vps_d2.modeling.vos.network import STCNNetwork
 
 __all__ = [
     "TRANSLATORS",
@@ -23,6 +25,8 @@ __all__ = [
     "ObjectDynamics",
     "ObjectDynamicsNetwork",
     "ReconstructorNetwork",
+    "STCN",
+    "STCNNetwork",
     "SimVP",
     "SimVPNetwork",
     "UNet",

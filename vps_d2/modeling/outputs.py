@@ -60,6 +60,15 @@ class VideoInstancesOutput(TypedDict):
     instances: list[Instances]
 
 
+class VideoObjectsOutput(TypedDict):
+    """Of a video, by a model for ``video_objects``: ``object_maps`` uint8 ``(T, H, W)``.
+
+    The value of a pixel is the number of its object, as in the map of the first frame; 0 for none.
+    """
+
+    object_maps: torch.Tensor
+
+
 @runtime_checkable
 class ClassMapper(Protocol):
     """A segmenter that can return class maps alone, which is faster than scores."""

@@ -14,19 +14,24 @@ from torch import nn
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.d2.utils.events import get_event_storage
+from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import PixelArchitecture
 from vps_d2.modeling.losses import dice_loss
+from vps_d2.modeling.outputs import VideoObjectsOutput
+from vps_d2.modeling.tasks import Task
 from vps_d2.modeling.vos.flow import backward_flow, warp
 from vps_d2.modeling.vos.losses import bootstrapped_cross_entropy, hard_share
 from vps_d2.modeling.vos.matching import read_all, similarity
+from vps_d2.modeling.vos.memory import MemoryBudget
 from vps_d2.modeling.vos.network import (
     KEY_CHANNELS,
-    FrameFeatures,
+    NETWORKS,
     STCNNetwork,
     aggregate,
     with_others,
 )
-from vps_d2.modeling.tasks import Task
+from vps_d2.modeling.vos.propagation import Propagation
+from vps_d2.modeling.vos.public_weights import to_our_names
 
 LONGEST_STEP = 5
 """Frames over which a network in training follows the last mask; in use it follows every frame."""
@@ -71,6 +76,9 @@ class STCN(PixelArchitecture):
         dice_weight: of the Dice loss beside the cross-entropy, whose weight is 1.
         frozen: train no parameter of the key encoder.
         unknown_last: how often a network that follows the last mask has to do without it, in 0-1.
+        budget: of the memory in inference.
+        top_k: cells of the memory that a cell of a frame is read from in inference.
+        memory_every: in inference, every so many frames one is remembered.
     """
 
     task: Task = "video_objects"
@@ -86,14 +94,44 @@ class STCN(PixelArchitecture):
         dice_weight: float = 0.0,
         frozen: bool = False,
         unknown_last: float = 0.0,
+        budget: MemoryBudget = MemoryBudget(),
+        top_k: int = 20,
+        memory_every: int = 5,
     ) -> None:
         super().__init__(pixel_mean, pixel_std)
         self.network = network
         self.bootstrap = bootstrap
         self.dice_weight = dice_weight
         self.unknown_last = unknown_last
+        self.budget, self.top_k, self.memory_every = budget, top_k, memory_every
         if frozen:
             network.key_encoder.requires_grad_(False)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Read the arguments from a configuration."""
+        keys = cfg.MODEL.VOS
+        if keys.NETWORK not in NETWORKS:
+            raise UserError(
+                f'MODEL.VOS.NETWORK must be one of {", ".join(NETWORKS)}, not "{keys.NETWORK}".'
+            )
+        return {
+            "network": NETWORKS[keys.NETWORK](),
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "bootstrap": (*keys.LOSS.BOOTSTRAP_ITERS, keys.LOSS.BOOTSTRAP_SHARE),
+            "dice_weight": keys.LOSS.DICE,
+            "frozen": keys.FREEZE_KEYS,
+            "unknown_last": keys.UNKNOWN_LAST,
+            "budget": MemoryBudget(
+                keys.MEMORY_FRAMES,
+                keys.MEMORY_LATEST,
+                keys.FRAME_PROTOTYPES,
+                keys.PROTOTYPES,
+            ),
+            "top_k": keys.TOP_K,
+            "memory_every": keys.MEMORY_EVERY,
+        }
 
     def train(self, mode: bool = True) -> "STCN":
         """Switch to training; batch normalization keeps its statistics, as published."""
@@ -102,6 +140,48 @@ class STCN(PixelArchitecture):
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         return self
+
+    def adapt_weights(self, weights: dict[str, Any], strict: bool) -> dict[str, Any]:
+        """Return the weights of a checkpoint under the names of this model.
+
+        Args:
+            weights: of this project, of the public STCN, or, unless ``strict``, of torchvision's
+                ResNet-50 or MobileNetV2, from which the key encoder begins.
+            strict: whether all weights of the model must be there.
+        """
+        return to_our_names(weights, self.network)
+
+    def start_video(self) -> Propagation:
+        """Return what follows objects through one video, one frame after the other."""
+        return Propagation(
+            self.network,
+            self.pixel_mean,
+            self.pixel_std,
+            budget=self.budget,
+            top_k=self.top_k,
+            memory_every=self.memory_every,
+        )
+
+    def infer(self, batched_inputs: list[dict[str, Any]]) -> list[VideoObjectsOutput]:
+        """Follow objects from the first frames of videos on.
+
+        Args:
+            batched_inputs: of each video ``images`` uint8 ``(T, 3, H, W)`` and ``object_maps`` uint8
+                ``(T, H, W)``, of which only the first is used; ``T`` can be 1 there.
+
+        Returns:
+            ``object_maps`` uint8 ``(T, H, W)`` of each video, the first as it was given.
+        """
+        return [self._follow(video["images"], video["object_maps"][0]) for video in batched_inputs]
+
+    def _follow(self, images: torch.Tensor, first: torch.Tensor) -> VideoObjectsOutput:
+        pictures = images.permute(0, 2, 3, 1).cpu().numpy()
+        objects = [number for number in first.unique().tolist() if number]
+        numbers = torch.tensor([0, *objects], dtype=torch.uint8, device=self.device)
+        video = self.start_video()
+        video.remember(pictures[0], first.cpu().numpy(), permanent=True)
+        found = [numbers[video.segment(each, objects).argmax(0)] for each in pictures[1:]]
+        return {"object_maps": torch.stack([first.to(self.device), *found])}
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the losses of a batch of clips.

@@ -9,6 +9,7 @@ Shapes: ``N`` frames, ``K`` objects, ``C`` channels of a key, ``V`` of a value, 
 columns, both multiples of the network's stride; ``h`` and ``w`` are rows and columns of cells.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -311,3 +312,7 @@ def build_small_stcn() -> STCNNetwork:
             follows=True,
         ),
     )
+
+
+NETWORKS: dict[str, Callable[[], STCNNetwork]] = {"stcn": build_stcn, "small": build_small_stcn}
+"""The networks by their names in MODEL.VOS.NETWORK."""
