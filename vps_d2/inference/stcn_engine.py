@@ -117,7 +117,9 @@ def _make(options: EngineOptions, config_file: str, weights: str) -> STCNEngine:
     opts = list(options.opts)
     if options.device is not None:
         opts = ["MODEL.DEVICE", options.device, *opts]
-    loaded = load_model(options.config_file or config_file, opts, task="video_objects", weights=chosen)
+    loaded = load_model(
+        options.config_file or config_file, opts, task="video_objects", weights=chosen
+    )
     if not isinstance(loaded.model, STCN):
         raise UserError(
             f"config file {options.config_file} describes {type(loaded.model).__name__}, which "

@@ -17,6 +17,7 @@ from vps_d2.modeling.vos.architecture import STCN
 from vps_d2.modeling.vos.network import STCNNetwork
 
 __all__ = [
+    "STCN",
     "TRANSLATORS",
     "ConvLSTM",
     "ConvLSTMNetwork",
@@ -25,7 +26,6 @@ __all__ = [
     "ObjectDynamics",
     "ObjectDynamicsNetwork",
     "ReconstructorNetwork",
-    "STCN",
     "STCNNetwork",
     "SimVP",
     "SimVPNetwork",

@@ -76,7 +76,7 @@ class STCN(PixelArchitecture):
         dice_weight: of the Dice loss beside the cross-entropy, whose weight is 1.
         frozen: train no parameter of the key encoder.
         unknown_last: how often a network that follows the last mask has to do without it, in 0-1.
-        budget: of the memory in inference.
+        budget: of the memory in inference; None for the default one.
         top_k: cells of the memory that a cell of a frame is read from in inference.
         memory_every: in inference, every so many frames one is remembered.
     """
@@ -94,7 +94,7 @@ class STCN(PixelArchitecture):
         dice_weight: float = 0.0,
         frozen: bool = False,
         unknown_last: float = 0.0,
-        budget: MemoryBudget = MemoryBudget(),
+        budget: MemoryBudget | None = None,
         top_k: int = 20,
         memory_every: int = 5,
     ) -> None:
@@ -103,7 +103,8 @@ class STCN(PixelArchitecture):
         self.bootstrap = bootstrap
         self.dice_weight = dice_weight
         self.unknown_last = unknown_last
-        self.budget, self.top_k, self.memory_every = budget, top_k, memory_every
+        self.budget = budget or MemoryBudget()
+        self.top_k, self.memory_every = top_k, memory_every
         if frozen:
             network.key_encoder.requires_grad_(False)
 
@@ -166,8 +167,8 @@ class STCN(PixelArchitecture):
         """Follow objects from the first frames of videos on.
 
         Args:
-            batched_inputs: of each video ``images`` uint8 ``(T, 3, H, W)`` and ``object_maps`` uint8
-                ``(T, H, W)``, of which only the first is used; ``T`` can be 1 there.
+            batched_inputs: of each video ``images`` uint8 ``(T, 3, H, W)``, and ``object_maps``
+                uint8 ``(T, H, W)``, of which only the first is used; ``T`` can be 1 there.
 
         Returns:
             ``object_maps`` uint8 ``(T, H, W)`` of each video, the first as it was given.
@@ -220,10 +221,10 @@ class STCN(PixelArchitecture):
             scores = [aggregate(each) for each in clips.split(own)]
             losses += self._losses(scores, clips.labels[:, time], share)
             masks = torch.cat([with_others(each.softmax(0)[1:]) for each in scores])
-        entropy, dice = (torch.stack(each).sum() / len(batched_inputs) for each in zip(*losses))
-        result = {"loss_cross_entropy": entropy}
+        entropy, dice = torch.stack([torch.stack(each) for each in losses]).sum(0).unbind()
+        result = {"loss_cross_entropy": entropy / len(batched_inputs)}
         if self.dice_weight:
-            result["loss_dice"] = self.dice_weight * dice
+            result["loss_dice"] = self.dice_weight * dice / len(batched_inputs)
         return result
 
     def _clips(self, batched_inputs: list[dict[str, Any]]) -> _Clips:

@@ -74,9 +74,7 @@ class KeyProjection(nn.Module):
         placed: bool = False,
     ) -> None:
         super().__init__()
-        self.key_proj = nn.Conv2d(
-            in_channels, KEY_CHANNELS, kernel_size, padding=kernel_size // 2
-        )
+        self.key_proj = nn.Conv2d(in_channels, KEY_CHANNELS, kernel_size, padding=kernel_size // 2)
         nn.init.orthogonal_(self.key_proj.weight)
         nn.init.zeros_(self.key_proj.bias)  # type: ignore[arg-type]
         self.length = length
