@@ -21,7 +21,8 @@ def backward_flow(picture: np.ndarray, last: np.ndarray) -> torch.Tensor:
         return torch.zeros(2, *picture.shape[:2])
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     gray, last_gray = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (picture, last))
-    return torch.from_numpy(method.calc(gray, last_gray, None)).permute(2, 0, 1)
+    flow: np.ndarray = method.calc(gray, last_gray, None)  # type: ignore[call-overload]
+    return torch.from_numpy(flow).permute(2, 0, 1)
 
 
 def warp(masks: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

@@ -198,8 +198,9 @@ class FrameMemory:
             sizes = [parts[index].keys.shape[1] for index in sources]
             uses, ages = joined.use.split(sizes), joined.age.split(sizes)
             for index, use, age in zip(sources, uses, ages, strict=True):
-                parts[index].use += use
-                parts[index].age += age
+                # Not in place, because a state that was returned must not change.
+                parts[index].use = parts[index].use + use
+                parts[index].age = parts[index].age + age
         self._joined.clear()
 
     def _consolidate(self) -> None:
