@@ -88,6 +88,15 @@ def test_a_hinge_turns_what_is_near_its_tip_and_leaves_the_rest():
     assert np.array_equal(bend.apply(points, 0), points)
 
 
+def test_a_turn_shifts_the_middle_and_keeps_the_edges():
+    none = np.empty((0, 2))
+    bend = Bend(rng(2), (40, 60), none, none, ripple=0, turn=8)
+    points = np.array([[30.0, 20.0], [0.0, 20.0], [30.0, 40.0], [90.0, 20.0]])
+    moved = bend.apply(points, 15)
+    assert 0.3 < np.abs(moved[0] - points[0]).max() <= 16
+    assert np.array_equal(moved[1:], points[1:])
+
+
 def test_the_covered_part_of_a_frame_is_cut_off_at_its_edges():
     matrix = np.array([[1.0, 0, -4], [0, 1, 60]])
     assert covered(matrix, (10, 10), SIZE) == (0, 60, 6, 4)

@@ -29,7 +29,8 @@ class Wander:
         periods: tuple[float, float] = (18, 120),
     ) -> None:
         reach = np.asarray(reach, float)
-        period = np.exp(rng.uniform(*np.log(periods), (_WAVES, *reach.shape)))
+        low, high = np.log(periods).tolist()
+        period = np.exp(rng.uniform(low, high, (_WAVES, *reach.shape)))
         # Short waves are also low ones, or everything would tremble.
         weight = rng.uniform(0.3, 1, period.shape) * period / periods[1]
         weight /= np.maximum(weight.sum(0), 1.0)
@@ -93,7 +94,10 @@ class Pose:
 
 
 class Bend:
-    """How a thing bends in its own picture: limbs that swing, and a soft ripple.
+    """How a thing bends in its own picture: limbs that swing, a soft ripple, and a turn.
+
+    A turn shifts the middle of the picture but not its edges, as if what is seen were swollen and
+    turned to a side.
 
     The bend is of the way back, from where a point is to where it was, so it needs no inverse.
 
@@ -104,6 +108,7 @@ class Bend:
         tips: middles ``(K, 2)`` of what swings.
         swing: largest angle, in degrees.
         ripple: largest shift, in pixels of the picture.
+        turn: largest shift of the middle, in pixels of the picture.
         periods: see :class:`Wander`.
     """
 
@@ -115,6 +120,7 @@ class Bend:
         tips: np.ndarray,
         swing: float = 30.0,
         ripple: float = 3.0,
+        turn: float = 0.0,
         periods: tuple[float, float] = (12, 60),
     ) -> None:
         self._hinges, self._tips = hinges, tips
@@ -124,12 +130,16 @@ class Bend:
         waves = rng.uniform(1.5, 6, (2, 2)) * rng.choice([-1, 1], (2, 2))
         self._waves = waves / max(size)
         self._ripple = Wander(rng, np.full((2, 2), ripple), periods)
+        self._middle = np.array([size[1], size[0]]) / 2
+        self._turn = Wander(rng, (turn, turn / 2), periods)
 
     def apply(self, points: np.ndarray, time: float) -> np.ndarray:
         """Return where points ``(..., 2)`` of the bent picture were at time 0."""
         moved = points.copy()
         shares = np.sin(2 * np.pi * points @ self._waves)
         moved += shares @ self._ripple(time)
+        swelling = np.maximum(1 - (points / self._middle - 1) ** 2, 0).prod(-1)
+        moved += swelling[..., None] * self._turn(time)
         angles = self._angles(time)
         for hinge, tip, width, angle in zip(
             self._hinges, self._tips, self._widths, angles, strict=True

@@ -199,8 +199,9 @@ class Painter:
         tips = 4.0 * np.stack([columns[chosen], rows[chosen]], -1)
         middle = 4.0 * np.array([columns.mean(), rows.mean()])
         hinges = tips + (middle - tips) * rng.uniform(0.3, 0.7, (count, 1))
-        ripple = rng.uniform(0, 0.03) * max(pixels.shape[:2])
-        return Bend(rng, pixels.shape[:2], hinges, tips, rng.uniform(5, 50), ripple)
+        extent = max(pixels.shape[:2])
+        ripple, turn = rng.uniform(0, 0.03) * extent, rng.uniform(0, 0.2) * extent
+        return Bend(rng, pixels.shape[:2], hinges, tips, rng.uniform(5, 50), ripple, turn)
 
     def _thing(self) -> np.ndarray:
         """Return a cut-out or a procedural thing, uint8 RGBA."""

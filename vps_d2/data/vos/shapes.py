@@ -12,7 +12,7 @@ import numpy as np
 
 NUM_SHAPES = 2048
 """Shapes are numbered from 0 to one below this."""
-_KEPT = 1024
+_KEPT = 2048
 _LARGEST_KEPT = 224  # pixels; of larger ones, as many would fill the memory
 _STREAM = 72
 _FINE = 2  # shapes are drawn larger by this factor, for smooth edges
@@ -133,8 +133,8 @@ def _animal(rng: np.random.Generator, canvas: np.ndarray) -> None:
     if rng.random() < 0.7:
         rump = _offset(body, -length * 0.95, -girth * 0.3)
         bend = _offset(rump, rng.normal(-0.8, 0.7) * unit, rng.normal(0, 0.7) * unit)
-        end = _offset(bend, rng.normal(-0.4, 0.9) * unit, rng.normal(0, 0.9) * unit)
-        _limb(canvas, [rump, bend, end], width * rng.uniform(0.8, 2), width * 0.6)
+        tip = _offset(bend, rng.normal(-0.4, 0.9) * unit, rng.normal(0, 0.9) * unit)
+        _limb(canvas, [rump, bend, tip], width * rng.uniform(0.8, 2), width * 0.6)
 
 
 def _person(rng: np.random.Generator, canvas: np.ndarray) -> None:

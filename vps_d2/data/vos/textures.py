@@ -9,9 +9,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-NUM_TEXTURES = 1024
+NUM_TEXTURES = 512
 """Textures are numbered from 0 to one below this."""
-_KEPT = 512
+_KEPT = 1024  # all, for things and for backgrounds
 _LARGEST_KEPT = 320  # pixels; of larger ones, as many would fill the memory
 _STREAM = 71
 
