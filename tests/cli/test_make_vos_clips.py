@@ -75,7 +75,8 @@ def test_other_settings_and_foreign_folders_are_refused(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--objects", "3", "2"], ["--objects", "1", "99"], ["--height", "9"]]
+    "wrong",
+    [["--objects", "3", "2"], ["--objects", "1", "99"], ["--height", "9"], ["--height", "9999"]],
 )
 def test_wrong_numbers_are_refused(tmp_path, wrong, capsys):
     with pytest.raises(SystemExit):

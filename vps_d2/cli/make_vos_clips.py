@@ -7,7 +7,7 @@ from pathlib import Path
 from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive
 
 _MOST_OBJECTS = 50
-_LEAST_SIDE = 32
+_SIDES = 32, 4096
 EPILOG = """examples:
   vps-d2 make-vos-clips --out datasets/vos_clips --videos 100
   vps-d2 make-vos-clips --out datasets/photo_clips --videos 1000 --seed 1 \\
@@ -28,7 +28,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the data set")
-    add("--videos", type=parse_positive, default=10, metavar="N", help="(default: 10)")
+    add(
+        "--videos",
+        type=parse_positive,
+        default=10,
+        metavar="N",
+        help="number of them (default: 10)",
+    )
     add("--frames", type=parse_positive, default=160, metavar="N", help="of a video (default: 160)")
     add("--height", type=parse_positive, default=512, metavar="N", help="of a frame (default: 512)")
     add("--width", type=parse_positive, default=768, metavar="N", help="of a frame (default: 768)")
@@ -48,8 +54,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     least, most = args.objects
     if not least <= most <= _MOST_OBJECTS:
         parser.error(f"--objects needs two rising numbers of up to {_MOST_OBJECTS}")
-    if min(args.height, args.width) < _LEAST_SIDE:
-        parser.error(f"--height and --width must be {_LEAST_SIDE} or more")
+    if not _SIDES[0] <= min(args.height, args.width) <= max(args.height, args.width) <= _SIDES[1]:
+        parser.error(f"--height and --width must be from {_SIDES[0]} to {_SIDES[1]}")
     return args
 
 

@@ -195,6 +195,9 @@ def warp_map(
     if bend is not None:
         places = bend.apply(places, time)
     size = (columns * _CELL, rows * _CELL)
-    full = cv2.resize(places.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    x_map, y_map = cv2.split(full[_CELL : _CELL + height, _CELL : _CELL + width])
+    area = (slice(_CELL, _CELL + height), slice(_CELL, _CELL + width))
+    x_map, y_map = (
+        cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[area]
+        for part in np.moveaxis(places, -1, 0).astype(np.float32, order="C")
+    )
     return x_map, y_map
