@@ -217,7 +217,7 @@ def test_train_and_test_may_not_be_the_same_videos(tmp_path: Path) -> None:
             ["DATASETS.TEST", '("vps_vla",)'],
             '"vps_vla", which is not a data set; name the file',
         ),
-        (["MODEL.META_ARCHITECTURE", "SimVPP"], "must be one of ConvLSTM.* GeneralizedRCNN"),
+        (["MODEL.META_ARCHITECTURE", "SimVPP"], "must be one of .*ConvLSTM.* GeneralizedRCNN"),
     ],
 )
 def test_unknown_names_are_named(opts: list[str], words: str) -> None:
