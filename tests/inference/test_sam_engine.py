@@ -62,6 +62,29 @@ def sam2() -> Any:
     return transformers.Sam2VideoModel(config)
 
 
+def edgetam() -> Any:
+    pytest.importorskip("timm")
+    backbone = transformers.TimmWrapperConfig(
+        architecture="repvit_m0_9",
+        model_args={"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+    )
+    vision = transformers.EdgeTamVisionConfig(
+        backbone_config=backbone,
+        backbone_channel_list=[384, 192, 96, 48],
+        backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+        fpn_hidden_size=128,
+    )
+    config = transformers.EdgeTamVideoConfig(
+        vision_config=vision,
+        memory_attention_mlp_hidden_size=32,
+        memory_attention_rope_k_sizes=[4, 4],
+        perceiver_resampler_num_latents=16,
+        perceiver_resampler_num_latents_2d=16,
+        **_PARTS,
+    )
+    return transformers.EdgeTamVideoModel(config)
+
+
 def save(model: Any, folder: Path) -> str:
     model.save_pretrained(folder)
     size = {"height": SIZE, "width": SIZE}
@@ -123,6 +146,16 @@ def test_a_second_direction_begins_with_what_was_given(engine: SamEngine) -> Non
         1,
     ]
     engine.segment(frames[1], [1, 2])
+
+
+def test_edgetam_follows_objects_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    engine = make_edgetam_engine(EngineOptions(name=save(edgetam(), tmp_path), device="cpu"))
+    frames, first = make_clip(4, 48, 64)
+    engine.remember(frames[0], first, permanent=True)
+    for picture in frames[1:]:
+        found = engine.segment(picture, [1, 2])
+    assert found.shape == (3, 48, 64) and np.isfinite(found).all()
 
 
 def test_loads_what_was_saved(engine: SamEngine, folder: str, tmp_path: Path) -> None:
