@@ -67,6 +67,8 @@ setup(
     extras_require={
         # Models of the Hugging Face hub, for vps-d2 segment --model hf:NAME.
         "hf": ["transformers>=5.0", "safetensors>=0.4"],
+        # SAM 2.1 and EdgeTAM, to follow objects; timm has the backbone of EdgeTAM.
+        "sam": ["transformers>=5.0", "safetensors>=0.4", "timm>=1.0"],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python

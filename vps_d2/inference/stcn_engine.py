@@ -31,13 +31,13 @@ class STCNEngine(VOSEngine):
     Args:
         loaded: the model, of the architecture STCN.
         source: see :class:`VOSEngine`.
-        license_note: likewise.
+        short_side: likewise.
     """
 
-    def __init__(self, loaded: LoadedModel, source: str, license_note: str = "") -> None:
+    def __init__(self, loaded: LoadedModel, source: str, short_side: int = 480) -> None:
         assert isinstance(loaded.model, STCN)
         self.source = source
-        self.license_note = license_note
+        self.short_side = short_side
         self._loaded, self._model = loaded, loaded.model
         self._fingerprint = loaded.fingerprint()
         self.reset()
@@ -87,7 +87,7 @@ def _to(value: Any, device: torch.device) -> Any:
 @register_vos_engine("small")
 def make_small_engine(options: EngineOptions) -> STCNEngine:
     """Make the engine of the small network; without weights, of those that are shipped."""
-    return _make(options, SMALL_CONFIG, SMALL_WEIGHTS)
+    return _make(options, SMALL_CONFIG, SMALL_WEIGHTS, short_side=240)
 
 
 @register_vos_engine("stcn")
@@ -102,10 +102,10 @@ def make_stcn_engine(options: EngineOptions) -> STCNEngine:
             "the engine stcn needs the public checkpoint of STCN; name it, as in --weights "
             "stcn.pth."
         )
-    return _make(options, STCN_CONFIG, "")
+    return _make(options, STCN_CONFIG, "", short_side=480)
 
 
-def _make(options: EngineOptions, config_file: str, weights: str) -> STCNEngine:
+def _make(options: EngineOptions, config_file: str, weights: str, *, short_side: int) -> STCNEngine:
     if options.name:
         raise UserError(
             f'the engine loads no model by a name such as "{options.name}"; leave out the colon '
@@ -126,4 +126,5 @@ def _make(options: EngineOptions, config_file: str, weights: str) -> STCNEngine:
             "follows no objects frame by frame; give one with MODEL.META_ARCHITECTURE STCN."
         )
     named = Path(chosen or loaded.cfg.MODEL.WEIGHTS).name
-    return STCNEngine(loaded, f"STCN ({loaded.cfg.MODEL.VOS.NETWORK}) with the weights {named}")
+    source = f"STCN ({loaded.cfg.MODEL.VOS.NETWORK}) with the weights {named}"
+    return STCNEngine(loaded, source, short_side)
