@@ -91,6 +91,16 @@ def test_what_was_given_is_never_overwritten(session):
     assert set(np.unique(session.object_map(6))) == {0, 2}
 
 
+def test_an_object_is_not_asked_for_before_it_was_seen(session):
+    session.add_mask(0, truth(0))
+    session.add_mask(2, np.zeros(SIZE, bool), 2)  # it is not there yet
+    session.add_mask(5, only(5, 2))
+    list(session.propagate())
+    segmented = [call[1] for call in session.engine.calls if call[0] == "segment"]
+    assert segmented == [*[[1]] * 5, *[[1, 2]] * 5]
+    assert overlap(session.object_map(6), truth(6), 2) > 0.9
+
+
 def test_only_the_objects_asked_for_are_changed(session):
     session.add_mask(5, truth(5))
     list(session.propagate(objects=[1]))
@@ -173,6 +183,7 @@ def test_a_session_opens_again_as_it_was(clip, tmp_path):
             VOSSession(open_video(clip), tmp_path / "a")
     log = tmp_path / "a/actions.jsonl"
     log.write_bytes(log.read_bytes() + b'{"id": 4, "do": "rem')  # killed while it wrote
+    (tmp_path / "a/frames/000003/.vps_d2-000004.png-0123.tmp").write_bytes(b"half a frame")
     for folder in (tmp_path / "a", tmp_path / "copy"):
         with VOSSession.load(folder) as session:
             assert session.objects == {1: "dog"} and session.given == {0: [1]}
@@ -180,6 +191,7 @@ def test_a_session_opens_again_as_it_was(clip, tmp_path):
             with pytest.raises(UserError, match="has no engine"):
                 session.propagate()
             assert session.add_object() == 2
+            assert not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(("fail_at", "has_state"), [(4, True), (12, True), (12, False)])
@@ -229,8 +241,8 @@ def test_a_run_goes_on_only_with_the_same_engine(session):
 @pytest.mark.parametrize(
     ("mask", "frame", "message"),
     [
-        (np.ones((64, 48), np.uint8), 0, "a mask of 48 x 64 pixels does not fit the video of 64 x"),
-        (np.ones((*SIZE, 3), np.uint8), 0, r"a mask of shape \(48, 64, 3\) does not fit"),
+        (np.ones((64, 48), np.uint8), 0, "the mask has 48 x 64 pixels, but the video has 64 x 48"),
+        (np.ones((*SIZE, 3), np.uint8), 0, r"the mask has shape \(48, 64, 3\), but"),
         (np.zeros(SIZE, np.uint8), 0, "the mask is empty"),
         (np.ones(SIZE, np.uint8), 11, "frame index 11 is not in .*, which has 11"),
     ],

@@ -130,10 +130,9 @@ def _add_engine_options(parser: CommandParser) -> None:
     add(
         "--short-side",
         type=parse_positive,
-        default=480,
         metavar="N",
         help="pixels of the shorter side at which the engine works; masks keep the video's size "
-        "(default: 480)",
+        "(default: what suits the engine)",
     )
 
 
@@ -198,7 +197,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         direction=args.direction,
         start=args.start,
         end=args.end,
-        short_side=args.short_side,
+        short_side=args.short_side or engine.short_side,
         overlay=args.overlay,
     )
 

@@ -27,7 +27,7 @@ import numpy as np
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos_engine import VOSEngine
 from vps_d2.inference.vos_log import Action
-from vps_d2.inference.vos_maps import Scores
+from vps_d2.inference.vos_maps import Scores, check_size
 from vps_d2.inference.vos_propagation import DIRECTIONS, FrameResult, Propagation, check_start
 from vps_d2.inference.vos_state import DEFAULT_NAME
 from vps_d2.inference.vos_store import SessionStore, read_head
@@ -191,21 +191,13 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         Raises:
             UserError: if the mask has another size or no object, or the video has no such frame.
         """
-        mask = np.asarray(mask)
-        if mask.shape != self.size:
-            raise UserError(
-                f"a mask of {_describe_size(mask)} does not fit the video of {self.size[1]} x "
-                f"{self.size[0]} pixels; give one of that size."
-            )
+        check_size(mask, self.size, "the mask")
         if mask.dtype == bool:
-            if number is None:
-                number = self._free_number()
+            number = self._free_number() if number is None else number
             self._check_number(number)
             object_map, numbers = np.where(mask, number, 0).astype(np.uint8), [number]
-        elif mask.dtype == np.uint8:
-            object_map, numbers = mask, sorted({*object_numbers(mask), *absent})
         else:
-            raise TypeError(f"a mask is bool or uint8, not {mask.dtype}")
+            object_map, numbers = mask, sorted({*object_numbers(mask), *absent})
         if not numbers:
             raise UserError("the mask is empty; mark at least one object in it.")
         self.source.read(frame_index)  # so that a mask of no frame is refused
@@ -229,11 +221,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 
         def check() -> Iterator[tuple[int, np.ndarray, list[int]]]:
             for index, object_map in maps:
-                if object_map.shape != self.size:
-                    raise UserError(
-                        f"the mask of frame {index} has {_describe_size(object_map)}, but the "
-                        f"video has {self.size[1]} x {self.size[0]} pixels; give masks of it."
-                    )
+                check_size(object_map, self.size, f"the mask of frame {index}")
                 if index < 0 or (count is not None and index >= count):
                     raise UserError(
                         f"there is a mask of frame {index}, but the video ends before; give masks "
@@ -430,9 +418,3 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 def _check_range(start: int, end: int | None) -> None:
     if start < 0 or (end is not None and end <= start):
         raise UserError(f"frames {start} to {end} are no range; count from 0 and go forward.")
-
-
-def _describe_size(mask: np.ndarray) -> str:
-    if mask.ndim != 2:
-        return f"shape {mask.shape}"
-    return f"{mask.shape[1]} x {mask.shape[0]} pixels"

@@ -29,10 +29,13 @@ class VOSEngine(ABC):
     Attributes:
         source: what it is and where its weights come from, for the manifest of a run.
         license_note: a sentence for the user about the license of the weights; "" for none.
+        short_side: pixels of the shorter side of a frame at which it works well, on a machine as
+            it is made for; what the command uses if the user names no other size.
     """
 
     source: str
     license_note: str = ""
+    short_side: int = 480
 
     @abstractmethod
     def reset(self) -> None:

@@ -24,6 +24,7 @@ _MIN_SIDE = 16  # DIS finds nothing in smaller pictures
 class FlowEngine(VOSEngine):
     """Moves the last object map by optical flow; see the docstring of this module."""
 
+    short_side = 240
     source = "optical flow (DIS of OpenCV), which moves the last mask; no weights"
 
     def __init__(self) -> None:

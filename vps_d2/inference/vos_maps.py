@@ -17,7 +17,7 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_errors, write_whole
 from vps_d2.io.pictures import encode_palette_png
 
-__all__ = ["SessionMaps", "decide", "shrink_object_map", "working_size"]
+__all__ = ["SessionMaps", "check_size", "decide", "shrink_object_map", "working_size"]
 
 Scores = dict[int, float]
 """How certain the objects of a frame are, 0-1, by their numbers; 1 where the user gave them."""
@@ -140,6 +140,30 @@ def erase(object_map: np.ndarray, numbers: Mapping[int, object] | frozenset[int]
     """Remove objects from a map, in place."""
     if numbers:
         object_map[np.isin(object_map, list(numbers))] = 0
+
+
+def check_size(mask: np.ndarray, size: tuple[int, int], what: str) -> None:
+    """Check that a mask is one of a frame.
+
+    Args:
+        mask: bool or uint8.
+        size: height and width of the frames.
+        what: the mask is, for the error.
+
+    Raises:
+        UserError: if it has another size.
+        TypeError: if it has other values.
+    """
+    if mask.dtype not in (bool, np.uint8):
+        raise TypeError(f"{what} has {mask.dtype}, not bool or uint8")
+    if mask.shape != size:
+        pixels = f"shape {mask.shape}"
+        if mask.ndim == 2:
+            pixels = f"{mask.shape[1]} x {mask.shape[0]} pixels"
+        raise UserError(
+            f"{what} has {pixels}, but the video has {size[1]} x {size[0]} pixels; give a mask of "
+            "that size."
+        )
 
 
 def working_size(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:

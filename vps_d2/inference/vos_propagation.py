@@ -10,6 +10,7 @@ Shapes: ``H`` rows, ``W`` columns. Object maps are uint8 ``(H, W)``.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos_engine import VOSEngine
 from vps_d2.inference.vos_log import Action
 from vps_d2.inference.vos_maps import (
@@ -175,12 +177,13 @@ class Propagation:
     ) -> None:
         """Let the engine remember a frame; among permanent ones only once, and not too many."""
         own = np.where(np.isin(object_map, followed), object_map, 0)
+        own = shrink_object_map(own, self.working)
         permanent = permanent and index not in self._permanent
         permanent = permanent and len(self._permanent) < _MAX_PERMANENT
         if permanent:
             self._permanent.append(index)
-        self._seen.update(set(followed) & {*np.unique(own).tolist(), *self._given(index)})
-        self.engine.remember(picture, shrink_object_map(own, self.working), permanent)
+        self._seen.update(object_numbers(own))
+        self.engine.remember(picture, own, permanent)
 
     def _given(self, index: int) -> Mapping[int, int]:
         return self.maps.state.given.get(index, {})
@@ -202,8 +205,9 @@ class Propagation:
             known = self.maps.read(index, before)
             followed = self._followed(part, index)
             if known and followed:
-                picture = self._shrink(self.source.read(index).picture)
-                self._remember(picture, known[0], followed, index, permanent=True)
+                with suppress(UserError):  # masks may be imported for frames that cannot be read
+                    picture = self._shrink(self.source.read(index).picture)
+                    self._remember(picture, known[0], followed, index, permanent=True)
 
     def _frames(self, part: _Part, after: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the frames of a part that can be read, at the working size.

@@ -14,7 +14,7 @@ from vps_d2.inference.vos_maps import SessionMaps
 from vps_d2.inference.vos_propagation import STATE_FILE
 from vps_d2.inference.vos_state import SessionState, split_undone
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import read_json, write_errors, write_folder, write_json
+from vps_d2.io.files import read_json, remove_leftovers, write_errors, write_folder, write_json
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.video import VideoSource, fingerprint_video
 
@@ -48,6 +48,8 @@ class SessionStore:
         with ExitStack() as stack:
             stack.enter_context(claim_folder(folder))
             self._check(source)
+            for each in _list_action_folders(folder):
+                remove_leftovers(each)
             self.log = ActionLog(folder / LOG_FILE)
             self._replay()
             self._stack = stack.pop_all()
@@ -190,11 +192,20 @@ def read_head(folder: Path) -> dict[str, Any] | None:
 
 def remove_session(folder: Path) -> None:
     """Remove the files of a session, and then its folder; files of somebody else are kept."""
-    for pattern in ("masks/*/*.png", "frames/*/*.png", f"frames/*/{STATE_FILE}"):
-        for file in folder.glob(pattern):
+    folders = _list_action_folders(folder)
+    for each in folders:
+        remove_leftovers(each)
+        (each / STATE_FILE).unlink(missing_ok=True)
+        for file in each.glob("[0-9]" * 6 + "*.png"):
             file.unlink()
     for name in (SESSION_FILE, LOG_FILE):
         (folder / name).unlink(missing_ok=True)
-    for each in (*folder.glob("masks/*"), *folder.glob("frames/*"), *folder.glob("*"), folder):
-        with suppress(OSError):
+    for each in (*folders, *{each.parent for each in folders}, folder):
+        with suppress(OSError):  # it holds files of somebody else
             each.rmdir()
+
+
+def _list_action_folders(folder: Path) -> list[Path]:
+    """Return the folders of the files of actions."""
+    number = "[0-9]" * 6
+    return [*folder.glob(f"masks/{number}*"), *folder.glob(f"frames/{number}*")]
