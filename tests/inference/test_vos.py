@@ -276,9 +276,10 @@ def test_folders_of_something_else(clip, tmp_path):
     session.close()
     with pytest.raises(UserError, match="holds a session of another video"):
         VOSSession(open_video(other), tmp_path / "session")
-    (tmp_path / "session/actions.jsonl").write_text(json.dumps({"id": 1, "do": "masks"}) + "\n")
+    action = {"id": 1, "do": "remove_object", "object": 1}
+    (tmp_path / "session/actions.jsonl").write_text(json.dumps(action) + "\n")
     with pytest.raises(UserError, match="actions that do not belong together"):
         VOSSession(open_video(clip), tmp_path / "session")
-    (tmp_path / "session/actions.jsonl").write_text("{}\n")
+    (tmp_path / "session/actions.jsonl").write_text('{"id": 1, "do": "masks"}\n')
     with pytest.raises(UserError, match="damaged in line 1"):
         VOSSession(open_video(clip), tmp_path / "session")

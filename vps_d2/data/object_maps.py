@@ -26,6 +26,7 @@ MAX_OBJECTS = 100
 """Objects in one map beyond which it is taken for a photograph."""
 
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError)
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM")
 _NUMBER = re.compile(r"(\d+)$")
 # Where DAVIS and YouTube-VOS keep the folders of their sequences, and where the masks of one are.
 _ROOTS = ("Annotations/480p", "Annotations/Full-Resolution", "Annotations", "")
@@ -67,7 +68,7 @@ def read_object_map(path: str | Path) -> np.ndarray:
         UserError: if it cannot be read, or its values are no numbers of objects.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
             has_palette = image.mode == "P"
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(

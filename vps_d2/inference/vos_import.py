@@ -9,7 +9,7 @@ import numpy as np
 
 from vps_d2.data.object_maps import numbered_pngs, read_object_map
 from vps_d2.data.tubes import decode_mask, to_rle
-from vps_d2.data.ytvis import read_ytvis, ytvis_records
+from vps_d2.data.ytvis import category_numbers, read_ytvis, ytvis_records
 from vps_d2.inference.vos_state import DEFAULT_NAME
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json
@@ -90,7 +90,8 @@ def _combine(masks: dict[int, np.ndarray], size: tuple[int, ...], what: str) -> 
 def _read_ytvis(path: Path, source: VideoSource) -> tuple[dict[int, str], Maps]:
     content = read_ytvis(path)
     records = ytvis_records(path, content)
-    names = sorted((each["id"], str(each["name"])) for each in content["categories"])
+    numbers = category_numbers(path, content)
+    names = {numbers[each["id"]]: _name(each) for each in content["categories"]}
     fitting = [each for each in records if each["video_name"] == source.name]
     if len(records) > 1 and len(fitting) != 1:
         raise UserError(
@@ -100,26 +101,28 @@ def _read_ytvis(path: Path, source: VideoSource) -> tuple[dict[int, str], Maps]:
     record = (fitting or records)[0]
     video = next(each for each in content["videos"] if each["id"] == record["video_id"])
     indices = video.get("frame_indices", list(range(record["num_frames"])))
-    if not isinstance(indices, list) or len(indices) != record["num_frames"]:
+    fit = isinstance(indices, list) and all(isinstance(k, int) and k >= 0 for k in indices)
+    if not fit or len(indices) != record["num_frames"]:
         raise UserError(f"{path} has frame_indices that do not fit its file_names; correct it.")
     tubes = record.get("annotations", [])
     if len(tubes) > 255:
         raise UserError(f"{path} has {len(tubes)} objects; give a file of at most 255.")
     # The ids of the file are kept where they are numbers of objects.
     own = all(1 <= tube["id"] <= 255 for tube in tubes)
-    numbers = [tube["id"] if own else place for place, tube in enumerate(tubes, 1)]
+    ids = [tube["id"] if own else place for place, tube in enumerate(tubes, 1)]
     size = (record["height"], record["width"])
+    _check_size(path, size, source)
 
     def read() -> Maps:
         for place, index in enumerate(indices):
             masks = {
                 number: decode_mask(rle)
-                for number, tube in zip(numbers, tubes, strict=True)
+                for number, tube in zip(ids, tubes, strict=True)
                 if (rle := tube["segmentations"][place]) is not None
             }
-            yield int(index), _combine(masks, size, str(path))
+            yield index, _combine(masks, size, str(path))
 
-    classes = {n: names[tube["category_id"]][1] for n, tube in zip(numbers, tubes, strict=True)}
+    classes = {n: names[tube["category_id"]] for n, tube in zip(ids, tubes, strict=True)}
     return classes, read()
 
 
@@ -127,7 +130,7 @@ def _read_coco(
     path: Path, content: dict[str, Any], source: VideoSource
 ) -> tuple[dict[int, str], Maps]:
     try:
-        names = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
+        names = {each["id"]: _name(each) for each in content.get("categories", [])}
         images = {each["id"]: each for each in content["images"]}
         grouped: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for each in content["annotations"]:
@@ -138,12 +141,14 @@ def _read_coco(
             for each in content["annotations"]
         }
         places = {number: _find_frame(path, images[number], source) for number in grouped}
+        for number in grouped:
+            _check_size(path, (images[number]["height"], images[number]["width"]), source)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not in the form of COCO ({error!r}); correct it.") from error
 
     def read() -> Maps:
         for image_id, index in sorted(places.items(), key=lambda item: item[1]):
-            size = (int(images[image_id]["height"]), int(images[image_id]["width"]))
+            size = (source.height, source.width)
             masks = {}
             for each in grouped[image_id]:
                 try:
@@ -157,6 +162,18 @@ def _read_coco(
             yield index, _combine(masks, size, str(path))
 
     return classes, read()
+
+
+def _check_size(path: Path, size: tuple[Any, Any], source: VideoSource) -> None:
+    if size != (source.height, source.width):
+        raise UserError(
+            f"{path} has masks of {size[1]} x {size[0]} pixels, but the video has {source.width} x "
+            f"{source.height}; give masks of this video."
+        )
+
+
+def _name(category: dict[str, Any]) -> str:
+    return str(category.get("name", "")).strip() or DEFAULT_NAME
 
 
 def _track(annotation: dict[str, Any]) -> Any:

@@ -1,18 +1,79 @@
 """The log of a session's actions: a line of JSON each, on the disk before it is answered."""
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_errors
 
-__all__ = ["Action", "ActionLog"]
+__all__ = ["Action", "ActionLog", "is_action"]
 
 Action = dict[str, Any]
 """What was done: ``id``, counted from 1, ``do``, and what belongs to it."""
+
+
+def _is_number(value: Any, low: int = 0, high: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_object(value: Any) -> bool:
+    return _is_number(value, 1, 255)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_object, value))
+
+
+def _are_frames(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        index.isdecimal() and index.isascii() and _are_objects(numbers)
+        for index, numbers in value.items()
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_end(value: Any) -> bool:
+    return value is None or _is_number(value, 1)
+
+
+_OF = {"of": _is_number}
+_FORMS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "masks": {"frames": _are_frames},
+    "add_object": {"object": _is_object, "name": _is_text},
+    "remove_object": {"object": _is_object},
+    "clear": {
+        "start": _is_number,
+        "end": _is_end,
+        "objects": lambda value: value is None or _are_objects(value),
+    },
+    "propagate": {
+        "direction": _is_text,
+        "start": _is_number,
+        "end": _is_end,
+        "objects": _are_objects,
+        "engine": _is_text,
+        "short_side": _is_end,
+    },
+    "undo": _OF,
+    "redo": _OF,
+    "done": _OF,
+}
+"""What each action has, and what these values are."""
+
+
+def is_action(value: Any) -> bool:
+    """Return whether a value of JSON is an action in the form that is logged."""
+    if not isinstance(value, dict) or not _is_number(value.get("id"), 1):
+        return False
+    form = _FORMS.get(value["do"]) if isinstance(value.get("do"), str) else None
+    return form is not None and all(fits(value.get(key)) for key, fits in form.items())
 
 
 class ActionLog:
@@ -47,9 +108,9 @@ class ActionLog:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 action = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 action = None
-            if not isinstance(action, dict) or action.get("id") != number or "do" not in action:
+            if not is_action(action) or action["id"] != number:
                 raise UserError(
                     f"{self.path} is damaged in line {number}; remove that line and those after it "
                     "to go on from there."

@@ -22,6 +22,11 @@ __all__ = ["SessionMaps", "check_size", "decide", "shrink_object_map", "working_
 Scores = dict[int, float]
 """How certain the objects of a frame are, 0-1, by their numbers; 1 where the user gave them."""
 
+# What damaged pictures and texts make Pillow and JSON raise.
+_UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, TypeError, AttributeError, RecursionError),
+    Image.DecompressionBombError,
+)
 _SCORES = "vps_d2 scores"  # key of the text in a PNG
 
 
@@ -125,15 +130,17 @@ class SessionMaps:
     def _read_file(self, path: Path) -> tuple[np.ndarray, Scores]:
         try:
             with Image.open(path, formats=["PNG"]) as image:
-                object_map = np.array(image)
+                fits = image.size == self.size[::-1] and image.mode == "P"
+                object_map = np.array(image) if fits else None
                 scores = json.loads(image.info.get(_SCORES, "{}"))
-        except (OSError, ValueError, SyntaxError) as error:
+            scores = {int(number): float(score) for number, score in scores.items()}
+        except _UNREADABLE as error:
             raise UserError(
                 f"{path} cannot be read ({error}); undo the action it belongs to."
             ) from error
-        if object_map.shape != self.size or object_map.dtype != np.uint8:
+        if object_map is None:
             raise UserError(f"{path} is not a map of this session; undo the action it belongs to.")
-        return object_map, {int(number): score for number, score in scores.items()}
+        return object_map, scores
 
 
 def erase(object_map: np.ndarray, numbers: Mapping[int, object] | frozenset[int]) -> None:

@@ -183,9 +183,10 @@ def read_head(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         content = None
     video = content.get("video") if isinstance(content, dict) else None
-    if not isinstance(video, dict) or not {"path", "fingerprint"} <= video.keys():
+    keys = ("path", "fingerprint")
+    if not isinstance(video, dict) or not all(isinstance(video.get(k), str) for k in keys):
         raise UserError(f"{path} is damaged; restore it, or choose another folder.")
-    if content["format"] != _FORMAT:
+    if content.get("format") != _FORMAT:
         raise UserError(f"{path} was written by a later version; update vps_d2 to open it.")
     return dict(content)
 
