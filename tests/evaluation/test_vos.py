@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from vps_d2.config.defaults import get_vps_cfg
+from vps_d2.d2.data import DatasetCatalog
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.video_objects import evaluate_vos
 from vps_d2.evaluation.vos_metrics import SequenceScores, boundary_similarity, region_similarity
@@ -118,6 +119,28 @@ def test_folders(tmp_path: Path) -> None:
         evaluate_vos(tmp_path / "davis", tmp_path / "out")
     with pytest.raises(UserError, match="holds no masks"):
         evaluate_vos(tmp_path / "none", tmp_path / "out")
+
+
+def test_a_registered_data_set(tmp_path: Path) -> None:
+    truth, predicted = make_maps(1)
+    write_maps(tmp_path / "truth", truth, 5)
+    write_maps(tmp_path / "out/a", predicted, 6)
+    # As in YouTube-VOS, not every frame has a map.
+    files = [str(tmp_path / f"truth/{index:05d}.png") for index in range(len(truth))]
+    record = {
+        "video_id": 0,
+        "video_name": "a",
+        "object_map_file_names": [*files[:2], None, *files[3:]],
+    }
+    DatasetCatalog.register("registered", lambda: [record])
+    scores = evaluate_vos("registered", tmp_path / "out")
+    sequence = SequenceScores()
+    for index in (0, 1, *range(3, len(truth))):
+        sequence.add(predicted[index], truth[index])
+    assert scores["objects"]["a"] == sequence.compute()
+    del record["object_map_file_names"]
+    with pytest.raises(UserError, match="has no object maps"):
+        evaluate_vos("registered", tmp_path / "out")
 
 
 def test_the_evaluator_of_training() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser
+from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.files import check_output, write_json
 
 EPILOG = """examples:
@@ -13,9 +14,10 @@ EPILOG = """examples:
   vps-d2 evaluate-vos davis output/davis --sequences camel
   vps-d2 evaluate-vos davis output/davis --json scores.json
 
-DATASET is DAVIS's or YouTube-VOS's folder, or one with NAME/*.png or NAME/masks/*.png. For each
-object, the first frame (its mask is given) and the last one do not count, as in DAVIS's
-semi-supervised task. The scores of all objects are averaged.
+DATASET is DAVIS's or YouTube-VOS's folder, one with NAME/*.png or NAME/masks/*.png, or the name of
+a data set that is registered, in a file after --import if it is your own. Of each object, the first
+frame (its mask is given) and the last one do not count, as in DAVIS's semi-supervised task. The
+scores of all objects are averaged.
 """
 _COLUMNS = ("J&F", "J", "F")
 
@@ -24,10 +26,11 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("dataset", type=Path, metavar="DATASET", help="folder with the true masks")
+    add("dataset", metavar="DATASET", help="folder with the true masks, or name of a data set")
     add("results", type=Path, metavar="RESULTS", help="folder with the masks to score")
     add("--sequences", nargs="+", default=[], metavar="NAME", help="score only these sequences")
     add("--json", type=Path, metavar="FILE", help="also write all scores to this JSON file")
+    add_import_option(parser)
     return parser.parse_args(argv)
 
 
@@ -42,6 +45,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         UserError: if a mask is missing, cannot be read, or has another size.
     """
     args = parse_args(argv, prog)
+    import_parts(args.imports)
 
     from vps_d2.evaluation.video_objects import evaluate_vos
 

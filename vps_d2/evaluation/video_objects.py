@@ -9,8 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.d2.config import CfgNode
+from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.evaluation import DatasetEvaluator
 from vps_d2.d2.utils import comm
+from vps_d2.data.datasets import load_records
 from vps_d2.data.object_maps import find_sequences, numbered_pngs, read_object_map
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.vos_metrics import SequenceScores, summarize
@@ -28,9 +30,11 @@ def evaluate_vos(
     """Score object maps against the true ones, as DAVIS does for masks given in the first frame.
 
     Args:
-        truth: folder of the data set; see :func:`~vps_d2.data.object_maps.find_sequences`.
+        truth: folder of the data set (:func:`~vps_d2.data.object_maps.find_sequences`), or name of
+            a registered one, whose records have ``video_name`` and ``object_map_file_names``.
         results: folder with the maps of each sequence under the same name. Frames are matched by
-            their numbers; those that the truth does not have are not looked at.
+            the numbers in the names of their files, which for a registered data set are the places
+            of the frames, from 0 on. Frames without truth are not looked at.
         sequences: names of those to score; () for all of the data set.
 
     Returns:
@@ -42,7 +46,7 @@ def evaluate_vos(
         UserError: if a sequence or a frame is missing, has another size or cannot be read, or there
             is nothing to score.
     """
-    known, found = find_sequences(truth), find_sequences(results)
+    known, found = _find_truth(truth), find_sequences(results)
     for name in sequences:
         if name not in known:
             raise UserError(f"{truth} has no sequence {name}; it has {', '.join(list(known)[:5])}.")
@@ -57,9 +61,28 @@ def evaluate_vos(
     return _collect(objects, str(truth))
 
 
-def _score_sequence(truth: Path, results: Path) -> ObjectScores:
+def _find_truth(truth: str | Path) -> dict[str, dict[int, Path]]:
+    """Return the files of the true maps of each sequence, by the numbers of the frames."""
+    if str(truth) not in DatasetCatalog.list():
+        return {name: numbered_pngs(folder) for name, folder in find_sequences(truth).items()}
+    records = load_records(str(truth))
+    if not all("object_map_file_names" in record for record in records):
+        raise UserError(
+            f"data set {truth} has no object maps to score against; name one of video objects."
+        )
+    return {
+        record["video_name"]: {
+            place: Path(file)
+            for place, file in enumerate(record["object_map_file_names"])
+            if file is not None
+        }
+        for record in records
+    }
+
+
+def _score_sequence(truth: Mapping[int, Path], results: Path) -> ObjectScores:
     scores, files = SequenceScores(), numbered_pngs(results)
-    for number, path in numbered_pngs(truth).items():
+    for number, path in truth.items():
         if number not in files:
             raise UserError(
                 f"{results} has no mask of frame {number}, as {path} is; segment the whole video."

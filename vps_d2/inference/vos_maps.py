@@ -111,6 +111,8 @@ class SessionMaps:
         object_map, scores = np.zeros(self.size, np.uint8), Scores()
         if found is not None:
             object_map, scores = self._read_file(self.pass_path(found, index))
+            unknown = set(object_numbers(object_map)) - self.state.objects.keys()
+            erase(object_map, frozenset(unknown))  # only in a folder that somebody changed
             for erasure in self.state.erasures:
                 if erasure.covers(index, found) and erasure.objects is not None:
                     erase(object_map, erasure.objects)
