@@ -121,6 +121,16 @@ def test_a_data_set_is_not_mixed_with_something_else(session, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("form", ["palette", "binary"])
+def test_only_an_earlier_export_is_replaced(form, session, tmp_path):
+    session.export(tmp_path / "masks", form)
+    session.export(tmp_path / "masks", form)
+    (tmp_path / "masks/mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="also holds mine.txt; choose another folder"):
+        session.export(tmp_path / "masks", form)
+    assert (tmp_path / "masks/mine.txt").read_text() == "mine"
+
+
 def test_nothing_to_export(clip, tmp_path):
     with VOSSession(open_video(clip), tmp_path / "s") as session:
         with pytest.raises(UserError, match="nothing is known"):

@@ -14,6 +14,7 @@ Frames of which nothing is known are left out, except of ``overlay``.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
@@ -89,7 +90,19 @@ def _categories(session: "VOSSession") -> tuple[list[dict[str, Any]], dict[str, 
     return [{"id": number, "name": name} for name, number in ids.items()], ids
 
 
+def _check_folder(path: Path, pattern: str) -> None:
+    """Check that a folder holds nothing but an earlier export, which may be replaced.
+
+    Raises:
+        UserError: if something in it does not have a name of this pattern.
+    """
+    for entry in path.iterdir() if path.is_dir() else ():
+        if not re.fullmatch(pattern, entry.name):
+            raise UserError(f"{path} also holds {entry.name}; choose another folder.")
+
+
 def _export_palette(session: "VOSSession", path: Path, progress: bool) -> None:
+    _check_folder(path, r"\d+\.png")
     with write_folder(path) as folder:
         for index, object_map in known_maps(session, progress):
             data = encode_palette_png(object_map, OBJECT_PALETTE)
@@ -97,6 +110,7 @@ def _export_palette(session: "VOSSession", path: Path, progress: bool) -> None:
 
 
 def _export_binary(session: "VOSSession", path: Path, progress: bool) -> None:
+    _check_folder(path, r"\d+")
     with write_folder(path) as folder:
         for number in session.objects:
             (folder / str(number)).mkdir()

@@ -43,7 +43,7 @@ def _is_end(value: Any) -> bool:
     return value is None or _is_number(value, 1)
 
 
-_OF = {"of": _is_number}
+_OF: dict[str, Callable[[Any], bool]] = {"of": _is_number}
 _FORMS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "masks": {"frames": _are_frames},
     "add_object": {"object": _is_object, "name": _is_text},
