@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vps_d2.engine.trainer import Trainer
     from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
     from vps_d2.inference.models import LoadedModel, load_model
+    from vps_d2.inference.vos import VOSSession
+    from vps_d2.inference.vos_engines import find_vos_engine
     from vps_d2.io.errors import UserError
 
 __version__ = "0.2.0"
@@ -36,8 +38,10 @@ __all__ = [
     "Taxonomy",
     "Trainer",
     "UserError",
+    "VOSSession",
     "VideoLayout",
     "add_vps_config",
+    "find_vos_engine",
     "get_vps_cfg",
     "load_config",
     "load_model",
@@ -58,8 +62,10 @@ _HOMES = {
     "Taxonomy": "data.taxonomy",
     "Trainer": "engine.trainer",
     "UserError": "io.errors",
+    "VOSSession": "inference.vos",
     "VideoLayout": "data.layout",
     "add_vps_config": "config.defaults",
+    "find_vos_engine": "inference.vos_engines",
     "get_vps_cfg": "config.defaults",
     "load_config": "config.loading",
     "load_model": "inference.models",

@@ -153,6 +153,14 @@ def test_wrong_input_is_a_sentence(
     assert not list(tmp_path.glob("out/**/*.json"))
 
 
+def test_a_range_without_a_mask(clip: Path, masks: Path, tmp_path: Path) -> None:
+    options = [clip, "--mask", f"5={masks / '5.png'}", "--output", tmp_path / "out"]
+    for _ in range(2):  # the folder is free again
+        with pytest.raises(UserError, match="no object has a mask in frames 7 to 8"):
+            propagate(*options, "--start", 7, "--end", 9)
+    propagate(*options)
+
+
 def test_an_object_that_is_never_seen_again(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

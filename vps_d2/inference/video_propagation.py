@@ -154,24 +154,25 @@ class VideoPropagation:
     def _propagate(self) -> None:
         """Follow the objects in a session, as far as that is not done."""
         options = self.options
-        session = self._open()
-        if session.unfinished is None and not session.is_propagated:
+        with self._open() as session:
+            is_begun = session.unfinished is not None or session.is_propagated
+        if not is_begun:
             # It is new, or was killed while the masks were given, which takes no time to do again.
-            session.close()
             remove_session(session.folder)
-            session = self._open()
-            for index, object_map in self._given:
-                session.add_mask(index, object_map)
-            for number, name in options.names.items():
-                session.add_object(name, number)
-            results = session.propagate(options.direction, options.start, options.end)
-        elif session.unfinished is not None:
-            results = session.resume()
-        else:
-            results = iter(())
-        with session, tqdm(desc="following", unit="frame", total=self._expected()) as bar:
-            for _ in results:
-                bar.update()
+        with self._open() as session:
+            if session.is_propagated:
+                return
+            if is_begun:
+                results = session.resume()
+            else:
+                for index, object_map in self._given:
+                    session.add_mask(index, object_map)
+                for number, name in options.names.items():
+                    session.add_object(name, number)
+                results = session.propagate(options.direction, options.start, options.end)
+            total = None if is_begun else self._expected()
+            for _ in tqdm(results, desc="following", unit="frame", total=total):
+                pass
 
     def _write(self, session: VOSSession) -> PropagatedVideo:
         """Write the results of a finished session."""
