@@ -64,19 +64,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         metavar="N=CLASS",
         help="class of an object, for labels and --dataset (repeatable)",
     )
-    add(
-        "--output",
-        type=Path,
-        default=Path("output/propagate"),
-        metavar="DIR",
-        help="folder for the results, one folder for each input (default: output/propagate)",
-    )
-    add(
-        "--dataset",
-        type=Path,
-        metavar="DIR",
-        help="also add frames and masks to this data set, to train on",
-    )
+    _add_result_options(parser)
     _add_engine_options(parser)
     add(
         "--direction",
@@ -92,12 +80,6 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         type=parse_rate,
         metavar="FPS",
         help="frames per second of a folder of pictures (default: 25)",
-    )
-    add(
-        "--overlay",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write overlay.mp4, the objects over the video with its sound (default)",
     )
     add("--resume", action="store_true", help="go on with an interrupted run")
     add(
@@ -119,6 +101,29 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     if args.end is not None and args.end <= args.start:
         parser.error("--end must be greater than --start")
     return args
+
+
+def _add_result_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add(
+        "--output",
+        type=Path,
+        default=Path("output/propagate"),
+        metavar="DIR",
+        help="folder for the results, one folder for each input (default: output/propagate)",
+    )
+    add(
+        "--dataset",
+        type=Path,
+        metavar="DIR",
+        help="also add frames and masks to this data set, to train on",
+    )
+    add(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write overlay.mp4, the objects over the video with its sound (default)",
+    )
 
 
 def _add_engine_options(parser: CommandParser) -> None:
