@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from vps_d2.io.video import VideoSource
 
 EPILOG = """engines:
+  --engine small          our small memory network, for CPUs; its weights are shipped (default)
+  --engine stcn --weights stcn.pth
+                          STCN, with its public checkpoint
+  --engine sam2:NAME, --engine edgetam:NAME
+                          SAM 2.1 or EdgeTAM of transformers, by the name or folder of a checkpoint
   --engine flow           moves the last mask by optical flow; no network, no weights
 
 masks:
@@ -128,7 +133,7 @@ def _add_result_options(parser: CommandParser) -> None:
 
 def _add_engine_options(parser: CommandParser) -> None:
     add = parser.add_argument
-    add("--engine", metavar="NAME", help="what follows the objects, see below (default: flow)")
+    add("--engine", metavar="NAME", help="what follows the objects, see below (default: small)")
     add("--config-file", metavar="FILE", help="config of a model that the engine loads")
     add("--weights", metavar="FILE", help="weights of that config")
     add("--device", metavar="NAME", help="of PyTorch (default: a GPU if there is one, else cpu)")

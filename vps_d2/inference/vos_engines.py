@@ -9,7 +9,7 @@ from vps_d2.io.errors import UserError
 
 __all__ = ["DEFAULT_ENGINE", "EngineOptions", "find_vos_engine", "register_vos_engine"]
 
-DEFAULT_ENGINE = "flow"
+DEFAULT_ENGINE = "small"
 """What is used if the user names no engine."""
 
 
@@ -37,7 +37,13 @@ EngineMaker = Callable[[EngineOptions], VOSEngine]
 _makers: dict[str, EngineMaker] = {}
 
 # Modules that register engines of this project; imported when one is asked for.
-_HOME = {"flow": "vps_d2.inference.vos_flow"}
+_HOME = {
+    "small": "vps_d2.inference.stcn_engine",
+    "stcn": "vps_d2.inference.stcn_engine",
+    "sam2": "vps_d2.inference.sam_engine",
+    "edgetam": "vps_d2.inference.sam_engine",
+    "flow": "vps_d2.inference.vos_flow",
+}
 
 
 def register_vos_engine(name: str) -> Callable[[EngineMaker], EngineMaker]:
