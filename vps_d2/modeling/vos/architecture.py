@@ -216,7 +216,10 @@ class STCN(PixelArchitecture):
             readout = read_all(likeness, torch.cat(values, 2), clips.videos)
             now = features.select(clips.videos * length + time)
             readout = readout.unflatten(2, now.key.shape[-2:])
-            last = self._last_masks(clips, time, masks) if network.decoder.follows else None
+            last = None
+            if network.decoder.follows:
+                # Gradients through these as well as through the memory grow from frame to frame.
+                last = self._last_masks(clips, time, masks.detach())
             own = network.decode(readout, now, last).sigmoid()[:, 0]
             scores = [aggregate(each) for each in clips.split(own)]
             losses += self._losses(scores, clips.labels[:, time], share)
