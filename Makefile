@@ -26,7 +26,7 @@ demo: setup  ## Predict and segment generated videos with the shipped weights (a
 	$(PY) tools/demo.py --output $(DEMO)
 
 test: setup  ## Run the tests; those of the Detectron2 interface on every engine that can be imported
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --dist loadfile
 	@if $(PY) -c 'import detectron2' 2>/dev/null; then \
 		VPS_D2_ENGINE=embedded $(PY) -m pytest tests/d2; fi
 

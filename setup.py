@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
-TEST = ["pytest>=8", "setuptools>=70.1"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "setuptools>=70.1"]
 
 setup(
     name="vps_d2",

@@ -1,7 +1,12 @@
 """A tiny made-up data set that all tests share."""
 
 import logging
+import os
 from pathlib import Path
+
+# The models of tests are so small that threads would cost more than they bring; it holds for the
+# processes that tests start, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

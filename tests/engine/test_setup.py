@@ -6,6 +6,7 @@ import torch
 from tests.helpers import ROOT
 from vps_d2.config.loading import load_config
 from vps_d2.config.pipeline import load_pipeline_config
+from vps_d2.d2.data import DatasetCatalog
 from vps_d2.data.datasets import register_frames, register_videos
 from vps_d2.engine.setup import check_config, check_run
 from vps_d2.io.errors import UserError
@@ -232,6 +233,8 @@ def test_configs_of_the_project_are_valid() -> None:
             with pytest.raises(UserError, match="describes a pipeline"):
                 check_config(cfg)
         elif not path.parent.name.startswith("_"):
+            if not {*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} <= {*DatasetCatalog.list()}:
+                cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ()  # which a user has to register first
             check_config(cfg)
             assert len(path.read_text().splitlines()) <= 20, path
 
