@@ -37,7 +37,8 @@ def stub(tmp_path: Path) -> list[str]:
 
     torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "stub.pth")
     (tmp_path / "stub.yaml").write_text(
-        "MODEL:\n  META_ARCHITECTURE: StubSegmenter\n  DEVICE: cpu\nINPUT:\n  FORMAT: RGB\n  MIN_SIZE_TEST: 0\n"
+        "MODEL:\n  META_ARCHITECTURE: StubSegmenter\n  DEVICE: cpu\n"
+        "INPUT:\n  FORMAT: RGB\n  MIN_SIZE_TEST: 0\n"
         'DATASETS:\n  TRAIN: ("vps_train",)\nVERSION: 2\n'
     )
     weights = ["--weights", str(tmp_path / "stub.pth"), "--threshold", "0"]
