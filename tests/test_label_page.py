@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import ROOT, load_tool
-from tests.inference.vos_stub import truth, write_clip
+from tests.inference.vos.stub import truth, write_clip
 
 PAGE = (ROOT / "docs/label.md").read_text(encoding="utf-8")
 FILE = re.compile(r"```(?:python|yaml)\n# (pets/\S+)\n(.*?)```", re.DOTALL)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from vps_d2.engine.trainer import Trainer
     from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
     from vps_d2.inference.models import LoadedModel, load_model
-    from vps_d2.inference.vos import VOSSession
-    from vps_d2.inference.vos_engines import find_vos_engine
+    from vps_d2.inference.vos.engines import find_vos_engine
+    from vps_d2.inference.vos.session import VOSSession
     from vps_d2.io.errors import UserError
 
 __version__ = "0.2.0"
@@ -62,10 +62,10 @@ _HOMES = {
     "Taxonomy": "data.taxonomy",
     "Trainer": "engine.trainer",
     "UserError": "io.errors",
-    "VOSSession": "inference.vos",
+    "VOSSession": "inference.vos.session",
     "VideoLayout": "data.layout",
     "add_vps_config": "config.defaults",
-    "find_vos_engine": "inference.vos_engines",
+    "find_vos_engine": "inference.vos.engines",
     "get_vps_cfg": "config.defaults",
     "load_config": "config.loading",
     "load_model": "inference.models",

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.helpers import ROOT, load_tool
-from tests.inference.vos_stub import SIZE, draw, overlap, truth, write_clip
+from tests.inference.vos.stub import SIZE, draw, overlap, truth, write_clip
 from vps_d2.data.object_maps import read_object_map
-from vps_d2.inference.vos import VOSSession
+from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
 
 
@@ -101,9 +101,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(clip: Path, masks: Path, tmp_pat
     propagate(*options, "--output", tmp_path / "whole")
     stub = tmp_path / "slow_engine.py"
     stub.write_text(
-        "import time\nfrom tests.inference import vos_stub\nfind = vos_stub.ColorEngine.segment\n"
+        "import time\nfrom tests.inference.vos import stub\nfind = stub.ColorEngine.segment\n"
         "def segment(self, picture, objects):\n    time.sleep(0.3)\n"
-        "    return find(self, picture, objects)\nvos_stub.ColorEngine.segment = segment\n"
+        "    return find(self, picture, objects)\nstub.ColorEngine.segment = segment\n"
     )
     command = [sys.executable, "-m", "vps_d2", "propagate", "--engine", "colors", *options]
     words = [*map(str, command), "--output", str(tmp_path / "cut"), "--import", str(stub)]

@@ -188,8 +188,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         VideoPropagation,
         clean_propagation,
     )
-    from vps_d2.inference.vos import VOSSession
-    from vps_d2.inference.vos_engines import find_vos_engine
+    from vps_d2.inference.vos.engines import find_vos_engine
+    from vps_d2.inference.vos.session import VOSSession
 
     if args.clean:
         clean_each(args.inputs, args.output, clean_propagation)

@@ -1,8 +1,8 @@
 """Objects of whole videos, followed from masks that are given in files, without an interface.
 
-A session (:mod:`vps_d2.inference.vos`) does the work in the folder ``session``; then ``masks/`` and
-``overlay.mp4`` are written from it. Memory does not grow with the length of the video, and a run
-that was killed goes on to the same bytes.
+A session (:mod:`vps_d2.inference.vos.session`) does the work in the folder ``session``; then
+``masks/`` and ``overlay.mp4`` are written from it. Memory does not grow with the length of the
+video, and a run that was killed goes on to the same bytes.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from vps_d2.inference.result_folder import (
     remove_pictures,
     remove_results,
 )
-from vps_d2.inference.vos import VOSSession
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_export import known_maps
-from vps_d2.inference.vos_store import remove_session
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.exporting import known_maps
+from vps_d2.inference.vos.session import VOSSession
+from vps_d2.inference.vos.store import remove_session
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_errors, write_folder, write_json
 from vps_d2.io.folders import claim_folder

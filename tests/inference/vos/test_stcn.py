@@ -10,8 +10,8 @@ import torch
 from tests.helpers import ROOT
 from tests.modeling.vos.made import make_clip
 from vps_d2.config.loading import load_config
-from vps_d2.inference.stcn_engine import STCNEngine, make_small_engine, make_stcn_engine
-from vps_d2.inference.vos_engines import EngineOptions
+from vps_d2.inference.vos.engines import EngineOptions
+from vps_d2.inference.vos.stcn import STCNEngine, make_small_engine, make_stcn_engine
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model
 

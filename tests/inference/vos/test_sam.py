@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.modeling.vos.made import make_clip
-from vps_d2.inference.sam_engine import SamEngine, make_edgetam_engine, make_sam2_engine
-from vps_d2.inference.vos_engines import EngineOptions
+from vps_d2.inference.vos.engines import EngineOptions
+from vps_d2.inference.vos.sam import SamEngine, make_edgetam_engine, make_sam2_engine
 from vps_d2.io.errors import UserError
 
 transformers = pytest.importorskip("transformers", minversion="5.0")

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_engines import EngineOptions, register_vos_engine
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
 from vps_d2.io.errors import UserError
 
 __all__ = ["FlowEngine"]

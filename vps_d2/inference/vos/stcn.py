@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from vps_d2.inference.models import LoadedModel, load_model
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_engines import EngineOptions, register_vos_engine
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
 from vps_d2.io.download import allow_address, is_address
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.precision import inference_autocast

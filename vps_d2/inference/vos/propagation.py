@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from vps_d2.data.object_maps import object_numbers
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_log import Action
-from vps_d2.inference.vos_maps import (
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.log import Action
+from vps_d2.inference.vos.maps import (
     Scores,
     SessionMaps,
     decide,

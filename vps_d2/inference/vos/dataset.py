@@ -17,14 +17,14 @@ from vps_d2.data.object_maps import object_numbers
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, encode_frame, frame_path, group_videos, video_number
 from vps_d2.data.ytvis import read_ytvis
-from vps_d2.inference.vos_export import object_entry
+from vps_d2.inference.vos.exporting import object_entry
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_folder, write_json
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.video import fingerprint_video
 
 if TYPE_CHECKING:
-    from vps_d2.inference.vos import VOSSession
+    from vps_d2.inference.vos.session import VOSSession
 
 __all__ = ["TUBES_FILE", "add_to_dataset"]
 

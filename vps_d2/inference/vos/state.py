@@ -7,7 +7,7 @@ that are not undone, so undoing and redoing cost nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vps_d2.inference.vos_log import Action
+from vps_d2.inference.vos.log import Action
 
 __all__ = ["DEFAULT_NAME", "Erasure", "SessionState", "split_undone"]
 

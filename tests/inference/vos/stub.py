@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_engines import register_vos_engine
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.engines import register_vos_engine
 from vps_d2.io.video_writing import VideoWriter
 
 SIZE = (48, 64)

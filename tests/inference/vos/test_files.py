@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.inference.vos_stub import SIZE, ColorEngine, draw, truth, write_clip
+from tests.inference.vos.stub import SIZE, ColorEngine, draw, truth, write_clip
 from vps_d2.data import register_frames, register_ytvis_instances
 from vps_d2.data.datasets import load_records
 from vps_d2.data.mappers import FrameMapper
 from vps_d2.data.object_maps import OBJECT_PALETTE, read_object_map
 from vps_d2.data.tubes import decode_mask, record_tubes, to_rle
-from vps_d2.inference.vos import VOSSession
+from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import open_video
 

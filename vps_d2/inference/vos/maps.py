@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vps_d2.data.object_maps import OBJECT_PALETTE, object_numbers
-from vps_d2.inference.vos_state import SessionState
+from vps_d2.inference.vos.state import SessionState
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_errors, write_whole
 from vps_d2.io.pictures import encode_palette_png

@@ -7,7 +7,7 @@ coco       a JSON file of COCO's form, an image for each frame
 ytvis      a JSON file of YouTube-VIS's form, a tube for each object
 overlay    an MP4 of the video with its sound, in which the objects are tinted
 dataset    a folder to train on, to which the video is added; see
-           :mod:`vps_d2.inference.vos_dataset`
+           :mod:`vps_d2.inference.vos.dataset`
 =========  ================================================================================
 
 Frames of which nothing is known are left out, except of ``overlay``.
@@ -35,7 +35,7 @@ from vps_d2.io.video_writing import VideoWriter
 from vps_d2.visualization.drawing import label_objects, overlay_mask
 
 if TYPE_CHECKING:
-    from vps_d2.inference.vos import VOSSession
+    from vps_d2.inference.vos.session import VOSSession
 
 __all__ = ["FORMS", "export_session", "known_maps", "object_entry"]
 
@@ -248,7 +248,7 @@ def draw_objects(picture: np.ndarray, object_map: np.ndarray, names: dict[int, s
 
 
 def _export_dataset(session: "VOSSession", path: Path, progress: bool) -> None:
-    from vps_d2.inference.vos_dataset import add_to_dataset
+    from vps_d2.inference.vos.dataset import add_to_dataset
 
     add_to_dataset(session, path, progress)
 

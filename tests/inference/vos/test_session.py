@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tests.inference.vos_stub import SIZE, ColorEngine, overlap, truth, write_clip
-from vps_d2.inference import vos_propagation
-from vps_d2.inference.vos import VOSSession
+from tests.inference.vos.stub import SIZE, ColorEngine, overlap, truth, write_clip
+from vps_d2.inference.vos import propagation
+from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import open_video
 
@@ -46,7 +46,7 @@ def test_an_object_is_followed_forward(session):
 
 
 def test_backward_visits_the_frames_in_descending_order(session, monkeypatch):
-    monkeypatch.setattr(vos_propagation, "_MAX_CHUNK", 3)
+    monkeypatch.setattr(propagation, "_MAX_CHUNK", 3)
     session.add_mask(8, truth(8))
     assert [result.frame_index for result in session.propagate("backward", 2)] == [
         8,
@@ -198,8 +198,8 @@ def test_a_session_opens_again_as_it_was(clip, tmp_path):
 def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
     clip, tmp_path, monkeypatch, fail_at, has_state
 ):
-    monkeypatch.setattr(vos_propagation, "_MIN_PAUSE", 0.0)
-    monkeypatch.setattr(vos_propagation, "_PAUSE", 0)
+    monkeypatch.setattr(propagation, "_MIN_PAUSE", 0.0)
+    monkeypatch.setattr(propagation, "_PAUSE", 0)
 
     def start(folder, engine):
         with VOSSession(open_video(clip), folder, engine) as session:

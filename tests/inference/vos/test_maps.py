@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vps_d2.inference.vos_maps import decide, shrink_object_map, working_size
+from vps_d2.inference.vos.maps import decide, shrink_object_map, working_size
 
 
 @pytest.mark.parametrize(

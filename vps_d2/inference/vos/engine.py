@@ -4,7 +4,7 @@ Shapes: ``H`` rows and ``W`` columns at the working size, ``K`` objects. Picture
 ``(H, W, 3)``. An object map is uint8 ``(H, W)``: 0 for none, otherwise the number of the object,
 1-255.
 
-A session (:mod:`vps_d2.inference.vos`) drives an engine like this::
+A session (:mod:`vps_d2.inference.vos.session`) drives an engine like this::
 
     engine.reset()
     engine.remember(first.picture, object_map, permanent=True)  # a mask that the user gave

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 
 from vps_d2.inference.huggingface import find_license_note
 from vps_d2.inference.instance_models import hash_weights
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_engines import EngineOptions, register_vos_engine
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.vos.network import aggregate
 

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from vps_d2.data.object_maps import object_numbers
-from vps_d2.inference.vos_engine import VOSEngine
-from vps_d2.inference.vos_log import Action
-from vps_d2.inference.vos_maps import Scores, check_size
-from vps_d2.inference.vos_propagation import DIRECTIONS, FrameResult, Propagation, check_start
-from vps_d2.inference.vos_state import DEFAULT_NAME
-from vps_d2.inference.vos_store import SessionStore, read_head
+from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.log import Action
+from vps_d2.inference.vos.maps import Scores, check_size
+from vps_d2.inference.vos.propagation import DIRECTIONS, FrameResult, Propagation, check_start
+from vps_d2.inference.vos.state import DEFAULT_NAME
+from vps_d2.inference.vos.store import SessionStore, read_head
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import VideoSource, open_video
 
@@ -344,7 +344,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         """Write what is known of all frames to files of some form.
 
         Args:
-            path: of the file or folder; see :mod:`vps_d2.inference.vos_export`.
+            path: of the file or folder; see :mod:`vps_d2.inference.vos.exporting`.
             form: "palette", "binary", "coco", "ytvis", "overlay" or "dataset".
             progress: show a progress bar.
 
@@ -354,7 +354,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         Raises:
             UserError: if nothing is known yet, or the files cannot be written.
         """
-        from vps_d2.inference.vos_export import export_session
+        from vps_d2.inference.vos.exporting import export_session
 
         return export_session(self, Path(path), form, progress=progress)
 
@@ -370,7 +370,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         Raises:
             UserError: if it is none of these, or does not fit the video.
         """
-        from vps_d2.inference.vos_import import read_masks
+        from vps_d2.inference.vos.importing import read_masks
 
         names, maps = read_masks(Path(path), self.source)
         numbers = self.add_masks(maps)

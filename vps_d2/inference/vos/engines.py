@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vps_d2.inference.vos_engine import VOSEngine
+from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.io.errors import UserError
 
 __all__ = ["DEFAULT_ENGINE", "EngineOptions", "find_vos_engine", "register_vos_engine"]
@@ -38,11 +38,11 @@ _makers: dict[str, EngineMaker] = {}
 
 # Modules that register engines of this project; imported when one is asked for.
 _HOME = {
-    "small": "vps_d2.inference.stcn_engine",
-    "stcn": "vps_d2.inference.stcn_engine",
-    "sam2": "vps_d2.inference.sam_engine",
-    "edgetam": "vps_d2.inference.sam_engine",
-    "flow": "vps_d2.inference.vos_flow",
+    "small": "vps_d2.inference.vos.stcn",
+    "stcn": "vps_d2.inference.vos.stcn",
+    "sam2": "vps_d2.inference.vos.sam",
+    "edgetam": "vps_d2.inference.vos.sam",
+    "flow": "vps_d2.inference.vos.flow",
 }
 
 

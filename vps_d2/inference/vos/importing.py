@@ -10,7 +10,7 @@ import numpy as np
 from vps_d2.data.object_maps import numbered_pngs, read_object_map
 from vps_d2.data.tubes import decode_mask, to_rle
 from vps_d2.data.ytvis import category_numbers, read_ytvis, ytvis_records
-from vps_d2.inference.vos_state import DEFAULT_NAME
+from vps_d2.inference.vos.state import DEFAULT_NAME
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json
 from vps_d2.io.video import VideoSource

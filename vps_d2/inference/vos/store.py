@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from vps_d2 import __version__
-from vps_d2.inference.vos_log import Action, ActionLog
-from vps_d2.inference.vos_maps import SessionMaps
-from vps_d2.inference.vos_propagation import STATE_FILE
-from vps_d2.inference.vos_state import SessionState, split_undone
+from vps_d2.inference.vos.log import Action, ActionLog
+from vps_d2.inference.vos.maps import SessionMaps
+from vps_d2.inference.vos.propagation import STATE_FILE
+from vps_d2.inference.vos.state import SessionState, split_undone
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json, remove_leftovers, write_errors, write_folder, write_json
 from vps_d2.io.folders import claim_folder

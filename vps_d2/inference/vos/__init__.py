@@ -1,0 +1,1 @@
+"""Following objects through a video, from masks that a user gives."""
