@@ -5,23 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vps_d2.data.object_maps import OBJECT_PALETTE
 from vps_d2.data.png import MAX_PIXELS
 from vps_d2.data.video import FaultError
-from vps_d2.io.files import open_regular, write_whole
+from vps_d2.io.files import open_regular
+from vps_d2.io.pictures import write_palette_png
 
 _WHITE = 255
 _IGNORED = 255
-
-
-def davis_palette() -> list[int]:
-    """Return the colors of DAVIS, 256 times red, green and blue: those of PASCAL VOC."""
-    number = np.arange(256)
-    bits = np.zeros((256, 3), int)
-    for digit in range(8):
-        for channel in range(3):
-            bits[:, channel] |= ((number >> (3 * digit + channel)) & 1) << (7 - digit)
-    colors: list[int] = bits.ravel().tolist()
-    return colors
 
 
 def read_object_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -72,10 +63,7 @@ def write_object_map(path: str | Path, object_map: np.ndarray) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    picture = Image.fromarray(object_map)
-    picture.putpalette(davis_palette())
-    with write_whole(path) as file:
-        picture.save(file, "PNG")
+    write_palette_png(path, object_map, OBJECT_PALETTE)
 
 
 def _read(path: str | Path, size: tuple[int, int] | None) -> tuple[np.ndarray, str]:
