@@ -91,6 +91,8 @@ class FileSource(VideoSource):
         self._known: _Places | None = None
         self._last: _Search | None = None
         self._lock = threading.RLock()
+        # One for all frames, as what it sets up for a size takes time; threads take turns.
+        self._reformatter, self._turns = VideoReformatter(), threading.Lock()
         with _open(path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate or FOLDER_RATE
             cut = _count_cut(path, stream)
@@ -229,7 +231,8 @@ class FileSource(VideoSource):
 
     def _to_picture(self, frame: Any) -> np.ndarray:
         # A frame whose size differs from the first one's is scaled, as players do.
-        plain = VideoReformatter().reformat(frame, format="rgb24", **self._coded_size)
+        with self._turns:
+            plain = self._reformatter.reformat(frame, format="rgb24", **self._coded_size)
         return np.ascontiguousarray(_turn(plain.to_ndarray(), self._matrix))
 
 

@@ -24,6 +24,7 @@ from vps_d2.io.files import write_errors, write_whole
 
 _MAX_UNITS = 2**31 - 1  # per second; the largest time base that MP4 has room for
 _BT601, _LIMITED, _FULL = 6, 1, 2  # FFmpeg's numbers of color spaces and ranges
+_BT601_MATRIX = 5  # its number of the conversion
 _THREADS = 4  # fixed, as x264 and FFV1 give other bytes for another number
 
 
@@ -197,8 +198,12 @@ class VideoWriter(_Writer):
         below, right = self._padding
         padded = np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
         rgb = VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        frame = rgb.reformat(
-            format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG", interpolation="AREA"
+        frame = self._reformatter.reformat(
+            rgb,
+            format="yuv420p",
+            dst_colorspace=_BT601_MATRIX,
+            dst_color_range=_LIMITED,
+            interpolation="AREA",
         )
         if self._sound is not None:
             with _system_errors():
@@ -210,6 +215,10 @@ class VideoWriter(_Writer):
         return [] if self._sound_from is None else [Path(self._sound_from)]
 
     def _prepare(self, stack: ExitStack) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        # One for all frames, as what it sets up for a size takes longer than a small frame.
+        self._reformatter = VideoReformatter()
         below, right = self._padding
         self._add_stream(self.height + below, self.width + right, "yuv420p", _LIMITED)
         self._stream.codec_context.colorspace = _BT601
