@@ -128,10 +128,10 @@ def test_appearance_is_that_of_the_pixels_inside():
 
 def test_small_objects_of_large_frames_stay():
     masks = np.zeros((2, 1000, 1500), bool)
-    masks[0, 500:504, 500:504] = masks[1, 100:900, 100:900] = True
+    masks[0, 501:503, 501:503] = masks[1, 100:900, 100:900] = True
     small = shrink_masks(masks)
-    assert small.shape == (2, 96, 144) and small.any((1, 2)).all()
-    assert small[1].sum() == pytest.approx(masks[1].sum() * (96 / 1000) ** 2, rel=0.05)
+    assert small.shape[1] <= 96 and small.any((1, 2)).all()
+    assert small[1].mean() == pytest.approx(masks[1].mean(), rel=0.05)
 
 
 def test_iou_matrix():

@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -127,11 +128,14 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
         self._times: list[Fraction] = []  # of the first and of the last frame
         self._stack = ExitStack()
         self._films: list[Any] = []
+        self._pool = ThreadPoolExecutor(1)
+        self._encoding: Future[None] | None = None
         self._parts: list[IO[bytes]] = []
 
     def __enter__(self) -> "ResultWriter":
         with ExitStack() as stack:
             enter = stack.enter_context
+            enter(self._pool)
             if self._options.pictures:
                 self._masks = enter(write_folder(self._folder / MASKS_FOLDER))
             # Each object has a file of its own until all frames are known.
@@ -181,14 +185,28 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             if self._count in self._shown:
                 caption = f"{float(frame.time):.2f} s"
                 self._pictures.append((caption, make_thumbnail(drawn)))
+        # While a frame is encoded, the next one is drawn.
+        self._wait()
+        shown_as = drawn if self._options.overlay else None
+        self._encoding = self._pool.submit(self._write_films, frame.time, object_map, shown_as)
+        self._count += 1
+
+    def _write_films(
+        self, time: Fraction, object_map: np.ndarray, drawn: np.ndarray | None
+    ) -> None:
         for film in self._films:
             if isinstance(film, MaskWriter):
-                film.write(object_map, frame.time)
+                film.write(object_map, time)
             elif film.path.name == OVERLAY_FILM:
-                film.write(drawn, frame.time)
+                film.write(drawn, time)
             else:
-                film.write(self._palette[object_map], frame.time)
-        self._count += 1
+                film.write(self._palette[object_map], time)
+
+    def _wait(self) -> None:
+        """Wait until the last frame is encoded, and raise what went wrong."""
+        encoding, self._encoding = self._encoding, None
+        if encoding is not None:
+            encoding.result()
 
     def _write_masks(self, frame: SpooledFrame, shown: list[int]) -> np.ndarray:
         """Write the masks of a frame to the files of their objects; return its object map."""
@@ -232,6 +250,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             self._films.append(enter(film))
         if options.lossless:
             self._films.append(enter(MaskWriter(folder / LOSSLESS_FILM, *size, origin)))
+        self._stack.callback(self._wait)  # before a film is closed
 
     def _labels(
         self, frame: SpooledFrame, shown: list[int]

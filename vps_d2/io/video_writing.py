@@ -160,7 +160,7 @@ class VideoWriter(_Writer):
 
     _format, _codec = "mp4", "libx264"
     # With its macroblock tree, x264 now and then gives other bytes for the same frames.
-    _options = {"crf": "20", "preset": "fast", "x264-params": "mbtree=0"}  # noqa: RUF012
+    _options = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"}  # noqa: RUF012
 
     def __init__(
         self,
