@@ -53,7 +53,7 @@ _MIN_PAUSE = 10.0  # seconds
 class FrameResult(NamedTuple):
     """What was found in a frame.
 
-    Args:
+    Attributes:
         frame_index: of the frame.
         object_map: uint8 ``(H, W)`` at the size of the video.
         scores: how certain each object is, 0-1; 1 for what the user gave.
