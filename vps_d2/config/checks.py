@@ -165,7 +165,7 @@ _NETWORKS: dict[str, _Rule] = {
             ("PATCH_SIZE", _SIDE),
             ("HIDDEN_SPATIAL", _EVEN),
             ("HIDDEN_TEMPORAL", _CHANNELS),
-            ("NUM_SPATIAL_LAYERS", _LAYERS),
+            ("NUM_SPATIAL_LAYERS", _at_least(2, _MOST_LAYERS)),
             ("NUM_TEMPORAL_LAYERS", _at_least(2, _MOST_LAYERS)),
         )
     },
