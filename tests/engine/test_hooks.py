@@ -79,6 +79,8 @@ def test_pictures_show_a_true_mask_in_detectron2s_form(tmp_path: Path) -> None:
     }
     picture = draw_result(sample, {"sem_seg": torch.zeros(49, 4, 6)}, TAXONOMY)
     assert picture[0, 12:15].tolist() == [[147, 147, 147], [0, 0, 0], [255, 255, 255]]
+    with pytest.raises(UserError, match=r"mask of the wrong shape \(4, 6\), frame \(8, 6\)"):
+        draw_result(sample, {"sem_seg": torch.zeros(49, 8, 6)}, TAXONOMY)
 
 
 def test_pictures_of_masks_that_are_predicted_from_frames() -> None:

@@ -114,6 +114,22 @@ def read_class_map(record: Record, num_classes: int = MAX_CLASSES) -> np.ndarray
     return load_mask_frame(record["sem_seg_file_name"], num_classes=num_classes)
 
 
+def load_mask_of(uri: str, size: tuple[int, int]) -> np.ndarray:
+    """Load the mask that a ``sem_seg_file_name`` names, as :func:`load_mask_frame` does.
+
+    Args:
+        uri: see :func:`load_mask_frame`.
+        size: height and width of its frame.
+
+    Raises:
+        UserError: if the mask cannot be read, or has another size.
+    """
+    mask = load_mask_frame(uri)
+    if mask.shape != tuple(size):
+        raise FaultError(uri, f"mask of the wrong shape {mask.shape}, frame {tuple(size)}")
+    return mask
+
+
 def load_mask_frame(uri: str, dtype: Any = np.uint8, num_classes: int = MAX_CLASSES) -> np.ndarray:
     """Load the mask that a ``sem_seg_file_name`` names: SemSegEvaluator's ``sem_seg_loading_fn``.
 
