@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import file_size_limit
+from tests.helpers import file_size_limit, output_in_memory
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.config.pipeline import load_pipeline_config
 from vps_d2.data.video import write_video
@@ -246,9 +246,11 @@ def test_a_full_disk_is_a_sentence_and_the_rest_is_resumed(
     whole = (tmp_path / "whole" / "hidden_masks.npy").read_bytes()
     out = tmp_path / "out"
     # Five masks have 1920 bytes, four 1536.
-    with file_size_limit(1600), pytest.raises(UserError, match=r"out cannot be written \(file too"):
+    failing = pytest.raises(UserError, match=r"out cannot be written \(file too")
+    with output_in_memory(), file_size_limit(1600), failing:
         run(pipeline, videos, out)
     with (
+        output_in_memory(),
         file_size_limit(1930),
         pytest.raises(UserError, match=r"masks\.npy cannot be written"),
     ):
