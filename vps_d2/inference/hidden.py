@@ -225,9 +225,8 @@ class HiddenInference:
         # Rows are appended, not written through a memory map: on a full disk, that would kill the
         # process without a message.
         with bar, self._path("masks", index).open("r+b") as file:
-            file.truncate(
-                self._num_bytes(*done)
-            )  # a killed run may have written more than it recorded than it recorded
+            # A killed run may have written more than it recorded.
+            file.truncate(self._num_bytes(*done))
             file.seek(0, os.SEEK_END)
             for batch, frames, faults in prefetch(self._read, todo):
                 masks = np.zeros((len(batch), *self.size), np.uint8)
