@@ -2,15 +2,24 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate
-from vps_d2.cli.plugins import add_import_option, import_parts
-from vps_d2.cli.videos import clean_each, open_each, run_each
-from vps_d2.io.escape import escape_controls
+from vps_d2.cli.arguments import CommandParser, parse_positive
+from vps_d2.cli.plugins import import_parts
+from vps_d2.cli.videos import (
+    add_overlay_option,
+    add_range_options,
+    add_run_options,
+    check_range,
+    clean_each,
+    count_words,
+    open_each,
+    print_notes,
+    run_each,
+)
+from vps_d2.io.escape import print_line
 
 if TYPE_CHECKING:
     from vps_d2.inference.video_propagation import PropagatedVideo
@@ -78,33 +87,12 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="forward from the first mask; backward from the last; or forward, and then backward "
         "from where each object is first given (default)",
     )
-    add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
-    add("--end", type=parse_positive, metavar="K", help="frame to stop before")
-    add(
-        "--rate",
-        type=parse_rate,
-        metavar="FPS",
-        help="frames per second of a folder of pictures (default: 25)",
-    )
-    add("--resume", action="store_true", help="go on with an interrupted run")
-    add(
-        "--clean",
-        action="store_true",
-        help="remove the results of an earlier run for these inputs, and nothing else",
-    )
-    add_import_option(parser)
-    add(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="config keys to override; must come last",
-    )
+    add_range_options(parser)
+    add_run_options(parser)
     args = parser.parse_args(argv)
     if not args.mask and not args.clean:
         parser.error("name at least one --mask")
-    if args.end is not None and args.end <= args.start:
-        parser.error("--end must be greater than --start")
+    check_range(parser, args)
     return args
 
 
@@ -123,12 +111,7 @@ def _add_result_options(parser: CommandParser) -> None:
         metavar="DIR",
         help="also add frames and masks to this data set, to train on",
     )
-    add(
-        "--overlay",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write overlay.mp4, the objects over the video with its sound (default)",
-    )
+    add_overlay_option(parser)
 
 
 def _add_engine_options(parser: CommandParser) -> None:
@@ -198,8 +181,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     engine = find_vos_engine(
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
-    if engine.license_note:
-        print(engine.license_note, file=sys.stderr)
+    print_notes([engine.license_note])
     options = PropagateOptions(
         masks=tuple((args.start if index is None else index, path) for index, path in args.mask),
         objects=args.objects,
@@ -223,9 +205,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 
 def _report(folder: Path, done: "PropagatedVideo") -> None:
-    for note in done.notes:
-        print(escape_controls(note), file=sys.stderr)
-    count = len(done.objects)
-    frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
-    text = f"{folder}: {count} object{'s' * (count != 1)} in {frames}"
-    print(escape_controls(text))
+    print_notes(done.notes)
+    objects, frames = (
+        count_words(len(done.objects), "object"),
+        count_words(done.num_frames, "frame"),
+    )
+    print_line(f"{folder}: {objects} in {frames}")

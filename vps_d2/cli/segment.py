@@ -1,16 +1,25 @@
 """Segment videos: a mask for each object in each frame, with identities that stay."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate, parse_share
-from vps_d2.cli.plugins import add_import_option, import_parts
-from vps_d2.cli.videos import clean_each, open_each, run_each
+from vps_d2.cli.arguments import CommandParser, parse_positive, parse_share
+from vps_d2.cli.plugins import import_parts
+from vps_d2.cli.videos import (
+    add_overlay_option,
+    add_range_options,
+    add_run_options,
+    check_range,
+    clean_each,
+    count_words,
+    open_each,
+    print_notes,
+    run_each,
+)
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_controls, print_line
+from vps_d2.io.escape import print_line
 
 if TYPE_CHECKING:
     from vps_d2.data.taxonomy import Taxonomy
@@ -68,8 +77,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="most objects at a time; the best ones are kept (default: 10)",
     )
     add("--classes", nargs="+", default=[], metavar="NAME", help="keep only these classes")
-    add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
-    add("--end", type=parse_positive, metavar="K", help="frame to stop before")
+    add_range_options(parser)
     add(
         "--stride",
         type=parse_positive,
@@ -83,27 +91,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         metavar="N",
         help="pixels of the shorter side at which the model works; masks keep the video's size",
     )
-    add(
-        "--rate",
-        type=parse_rate,
-        metavar="FPS",
-        help="frames per second of a folder of pictures (default: 25)",
-    )
     _add_result_options(parser)
-    add("--resume", action="store_true", help="go on with an interrupted run")
-    add(
-        "--clean",
-        action="store_true",
-        help="remove the results of an earlier run for these inputs, and nothing else",
-    )
-    add_import_option(parser)
-    add(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="config keys to override; must come last",
-    )
+    add_run_options(parser)
     add("--mp4_clip_path", type=Path, action="append", default=[], help=argparse.SUPPRESS)
     add("--img_path", type=Path, help=argparse.SUPPRESS)
     add("--ann_path", type=Path, help=argparse.SUPPRESS)
@@ -112,8 +101,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     args.inputs += args.mp4_clip_path
     if not args.inputs and not args.ann_path:
         parser.error("name at least one video or folder of pictures")
-    if args.end is not None and args.end <= args.start:
-        parser.error("--end must be greater than --start")
+    check_range(parser, args)
     return args
 
 
@@ -142,12 +130,7 @@ def _add_result_options(parser: CommandParser) -> None:
         help="write the masks as pictures, as a film, or both (default)",
     )
     add("--lossless", action="store_true", help="write masks.mkv, too: the numbers of the objects")
-    add(
-        "--overlay",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write overlay.mp4, the masks over the video with its sound (default)",
-    )
+    add_overlay_option(parser)
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -185,8 +168,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         threshold=args.threshold,
         short_side=args.short_side,
     )
-    if model.license_note:
-        print(model.license_note, file=sys.stderr)
+    print_notes([model.license_note])
     options = SegmentOptions(
         threshold=args.threshold,
         classes=_find_classes(args.classes, model.taxonomy),
@@ -257,12 +239,8 @@ def _find_classes(names: Sequence[str], taxonomy: "Taxonomy") -> tuple[int, ...]
 
 
 def _report(folder: Path, done: "SegmentedVideo", taxonomy: "Taxonomy") -> None:
-    for note in done.notes:
-        print(escape_controls(note), file=sys.stderr)
-    count = len(done.objects)
+    print_notes(done.notes)
     names = [taxonomy.thing_classes[each.category_id] for each in done.objects]
     listed = f" ({', '.join(dict.fromkeys(names))})" if names else ""
-    what = f"{count} object{'s' * (count != 1)}{listed}"
-    frames = f"{done.num_frames} frame{'s' * (done.num_frames != 1)}"
-    text = f"{folder}: {what} in {frames}; look at summary.html"
-    print_line(text)
+    objects, frames = count_words(len(names), "object"), count_words(done.num_frames, "frame")
+    print_line(f"{folder}: {objects}{listed} in {frames}; look at summary.html")

@@ -1,18 +1,90 @@
 """What the commands share that make a folder of results of each video they are given."""
 
+import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate
+from vps_d2.cli.plugins import add_import_option
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls, print_line
 
 if TYPE_CHECKING:
     from vps_d2.io.video import VideoSource
 
-__all__ = ["clean_each", "open_each", "run_each"]
+__all__ = [
+    "add_overlay_option",
+    "add_range_options",
+    "add_run_options",
+    "check_range",
+    "clean_each",
+    "count_words",
+    "open_each",
+    "print_notes",
+    "run_each",
+]
+
+
+def add_range_options(parser: CommandParser) -> None:
+    """Add the options that say which frames of a video are taken, and at what times."""
+    add = parser.add_argument
+    add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
+    add("--end", type=parse_positive, metavar="K", help="frame to stop before")
+    add(
+        "--rate",
+        type=parse_rate,
+        metavar="FPS",
+        help="frames per second of a folder of pictures (default: 25)",
+    )
+
+
+def add_overlay_option(parser: CommandParser) -> None:
+    """Add the option for ``overlay.mp4``."""
+    parser.add_argument(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write overlay.mp4, the objects over the video with its sound (default)",
+    )
+
+
+def add_run_options(parser: CommandParser) -> None:
+    """Add the options of resuming and cleaning, ``--import``, and ``--opts``, which comes last."""
+    add = parser.add_argument
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add(
+        "--clean",
+        action="store_true",
+        help="remove the results of an earlier run for these inputs, and nothing else",
+    )
+    add_import_option(parser)
+    add(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="config keys to override; must come last",
+    )
+
+
+def check_range(parser: CommandParser, args: argparse.Namespace) -> None:
+    """End the program, as for a wrong command line, if ``--end`` is not after ``--start``."""
+    if args.end is not None and args.end <= args.start:
+        parser.error("--end must be greater than --start")
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print sentences for the user, such as about a license, beside the results."""
+    for note in filter(None, notes):
+        print(escape_controls(note), file=sys.stderr)
+
+
+def count_words(count: int, noun: str) -> str:
+    """Return a number and its noun, such as "1 frame" or "2 frames"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def open_each(paths: Sequence[Path], output: Path, rate: Fraction | None) -> list["VideoSource"]:
@@ -59,7 +131,7 @@ def run_each(sources: Sequence["VideoSource"], run: Callable[["VideoSource"], No
         except UserError as error:
             if len(sources) == 1:
                 raise
-            print(escape_controls(f"{source.path} is left out: {error}"), file=sys.stderr)
+            print_notes([f"{source.path} is left out: {error}"])
             failures += 1
     if failures:
         raise UserError(
