@@ -19,7 +19,8 @@ import yaml
 
 from vps_d2.d2.structures import Instances
 from vps_d2.data.taxonomy import Taxonomy
-from vps_d2.inference.instance_models import InstanceModel, hash_weights, make_instances
+from vps_d2.inference.instance_models import InstanceModel, make_instances
+from vps_d2.inference.models import hash_weights
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular
 
@@ -287,7 +288,7 @@ class QueryModel(InstanceModel):
     def fingerprint(self) -> str:
         """Return a hash of weights and settings."""
         settings = (self.processor.to_json_string(), self._settings, self.threshold)
-        return hash_weights(settings, self.model.state_dict())
+        return hash_weights(repr(settings), self.model.state_dict())
 
 
 class PromptedModel(InstanceModel):
@@ -376,4 +377,4 @@ class PromptedModel(InstanceModel):
         """Return a hash of weights, settings and texts."""
         processor = self.processor.image_processor.to_json_string()
         settings = (processor, self.texts, self.threshold)
-        return hash_weights(settings, self.model.state_dict())
+        return hash_weights(repr(settings), self.model.state_dict())

@@ -4,12 +4,10 @@ Shapes: ``N`` frames, ``K`` instances, ``H`` rows, ``W`` columns. Frames are uin
 ``(N, H, W, 3)``, masks bool ``(K, H, W)``.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -207,17 +205,3 @@ def make_instances(
     order = order[kept[order]]
     fields = {"pred_masks": masks, "pred_classes": classes.long(), "scores": scores, **more}
     return Instances(size, **{name: value.detach()[order].cpu() for name, value in fields.items()})
-
-
-def hash_weights(settings: Iterable[object], weights: dict[str, Any]) -> str:
-    """Return a short hash of settings and weights.
-
-    Args:
-        settings: with a ``repr`` that is the same on every machine.
-        weights: a ``state_dict``.
-    """
-    digest = hashlib.sha256(repr(tuple(settings)).encode())
-    for name, value in weights.items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Models with their weights, ready to run."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,11 +51,21 @@ class LoadedModel(NamedTuple):
         cfg = self.cfg.clone()
         cfg.defrost()
         cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
-        digest = hashlib.sha256(cfg.dump().encode())
-        for name, value in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()[:16]
+        return hash_weights(cfg.dump(), self.model.state_dict())
+
+
+def hash_weights(settings: str, weights: Mapping[str, Any]) -> str:
+    """Return a short hash of settings and weights.
+
+    Args:
+        settings: a text that is the same on every machine.
+        weights: a ``state_dict``, on any device.
+    """
+    digest = hashlib.sha256(settings.encode())
+    for name, value in weights.items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def load_model(
