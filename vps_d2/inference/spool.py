@@ -19,9 +19,8 @@ import torch
 from pycocotools import mask as mask_utils
 
 from vps_d2.d2.structures import Instances
+from vps_d2.inference.tracking import DESCRIPTIONS
 from vps_d2.io.files import open_regular
-
-_DESCRIPTIONS = ("embeddings", "appearance")
 
 
 @dataclass
@@ -61,7 +60,7 @@ class SpooledFrame:
         """
         masks = instances.pred_masks.numpy().view(np.uint8)
         rles = mask_utils.encode(np.asfortranarray(masks.transpose(1, 2, 0))) if len(masks) else []
-        name = next((name for name in _DESCRIPTIONS if instances.has(name)), None)
+        name = next((name for name in DESCRIPTIONS if instances.has(name)), None)
         return cls(
             *(index, time, [rle["counts"].decode() for rle in rles]),
             *(instances.pred_classes.tolist(), instances.scores.tolist(), track_ids),
@@ -123,7 +122,7 @@ def round_descriptions(instances: Instances) -> Instances:
 
     A tracker then sees the same numbers in a run that goes on as in one that was not interrupted.
     """
-    for name in _DESCRIPTIONS:
+    for name in DESCRIPTIONS:
         if instances.has(name):
             instances.set(name, instances.get_fields()[name].half().float())
     return instances

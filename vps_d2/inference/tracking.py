@@ -21,6 +21,9 @@ from scipy.optimize import linear_sum_assignment
 
 from vps_d2.d2.structures import Instances
 
+DESCRIPTIONS = ("embeddings", "appearance")
+"""Fields of instances that say what they look like; the first one that there is counts."""
+
 _ROWS = 96  # of the masks that are compared
 _BINS = 8  # of each color channel
 _DUPLICATE = 0.7  # overlap (IoU) of two masks that are one object
@@ -205,7 +208,7 @@ class _Seen:
         self.centers = np.stack([x, y], 1)
         self.learned = instances.has("embeddings")
         self.descriptions: np.ndarray | None = None
-        for name in ("embeddings", "appearance"):
+        for name in DESCRIPTIONS:
             if instances.has(name):
                 self.descriptions = _unit(_numpy(instances.get_fields()[name]).astype(np.float64))
                 break
