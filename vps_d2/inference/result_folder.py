@@ -9,11 +9,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vps_d2 import __version__
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import read_json, write_errors
+from vps_d2.io.files import read_json, write_errors, write_json
 from vps_d2.io.folders import claim_folder
+from vps_d2.io.video import VideoSource
 
-__all__ = ["check_results", "clean_folder", "load_manifest", "remove_pictures", "remove_results"]
+__all__ = [
+    "MASKS_FOLDER",
+    "OVERLAY_FILM",
+    "check_results",
+    "clean_folder",
+    "load_manifest",
+    "remove_pictures",
+    "remove_results",
+    "write_manifest",
+]
+
+MASKS_FOLDER = "masks"
+"""Holds a PNG of object numbers for each frame, named by its index."""
+OVERLAY_FILM = "overlay.mp4"
+"""The objects drawn over the video, with its sound."""
 
 Removers = Mapping[str, Callable[[Path], None]]
 """What removes a folder of results, by its name; all other results are files."""
@@ -35,6 +51,36 @@ def load_manifest(path: Path) -> dict[str, Any] | None:
     if not known or not all(isinstance(name, str) for name in manifest["files"]):
         raise UserError(f"{path} is damaged; delete the folder, or choose another one.")
     return dict(manifest)
+
+
+def write_manifest(
+    path: Path, run: str, source: VideoSource, files: Iterable[str], **more: Any
+) -> None:
+    """Write a manifest, whole or not at all.
+
+    Args:
+        path: of the manifest, in the folder of the results.
+        run: a hash of all that the results depend on.
+        source: the video.
+        files: names of the files and folders that the run writes.
+        more: what else is said of the run, as JSON values.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    write_json(
+        path,
+        {
+            "program": f"vps_d2 {__version__}",
+            "run": run,
+            "video": source.path.name,
+            "height": source.height,
+            "width": source.width,
+            "frames_per_second": float(source.rate),
+            "files": list(files),
+            **more,
+        },
+    )
 
 
 def check_results(path: Path, files: Iterable[str], run: str, resume: bool) -> dict[str, Any]:

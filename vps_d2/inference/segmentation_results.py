@@ -22,21 +22,20 @@ from pycocotools import mask as mask_utils
 
 from vps_d2.data.taxonomy import Taxonomy, distinct_colors
 from vps_d2.inference.objects import TrackedObject
+from vps_d2.inference.result_folder import MASKS_FOLDER, OVERLAY_FILM
 from vps_d2.inference.spool import SpooledFrame, decode_mask
 from vps_d2.io.files import scratch_folder, write_folder, write_text, write_whole
 from vps_d2.io.pictures import encode_palette_png
-from vps_d2.io.video import VideoSource
+from vps_d2.io.video import VideoSource, numbered_png
 from vps_d2.io.video_writing import MaskWriter, VideoWriter
-from vps_d2.visualization.drawing import label_objects, overlay_mask
+from vps_d2.visualization.drawing import Label, label_objects, overlay_mask
 from vps_d2.visualization.video_page import ObjectRow, format_video_page, make_thumbnail
 
 RESULT_FILE = "result.json"
 TRACKS_FILE = "tracks.csv"
 PAGE_FILE = "summary.html"
-MASKS_FOLDER = "masks"
 MASKS_FILM = "masks.mp4"
 LOSSLESS_FILM = "masks.mkv"
-OVERLAY_FILM = "overlay.mp4"
 
 _COLUMNS = (
     "object",
@@ -115,8 +114,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
         self._objects, self._options, self._facts = objects, options, facts
         self._size = (source.height, source.width)
         self._numbers = {each.track_id: number for number, each in enumerate(objects, 1)}
-        # The most certain object is drawn last, so it is on top.
-        self._ranks = {each.track_id: each.score for each in objects}
+        self._scores = {each.track_id: each.score for each in objects}
         self._colors = self._choose_colors()
         self._palette = np.zeros((256, 3), np.uint8)
         self._palette[1 : len(objects) + 1] = np.reshape(self._colors, (-1, 3))
@@ -169,19 +167,15 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             picture: the frame itself, uint8 RGB ``(H, W, 3)``.
         """
         self._times = [self._times[0] if self._times else frame.time, frame.time]
-        shown = sorted(
-            (k for k, track in enumerate(frame.track_ids) if track in self._numbers),
-            key=lambda k: self._ranks[frame.track_ids[k]],
-        )
-        object_map = self._write_masks(frame, shown)
+        object_map, labels = self._write_masks(frame)
         if self._options.pictures:
             data = encode_palette_png(object_map, self._palette)
-            (self._masks / f"{frame.index:06d}.png").write_bytes(data)
+            (self._masks / numbered_png(frame.index)).write_bytes(data)
         if not self._count:
             self._open_films(frame.time)
         if self._options.overlay or self._count in self._shown:
             drawn = overlay_mask(picture, object_map, self._palette)
-            label_objects(drawn, self._labels(frame, shown))
+            label_objects(drawn, labels)
             if self._count in self._shown:
                 caption = f"{float(frame.time):.2f} s"
                 self._pictures.append((caption, make_thumbnail(drawn)))
@@ -208,24 +202,32 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
         if encoding is not None:
             encoding.result()
 
-    def _write_masks(self, frame: SpooledFrame, shown: list[int]) -> np.ndarray:
-        """Write the masks of a frame to the files of their objects; return its object map."""
+    def _write_masks(self, frame: SpooledFrame) -> tuple[np.ndarray, list[Label]]:
+        """Write the masks of a frame to the files of their objects.
+
+        Returns:
+            the object map, with the most certain object on top, and the labels of the objects.
+        """
         object_map = np.zeros(self._size, np.uint8)
         entries: dict[int, str] = {}
-        for k in shown:
-            track = frame.track_ids[k]
-            number, rle = self._numbers[track], {"size": self._size, "counts": frame.rles[k]}
+        labels: list[Label] = []
+        shown = (k for k, track in enumerate(frame.track_ids) if track in self._numbers)
+        for k in sorted(shown, key=lambda k: self._scores[frame.track_ids[k]]):
+            number = self._numbers[frame.track_ids[k]]
+            rle = {"size": self._size, "counts": frame.rles[k]}
             object_map[decode_mask(frame.rles[k], self._size)] = number
-            entries[number] = json.dumps({**rle, "size": list(self._size)})
-            box, area = mask_utils.toBbox(rle).tolist(), int(mask_utils.area(rle))
+            entries[number] = json.dumps(rle)
+            x, y, width, height = map(int, mask_utils.toBbox(rle))
             name = self._name(self._objects[number - 1])
-            row = [number, name, frame.index, f"{float(frame.time):.6f}", *map(int, box), area]
-            self._write_row([*row, f"{frame.scores[k]:.4f}"])
+            row = [number, name, frame.index, f"{float(frame.time):.6f}", x, y, width, height]
+            self._write_row([*row, int(mask_utils.area(rle)), f"{frame.scores[k]:.4f}"])
             self._extend_run(number, frame.time)
+            text = f"{number} {name}" if self._size[0] >= _LABEL_ROWS else str(number)
+            labels.append((text, (x, y), self._colors[number - 1]))
         for number, part in enumerate(self._parts, 1):
             comma = ", " if self._count else ""
             part.write(f"{comma}{entries.get(number, 'null')}".encode())
-        return object_map
+        return object_map, labels
 
     def _extend_run(self, number: int, time: Fraction) -> None:
         runs = self._runs[number - 1]
@@ -251,19 +253,6 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
         if options.lossless:
             self._films.append(enter(MaskWriter(folder / LOSSLESS_FILM, *size, origin)))
         self._stack.callback(self._wait)  # before a film is closed
-
-    def _labels(
-        self, frame: SpooledFrame, shown: list[int]
-    ) -> list[tuple[str, tuple[int, int], tuple[int, int, int]]]:
-        labels = []
-        for k in shown:
-            number = self._numbers[frame.track_ids[k]]
-            rle = {"size": self._size, "counts": frame.rles[k]}
-            x, y, _, _ = map(int, mask_utils.toBbox(rle))
-            name = self._name(self._objects[number - 1])
-            text = f"{number} {name}" if self._size[0] >= _LABEL_ROWS else str(number)
-            labels.append((text, (x, y), self._colors[number - 1]))
-        return labels
 
     def _write_row(self, cells: Sequence[Any]) -> None:
         text = io.StringIO()

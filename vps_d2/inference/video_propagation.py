@@ -18,27 +18,28 @@ from tqdm import tqdm
 from vps_d2 import __version__
 from vps_d2.data.object_maps import OBJECT_PALETTE, object_numbers, read_object_map
 from vps_d2.inference.result_folder import (
+    MASKS_FOLDER,
+    OVERLAY_FILM,
     check_results,
     clean_folder,
     remove_pictures,
     remove_results,
+    write_manifest,
 )
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.exporting import known_maps
 from vps_d2.inference.vos.session import VOSSession
 from vps_d2.inference.vos.store import remove_session
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_errors, write_folder, write_json
+from vps_d2.io.files import write_errors, write_folder
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.pictures import encode_palette_png
-from vps_d2.io.video import VideoSource, fingerprint_video
+from vps_d2.io.video import VideoSource, fingerprint_video, numbered_png
 
 __all__ = ["PropagateOptions", "PropagatedVideo", "VideoPropagation", "clean_propagation"]
 
 MANIFEST_FILE = "propagation.json"
 """What a result was made of, and which files belong to it."""
-MASKS_FOLDER = "masks"
-OVERLAY_FILM = "overlay.mp4"
 SESSION_FOLDER = "session"
 
 _ALL_FILES = (MASKS_FOLDER, OVERLAY_FILM, SESSION_FOLDER)
@@ -180,7 +181,7 @@ class VideoPropagation:
         with write_folder(self.output / MASKS_FOLDER) as folder:
             for index, object_map in known_maps(session, progress=True):
                 data = encode_palette_png(object_map, OBJECT_PALETTE)
-                (folder / f"{index:06d}.png").write_bytes(data)
+                (folder / numbered_png(index)).write_bytes(data)
                 seen.add(index, object_map, session.scores(index))
         notes = seen.notes({number: len(frames) for number, frames in self._frames_given().items()})
         if options.overlay:
@@ -201,21 +202,12 @@ class VideoPropagation:
             "masks": {str(index): path.name for index, path in self.options.masks},
             "objects": list(self.options.objects) or "all",
         }
-        write_json(
-            self._manifest,
-            {
-                "program": f"vps_d2 {__version__}",
-                "run": self._run,
-                "video": self.source.path.name,
-                "height": self.source.height,
-                "width": self.source.width,
-                "frames_per_second": float(self.source.rate),
-                "engine": self.engine.source,
-                "license": self.engine.license_note,
-                "options": options,
-                "files": self.options.files(),
-                **more,
-            },
+        write_manifest(
+            *(self._manifest, self._run, self.source, self.options.files()),
+            engine=self.engine.source,
+            license=self.engine.license_note,
+            options=options,
+            **more,
         )
 
     def _expected(self) -> int | None:

@@ -26,17 +26,19 @@ from vps_d2.d2.structures import Instances
 from vps_d2.inference.instance_models import InstanceModel
 from vps_d2.inference.objects import ObjectCollector, TrackedObject
 from vps_d2.inference.result_folder import (
+    MASKS_FOLDER,
     check_results,
     clean_folder,
     load_manifest,
     remove_pictures,
     remove_results,
+    write_manifest,
 )
-from vps_d2.inference.segmentation_results import MASKS_FOLDER, ResultOptions, ResultWriter
+from vps_d2.inference.segmentation_results import ResultOptions, ResultWriter
 from vps_d2.inference.spool import SpooledFrame, open_spool, read_frames, round_descriptions
 from vps_d2.inference.tracking import Tracker, add_appearance
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import write_errors, write_json
+from vps_d2.io.files import write_errors
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.video import VideoFrame, VideoSource, fingerprint_video
 
@@ -94,9 +96,6 @@ class VideoSegmentation:
         output: folder for the results.
         options: what is segmented.
         results: which files are written.
-
-    Raises:
-        UserError: if the range of frames is empty.
     """
 
     def __init__(
@@ -167,21 +166,12 @@ class VideoSegmentation:
         options = {**asdict(self.options), **asdict(self.results)}
         classes = self.model.taxonomy.thing_classes
         options["classes"] = [classes[number] for number in self.options.classes] or "all"
-        write_json(
-            self._manifest,
-            {
-                "program": f"vps_d2 {__version__}",
-                "run": self._run,
-                "video": self.source.path.name,
-                "height": self.size[0],
-                "width": self.size[1],
-                "frames_per_second": float(self.source.rate),
-                "model": self.model.source,
-                "license": self.model.license_note,
-                "options": options,
-                "files": [_SPOOL_FILE, *self.results.files()],
-                **more,
-            },
+        write_manifest(
+            *(self._manifest, self._run, self.source, [_SPOOL_FILE, *self.results.files()]),
+            model=self.model.source,
+            license=self.model.license_note,
+            options=options,
+            **more,
         )
 
     def _list_objects(self, objects: Sequence[TrackedObject]) -> list[dict[str, Any]]:

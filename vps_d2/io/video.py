@@ -95,7 +95,7 @@ class VideoSource(ABC):
 
     def picture_name(self, index: int) -> str:
         """Return the name of the picture of a frame: that of the file in a folder of pictures."""
-        return f"{index:06d}.png"
+        return numbered_png(index)
 
     @abstractmethod
     def _frames(self, start: int, end: int | None, stride: int) -> Iterator[VideoFrame]:
@@ -188,6 +188,11 @@ def open_video(
     from vps_d2.io.video_opencv import OpenCVSource
 
     return OpenCVSource(path)
+
+
+def numbered_png(index: int) -> str:
+    """Return the name of a picture that is named by the index of its frame: ``000007.png``."""
+    return f"{index:06d}.png"
 
 
 def fingerprint_video(path: str | Path) -> str:

@@ -15,6 +15,9 @@ _BAR = 18  # height of a caption in pixels
 _GAP = 4  # between pictures in pixels
 _PAPER = 255
 
+Label = tuple[str, tuple[int, int], tuple[int, int, int]]
+"""Text, place ``(x, y)`` of the left end above which it stands, and RGB."""
+
 
 def colorize_mask(mask: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """Return a picture ``(H, W, 3)`` of a class map, with each class in its color on black."""
@@ -50,14 +53,12 @@ def overlay_mask(
     return picture
 
 
-def label_objects(
-    picture: np.ndarray, labels: Sequence[tuple[str, tuple[int, int], tuple[int, int, int]]]
-) -> None:
+def label_objects(picture: np.ndarray, labels: Sequence[Label]) -> None:
     """Write short labels on a picture, in place, each on a plate of its object's color.
 
     Args:
         picture: uint8 ``(H, W, 3)``.
-        labels: text, place ``(x, y)`` of the left end above which it stands, and RGB.
+        labels: of the objects.
     """
     height, width = picture.shape[:2]
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, 0.4 * min(height, width) / 480)

@@ -31,6 +31,7 @@ from vps_d2.data.tubes import encode_mask
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output, write_folder, write_whole
 from vps_d2.io.pictures import encode_palette_png
+from vps_d2.io.video import numbered_png
 from vps_d2.io.video_writing import VideoWriter
 from vps_d2.visualization.drawing import label_objects, overlay_mask
 
@@ -106,7 +107,7 @@ def _export_palette(session: "VOSSession", path: Path, progress: bool) -> None:
     with write_folder(path) as folder:
         for index, object_map in known_maps(session, progress):
             data = encode_palette_png(object_map, OBJECT_PALETTE)
-            (folder / f"{index:06d}.png").write_bytes(data)
+            (folder / numbered_png(index)).write_bytes(data)
 
 
 def _export_binary(session: "VOSSession", path: Path, progress: bool) -> None:
@@ -118,7 +119,7 @@ def _export_binary(session: "VOSSession", path: Path, progress: bool) -> None:
             for number in session.objects:
                 mask = np.where(object_map == number, 255, 0).astype(np.uint8)
                 data = cv2.imencode(".png", mask)[1]
-                (folder / str(number) / f"{index:06d}.png").write_bytes(data.tobytes())
+                (folder / str(number) / numbered_png(index)).write_bytes(data.tobytes())
 
 
 def _export_coco(session: "VOSSession", path: Path, progress: bool) -> None:

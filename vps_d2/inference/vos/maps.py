@@ -16,6 +16,7 @@ from vps_d2.inference.vos.state import SessionState
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_errors, write_whole
 from vps_d2.io.pictures import encode_palette_png
+from vps_d2.io.video import numbered_png
 
 __all__ = ["SessionMaps", "check_size", "decide", "shrink_object_map", "working_size"]
 
@@ -44,11 +45,11 @@ class SessionMaps:
 
     def given_path(self, action: int, index: int) -> Path:
         """Return the file of the masks that an action gave in a frame."""
-        return self.action_folder("masks", action) / f"{index:06d}.png"
+        return self.action_folder("masks", action) / numbered_png(index)
 
     def pass_path(self, action: int, index: int) -> Path:
         """Return the file of the map that a propagation found in a frame."""
-        return self.action_folder("propagate", action) / f"{index:06d}.png"
+        return self.action_folder("propagate", action) / numbered_png(index)
 
     def action_folder(self, do: str, action: int) -> Path:
         """Return the folder of the files of an action."""
