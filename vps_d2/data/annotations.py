@@ -5,6 +5,7 @@ connected part of a class is one.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,37 +96,30 @@ def annotate(record: Record, taxonomy: Taxonomy) -> Record:
     return {**record, "annotations": annotations}
 
 
-def read_class_map(record: Record, num_classes: int = MAX_CLASSES) -> np.ndarray:
+def read_class_map(
+    record: Record, num_classes: int = MAX_CLASSES, size: Sequence[int] | None = None
+) -> np.ndarray:
     """Read the mask of a frame.
 
     Args:
         record: of a data set of frames, with ``mask_file_name`` and ``mask_index`` or, in
             Detectron2's form, ``sem_seg_file_name``.
         num_classes: background included; a higher number in the mask is a fault.
+        size: height and width that the frame has; None if they are not known.
 
     Returns:
         class map uint8 ``(H, W)``, with NO_CLASS where a picture has it.
 
     Raises:
-        UserError: if the mask cannot be read.
+        UserError: if the mask cannot be read, or has another size than the frame.
     """
     if "mask_file_name" in record:
-        return read_mask(record["mask_file_name"], record["mask_index"], num_classes)
-    return load_mask_frame(record["sem_seg_file_name"], num_classes=num_classes)
-
-
-def load_mask_of(uri: str, size: tuple[int, int]) -> np.ndarray:
-    """Load the mask that a ``sem_seg_file_name`` names, as :func:`load_mask_frame` does.
-
-    Args:
-        uri: see :func:`load_mask_frame`.
-        size: height and width of its frame.
-
-    Raises:
-        UserError: if the mask cannot be read, or has another size.
-    """
-    mask = load_mask_frame(uri)
-    if mask.shape != tuple(size):
+        uri = record["mask_file_name"]
+        mask = read_mask(uri, record["mask_index"], num_classes)
+    else:
+        uri = record["sem_seg_file_name"]
+        mask = load_mask_frame(uri, num_classes=num_classes)
+    if size is not None and mask.shape != tuple(size):
         raise FaultError(uri, f"mask of the wrong shape {mask.shape}, frame {tuple(size)}")
     return mask
 

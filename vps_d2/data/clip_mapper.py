@@ -279,10 +279,7 @@ def picture_objects(record: Record, size: tuple[int, int], taxonomy: Taxonomy) -
             raise UserError(
                 f"{path} has neither annotations nor a mask; use a data set of annotated pictures."
             )
-        class_map = read_class_map(record, taxonomy.num_classes)
-        if class_map.shape != tuple(size):
-            reason = f"mask of the wrong shape {class_map.shape}, frame {tuple(size)}"
-            raise FaultError(record.get("mask_file_name") or record["sem_seg_file_name"], reason)
+        class_map = read_class_map(record, taxonomy.num_classes, size)
         classes, masks, _ = split_mask(class_map, taxonomy.one_object_per_class)
         return Objects(np.arange(len(classes)), classes.astype(np.int64) - 1, masks[None])
     given = [each for each in record["annotations"] if not each.get("iscrowd", 0)]

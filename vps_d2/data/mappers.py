@@ -336,10 +336,7 @@ class FrameMapper:
         if not self.is_train:
             output["image"] = to_tensor(frame)
             return output
-        mask = read_class_map(record, self.taxonomy.num_classes)
-        if mask.shape != frame.shape[:2]:
-            reason = f"mask of the wrong shape {mask.shape}, frame {frame.shape[:2]}"
-            raise FaultError(record.get("mask_file_name") or record["sem_seg_file_name"], reason)
+        mask = read_class_map(record, self.taxonomy.num_classes, frame.shape[:2])
         transforms = self.augmentations(augmented := T.AugInput(frame))
         mask = transforms.apply_segmentation(mask)
         output["image"] = to_tensor(augmented.image)

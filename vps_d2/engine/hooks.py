@@ -18,7 +18,7 @@ from vps_d2.d2.evaluation import inference_context
 from vps_d2.d2.structures import Instances
 from vps_d2.d2.utils.events import get_event_storage
 from vps_d2.d2.utils.visualizer import ColorMode, Visualizer
-from vps_d2.data.annotations import load_mask_of
+from vps_d2.data.annotations import read_class_map
 from vps_d2.data.datasets import load_records
 from vps_d2.data.loader import SafeMapper
 from vps_d2.data.mappers import build_mapper
@@ -242,8 +242,7 @@ def draw_result(
     if "target_masks" in sample and bool(sample["target_valid"][-1]):
         pictures.append(colorize_mask(sample["target_masks"][-1].numpy(), taxonomy))
     if "sem_seg_file_name" in sample:
-        truth = load_mask_of(sample["sem_seg_file_name"], mask.shape)
-        pictures.append(colorize_mask(truth, taxonomy))
+        pictures.append(colorize_mask(read_class_map(sample, size=mask.shape), taxonomy))
     if "instances" in output:
         pictures = [picture.repeat(2, axis=0).repeat(2, axis=1) for picture in pictures]
         found = output["instances"]
