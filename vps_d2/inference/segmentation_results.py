@@ -28,7 +28,7 @@ from vps_d2.io.files import scratch_folder, write_folder, write_text, write_whol
 from vps_d2.io.pictures import encode_palette_png
 from vps_d2.io.video import VideoSource, numbered_png
 from vps_d2.io.video_writing import MaskWriter, VideoWriter
-from vps_d2.visualization.drawing import Label, label_objects, overlay_mask
+from vps_d2.visualization.drawing import Label, format_label, label_objects, overlay_mask
 from vps_d2.visualization.video_page import ObjectRow, format_video_page, make_thumbnail
 
 RESULT_FILE = "result.json"
@@ -50,7 +50,6 @@ _COLUMNS = (
     "score",
 )
 _NUM_PICTURES = 8
-_LABEL_ROWS = 200  # frames with fewer rows get numbers instead of class names
 _WHITE = (255, 255, 255)
 
 
@@ -222,7 +221,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             row = [number, name, frame.index, f"{float(frame.time):.6f}", x, y, width, height]
             self._write_row([*row, int(mask_utils.area(rle)), f"{frame.scores[k]:.4f}"])
             self._extend_run(number, frame.time)
-            text = f"{number} {name}" if self._size[0] >= _LABEL_ROWS else str(number)
+            text = format_label(number, name, self._size[0])
             labels.append((text, (x, y), self._colors[number - 1]))
         for number, part in enumerate(self._parts, 1):
             comma = ", " if self._count else ""

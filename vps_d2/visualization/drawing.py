@@ -14,6 +14,7 @@ from vps_d2.data.taxonomy import Taxonomy
 _BAR = 18  # height of a caption in pixels
 _GAP = 4  # between pictures in pixels
 _PAPER = 255
+_MIN_NAMED_ROWS = 200  # in smaller frames, class names would hide too much
 
 Label = tuple[str, tuple[int, int], tuple[int, int, int]]
 """Text, place ``(x, y)`` of the left end above which it stands, and RGB."""
@@ -51,6 +52,17 @@ def overlay_mask(
     outline = (cv2.erode(part, kernel) != part) | (cv2.dilate(part, kernel) != part)
     picture[area][inside] = np.where(outline[inside, None], colors, np.rint(tinted))
     return picture
+
+
+def format_label(number: int, name: str, height: int) -> str:
+    """Return the text that labels an object in a frame.
+
+    Args:
+        number: of the object.
+        name: of its class, which is left out in small frames.
+        height: of the frame in pixels.
+    """
+    return f"{number} {name}" if height >= _MIN_NAMED_ROWS else str(number)
 
 
 def label_objects(picture: np.ndarray, labels: Sequence[Label]) -> None:

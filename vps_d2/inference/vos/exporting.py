@@ -33,14 +33,12 @@ from vps_d2.io.files import check_output, write_folder, write_whole
 from vps_d2.io.pictures import encode_palette_png
 from vps_d2.io.video import numbered_png
 from vps_d2.io.video_writing import VideoWriter
-from vps_d2.visualization.drawing import label_objects, overlay_mask
+from vps_d2.visualization.drawing import format_label, label_objects, overlay_mask
 
 if TYPE_CHECKING:
     from vps_d2.inference.vos.session import VOSSession
 
 __all__ = ["FORMS", "export_session", "known_maps", "object_entry"]
-
-_LABEL_ROWS = 200  # frames with fewer rows get numbers without class names
 
 
 def export_session(
@@ -241,7 +239,7 @@ def draw_objects(picture: np.ndarray, object_map: np.ndarray, names: dict[int, s
     labels = []
     for number in object_numbers(object_map):
         x, y, _, _ = cv2.boundingRect((object_map == number).astype(np.uint8))
-        text = f"{number} {names[number]}" if len(picture) >= _LABEL_ROWS else str(number)
+        text = format_label(number, names[number], len(picture))
         red, green, blue = OBJECT_PALETTE[number].tolist()
         labels.append((text, (x, y), (red, green, blue)))
     label_objects(drawn, labels)
