@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from vps_d2.inference.huggingface import find_license_note
 from vps_d2.inference.instance_models import find_instance_model
 from vps_d2.io.errors import UserError
 
@@ -271,3 +272,12 @@ def test_other_segmenters_have_the_same_form(transformers: Any, tmp_path: Path) 
     assert len(found) == 2 and all(len(each) for each in found)
     assert all(each.pred_masks.shape[1:] == (40, 60) for each in found)
     assert all(each.scores.min() >= 0.2 for each in found)
+
+
+def test_a_model_card_cannot_blow_up(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 9):
+        lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]")
+    card = "\n".join(["---", *lines, "license: *a8", "---", "# A"])
+    (tmp_path / "README.md").write_text(card)
+    assert "states no license" in find_license_note(str(tmp_path))

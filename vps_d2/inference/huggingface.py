@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 
+from vps_d2.config.files import parse_yaml
 from vps_d2.d2.structures import Instances
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.inference.instance_models import InstanceModel, make_instances
@@ -71,11 +71,12 @@ def load_hugging_face_model(
     with _sentences(name):
         if texts:
             _check_kind(name, "sam3_video")
-            model = _load(transformers.Sam3VideoModel, name).to(device)
+            model = load_whole(transformers.Sam3VideoModel, name, "a SAM 3 video model").to(device)
             processor = transformers.Sam3VideoProcessor.from_pretrained(name)
             made = PromptedModel(model, processor, texts, threshold=threshold)
         else:
-            model = _load(transformers.AutoModelForUniversalSegmentation, name).to(device)
+            kind = transformers.AutoModelForUniversalSegmentation
+            model = load_whole(kind, name, "an instance segmenter").to(device)
             processor = transformers.AutoImageProcessor.from_pretrained(name)
             made = QueryModel(model, processor, threshold=threshold, short_side=short_side)
     made.source = f"{type(model).__name__} of {name}"
@@ -83,16 +84,26 @@ def load_hugging_face_model(
     return made
 
 
-def _load(kind: Any, name: str) -> Any:
-    """Load a model in inference mode, of which all weights are in the checkpoint."""
+def load_whole(kind: Any, name: str, wanted: str) -> Any:
+    """Load a model in inference mode, of which all weights are in the checkpoint.
+
+    Args:
+        kind: class of transformers.
+        name: a folder, or a name on the hub.
+        wanted: what a checkpoint of that kind is, for the error.
+
+    Raises:
+        UserError: if a weight is missing, or has another shape.
+    """
     model, report = kind.from_pretrained(
         name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
     )
     lacking = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise UserError(
-            f"checkpoint {name} does not hold all weights of the model: it lacks {lacking[0]} and "
-            f"{len(lacking) - 1} more; give a checkpoint of an instance segmenter."
+            f"checkpoint {name} does not hold all weights of the model: it lacks {lacking[0]}"
+            f"{more}; give a checkpoint of {wanted}."
         )
     return model.eval()
 
@@ -145,9 +156,9 @@ def find_license_note(name: str) -> str:
     text = _read_card(name)
     license_name = ""
     if text.startswith("---"):
-        try:
-            table = yaml.safe_load(text.split("---", 2)[1])
-        except yaml.YAMLError:
+        try:  # within limits, as a card can come from anybody
+            table = parse_yaml(text.split("---", 2)[1].encode(), _CARD)
+        except UserError:
             table = None
         if isinstance(table, dict):
             named = table.get("license_name") if table.get("license") == "other" else None

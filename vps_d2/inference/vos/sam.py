@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vps_d2.inference.huggingface import find_license_note
+from vps_d2.inference.huggingface import find_license_note, load_whole
 from vps_d2.inference.models import hash_weights
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
@@ -188,18 +188,10 @@ def _make(options: EngineOptions, kind: str, default: str) -> SamEngine:
         )
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     with _sentences(name, kind):
-        model, report = getattr(transformers, kind).from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+        model = load_whole(getattr(transformers, kind), name, kind)
         processor = getattr(transformers, _PROCESSOR).from_pretrained(name)
-    lacking = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if lacking:
-        raise UserError(
-            f"checkpoint {name} does not hold all weights of {kind}: it lacks {lacking[0]}; give a "
-            "checkpoint of that model."
-        )
     note = find_license_note(name)
-    return SamEngine(model.eval().to(device), processor, f"{kind} of {name}", note)
+    return SamEngine(model.to(device), processor, f"{kind} of {name}", note)
 
 
 @contextmanager
@@ -207,6 +199,8 @@ def _sentences(name: str, kind: str) -> Iterator[None]:
     """Turn what the library raises for a checkpoint that it cannot load into a sentence."""
     try:
         yield
+    except UserError:
+        raise
     # It raises many kinds for files that are missing, damaged or not what they should be.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
