@@ -101,7 +101,7 @@ def load_picture(path: str, side: int) -> np.ndarray:
     Raises:
         FaultError: if it is not a readable picture.
     """
-    return _store.get((path, side), lambda: _shrink(read_picture(path), side))
+    return _store.get((path, side), lambda: _read_small(path, side))
 
 
 def load_cutout(path: str, side: int) -> np.ndarray:
@@ -140,17 +140,18 @@ def _read_cutout(path: str, side: int) -> np.ndarray:
             path, f"object of {width}x{height} pixels, which is too small", "remove it"
         )
     object_only = pixels[top : top + height, left : left + width]
-    factor = side / max(width, height)
-    if factor < 1:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        object_only = cv2.resize(object_only, size, interpolation=cv2.INTER_AREA)
+    object_only = _shrink(object_only, side / max(width, height))
     return cv2.cvtColor(object_only, cv2.COLOR_BGRA2RGBA)
 
 
-def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
-    height, width = picture.shape[:2]
-    factor = side / min(height, width)
+def _read_small(path: str, side: int) -> np.ndarray:
+    picture = read_picture(path)
+    return _shrink(picture, side / min(picture.shape[:2]))
+
+
+def _shrink(picture: np.ndarray, factor: float) -> np.ndarray:
     if factor >= 1:
         return picture
-    size = (round(width * factor), round(height * factor))
+    height, width = picture.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
