@@ -4,6 +4,7 @@ First come strokes for an object of which nothing is known yet, then strokes on 
 mask. All masks and maps of strokes are bool ``(H, W)``.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -175,7 +176,7 @@ def _ring(rng: np.random.Generator, object_mask: np.ndarray, radius: int) -> np.
     length = max(2, int(len(contour) * rng.uniform(0.15, 1.0)))
     kept = np.roll(np.arange(len(contour)), -start)[:length]
     line = np.zeros(object_mask.shape, np.uint8)
-    for first, second in zip(kept[:-1], kept[1:], strict=True):
+    for first, second in pairwise(kept):
         if held[first] and held[second]:
             cv2.line(line, contour[first].tolist(), contour[second].tolist(), 1, 2 * radius - 1)
     ring: np.ndarray = (line > 0) & ~object_mask

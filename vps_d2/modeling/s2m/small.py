@@ -106,7 +106,7 @@ class SmallS2M(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        two, four, eight, sixteen = _WIDTHS
+        two, sixteen = _WIDTHS[0], _WIDTHS[-1]
         self.encoder = Encoder()
         self.guides = nn.ModuleList()
         channels = 3 + _GUIDES
