@@ -87,9 +87,7 @@ def test_crops_of_a_picture_show_one_of_its_objects_where_its_mask_is(tmp_path):
 def test_a_picture_without_objects_teaches_nothing_but_does_not_fail(tmp_path):
     record = still_record(tmp_path, np.zeros((60, 90), np.uint8))
     sample = build_mapper(config(), is_train=True)(record)
-    assert not any(
-        sample[name].any() for name in ("object_mask", "mask", "positive", "negative")
-    )
+    assert not any(sample[name].any() for name in ("object_mask", "mask", "positive", "negative"))
 
 
 def test_frames_of_videos_are_used_too(tmp_path):

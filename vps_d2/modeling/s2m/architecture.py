@@ -15,7 +15,7 @@ from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.data.vos.simulated_strokes import StrokeMaps, correct
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.architecture import PixelArchitecture, check_one_size
+from vps_d2.modeling.architecture import PixelArchitecture
 from vps_d2.modeling.outputs import ObjectMaskOutput
 from vps_d2.modeling.s2m.deeplab import DeepLabS2M
 from vps_d2.modeling.s2m.public_weights import to_our_names
@@ -135,7 +135,6 @@ class S2M(PixelArchitecture):
             batched_inputs: as for :meth:`infer`, all of one size, a multiple of the network's
                 stride, and the truth ``object_mask``, bool ``(H, W)``.
         """
-        check_one_size([each["image"] for each in batched_inputs], "pictures")
         pixels = self.stack([each["image"] for each in batched_inputs], "pictures")
         truths = torch.stack([each["object_mask"] for each in batched_inputs]).to(self.device)
         guides = torch.stack(
