@@ -221,8 +221,8 @@ def _wobble(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
     sigma = extent * rng.uniform(0.01, 0.06)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.5, sigma))
     grid = int(rng.integers(6, 24))
-    noise = rng.uniform(-1, 1, (grid, grid)).astype(np.float32)
-    noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    small = rng.uniform(-1, 1, (grid, grid)).astype(np.float32)
+    noise = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     wobbled: np.ndarray = soft + rng.uniform(0, 0.45) * noise > 0.5
     return wobbled
 

@@ -125,15 +125,16 @@ class StrokeMapper:
             number = int(rng.choice(seen)) if seen else 1
             matrix = self._matrix(rng, object_map == number, rng.random() < 0.15)
             size = (self.size[1], self.size[0])
-            border = {"borderMode": cv2.BORDER_REFLECT_101}
-            nearest = {"flags": cv2.INTER_NEAREST, **border}
-            cropped = cv2.warpAffine(object_map, matrix, size, **nearest)
+            edges = cv2.BORDER_REFLECT_101
+            cropped = cv2.warpAffine(
+                object_map, matrix, size, flags=cv2.INTER_NEAREST, borderMode=edges
+            )
             if (cropped == number).sum() >= _LEAST_PIXELS:
                 break
         shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         if shrink < 0.6:  # so that no detail turns into noise
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / shrink)
-        crop = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, **border)
+        crop = cv2.warpAffine(picture, matrix, size, borderMode=edges)
         others = (cropped != number) & (cropped > 0)
         return self._color(rng, crop), cropped == number, others
 

@@ -142,8 +142,7 @@ class SmallS2M(nn.Module):
             x = F.relu(layer(x))
             given.append(x + skip(level))
         for index, layer in enumerate(self.alike, 1):
-            small = F.adaptive_avg_pool2d(alike, given[index].shape[-2:])
-            given[index] = given[index] + layer(small)
+            given[index] = given[index] + layer(_down(alike, given[index]))
         x = self.coarse(given[3] + _up(self.deepest(deepest), given[3]))
         x = self.blocks[3](x)
         for index in (2, 1, 0):
@@ -153,18 +152,21 @@ class SmallS2M(nn.Module):
     def _compare(self, features: tuple[torch.Tensor, ...], guides: torch.Tensor) -> torch.Tensor:
         """Return distances to the positive and to the negative strokes at stride 4, 8 channels."""
         pixels, _, fine, middle, coarse, _ = features
-        colors = F.adaptive_avg_pool2d(pixels, fine.shape[-2:]).float()
-        size = middle.shape[-2:]
-        levels = [F.adaptive_avg_pool2d(each, size) for each in (colors, fine)]
-        looks = self.look(torch.cat([*levels, middle, _up(coarse, middle)], 1))
+        colors = _down(pixels, fine).float()
+        levels = [_down(colors, middle), _down(fine, middle), middle, _up(coarse, middle)]
+        looks = self.look(torch.cat(levels, 1))
         looks = F.normalize(looks.float(), dim=1)
         found = []
         for kind in guides[:, 1:].unbind(1):
             for each in (looks, colors):
-                covered = F.adaptive_max_pool2d(kind[:, None], each.shape[-2:])[:, 0]
+                covered = F.max_pool2d(kind, kind.shape[-1] // each.shape[-1])
                 found.append(_up(distance_to_strokes(each, covered), colors))
         return torch.cat(found, 1)
 
 
 def _up(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _down(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(x, x.shape[-1] // like.shape[-1])
