@@ -35,7 +35,14 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start", "range_around"]
+__all__ = [
+    "DIRECTIONS",
+    "FrameResult",
+    "Propagation",
+    "check_start",
+    "count_visits",
+    "range_around",
+]
 
 DIRECTIONS = ("forward", "backward", "both", "around")
 """Forward from the first mask; backward from the last one; first forward, and then backward to the
@@ -287,6 +294,31 @@ def _plan(
         if latest > start:
             parts.append(_Part(latest, start, backward=True, fills=True))
     return parts
+
+
+def count_visits(action: Action, maps: SessionMaps, num_frames: int | None) -> int | None:
+    """Return how many frames a propagation visits, one that it visits twice counted twice.
+
+    Args:
+        action: the propagation.
+        maps: of the session, after the action.
+        num_frames: of the video; None if that is not known.
+
+    Returns:
+        the number; None if it goes to the end of a video of unknown length.
+    """
+    given = maps.state.given_frames(action["objects"])
+    first = {number: frames[0] for number, frames in given.items()}
+    last = {number: frames[-1] for number, frames in given.items()}
+    count = 0
+    for part in _plan(action, maps, first, last):
+        limit = part.limit
+        if not part.backward and num_frames is not None:
+            limit = num_frames - 1 if limit is None else min(limit, num_frames - 1)
+        if limit is None:
+            return None
+        count += max(abs(limit - part.begin) + 1, 1)
+    return count
 
 
 def range_around(
