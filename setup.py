@@ -7,8 +7,18 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
+HF = ["transformers>=5.0", "safetensors>=0.4"]
+SAM = [*HF, "timm>=1.0"]
 WEB = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
-TEST = ["pytest>=8", "pytest-xdist>=3.5", "setuptools>=70.1"]
+TEST = [
+    *SAM,
+    *WEB,
+    "httpx>=0.27",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
+    "setuptools>=70.1",
+]
 
 setup(
     name="vps_d2",
@@ -67,13 +77,13 @@ setup(
     ],
     extras_require={
         # Models of the Hugging Face hub, for vps-d2 segment --model hf:NAME.
-        "hf": ["transformers>=5.0", "safetensors>=0.4"],
+        "hf": HF,
         # SAM 2.1 and EdgeTAM, to follow objects; timm has the backbone of EdgeTAM.
-        "sam": ["transformers>=5.0", "safetensors>=0.4", "timm>=1.0"],
+        "sam": SAM,
         # The page of vps-d2 annotate.
         "web": WEB,
-        "test": [*TEST, *WEB],
-        "dev": [*TEST, *WEB, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python
         # Ruff formats the signatures on the pages.
         "docs": [
