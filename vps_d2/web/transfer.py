@@ -20,7 +20,6 @@ import numpy as np
 
 from vps_d2.data.object_maps import numbered_pngs, read_object_map
 from vps_d2.data.png import max_bytes
-from vps_d2.inference.vos.exporting import FORMS, export_session
 from vps_d2.inference.vos.maps import SessionMaps
 from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
@@ -36,7 +35,12 @@ MAX_UNPACKED = 2**32
 
 _MAX_DIRECTORY = 2**24  # bytes of the list of files in a zip, which is read into memory
 _MAX_JSON = 2**28
-_SUFFIXES = {"coco": ".json", "ytvis": ".json", "overlay": ".mp4"}
+_SUFFIXES = {
+    **{"palette": ".zip", "binary": ".zip", "coco": ".json", "ytvis": ".json"},
+    **{"overlay": ".mp4", "dataset": ".zip"},
+}
+"""How the file of each form of an export ends."""
+
 _STORED = (".png", ".mp4")  # which no compression makes smaller
 _BLOCK = 1 << 20
 _END, _END64 = struct.Struct("<4s8xI6x"), struct.Struct("<4s36xQ8x")
@@ -78,11 +82,11 @@ class Exports:
     @property
     def forms(self) -> list[str]:
         """The forms that there are."""
-        return list(FORMS)
+        return list(_SUFFIXES)
 
     def path(self, form: str) -> Path:
         """Return the file of an export, whose form is known to exist."""
-        return self.folder / f"{form}{_SUFFIXES.get(form, '.zip')}"
+        return self.folder / f"{form}{_SUFFIXES[form]}"
 
     def name(self, form: str, video: str) -> str:
         """Return the name under which an export is downloaded."""
@@ -95,7 +99,7 @@ class Exports:
             video: its name.
         """
         found = []
-        for form in FORMS:
+        for form in _SUFFIXES:
             try:
                 size = self.path(form).stat().st_size
             except OSError:
@@ -118,11 +122,13 @@ class Exports:
         Raises:
             UserError: as :func:`vps_d2.inference.vos.exporting.export_session`.
         """
+        from vps_d2.inference.vos.exporting import export_session  # late, as it imports PyTorch
+
         frozen: Any = _Frozen(session, step)
         with write_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
         with scratch_folder(self.session_folder) as scratch:
-            if form in _SUFFIXES:
+            if _SUFFIXES[form] != ".zip":
                 return " ".join(export_session(frozen, self.path(form), form))
             folder = scratch / _plain(session.source.name)
             notes = export_session(frozen, folder, form)

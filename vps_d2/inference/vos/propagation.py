@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos.engine import VOSEngine
@@ -30,7 +29,6 @@ from vps_d2.inference.vos.maps import (
     shrink_object_map,
     working_size,
 )
-from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
@@ -259,6 +257,8 @@ class Propagation:
             return
         state = self.engine.get_state()
         if state is not None:
+            import torch  # late: a session is opened, and its masks are shown, without it
+
             numbers = {"part": part, "index": index, "permanent": self._permanent}
             with write_whole(self._state_path) as file:
                 torch.save({**numbers, "seen": sorted(self._seen), "engine": dict(state)}, file)
@@ -269,6 +269,8 @@ class Propagation:
         """Return the part and the index of the frame after which to go on; 0 and None for all."""
         if not Path(self._state_path).exists():
             return 0, None
+        from vps_d2.io.checkpoints import read_checkpoint  # late, as PyTorch above
+
         state: dict[str, Any] = read_checkpoint(str(self._state_path))
         self.engine.reset()
         self.engine.set_state(state["engine"])
