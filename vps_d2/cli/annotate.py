@@ -131,4 +131,4 @@ def _load_engine(annotator: "Annotator", args: argparse.Namespace) -> None:
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
     print_notes([engine.license_note])
-    annotator.use_engine(engine, args.short_side or engine.short_side)
+    annotator.use_engine(engine, engine.mask_maker, args.short_side or engine.short_side)
