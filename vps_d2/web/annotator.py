@@ -79,12 +79,13 @@ class Annotator:
     Attributes:
         revision: number of changes so far; each frame that is found is one.
         frames: of the video, for the page.
+        shown: set when the first frame has been asked for and made.
     """
 
     def __init__(self, session: VOSSession) -> None:
         assert isinstance(session.source, CachedSource)
         self.session = session
-        self.revision = 0
+        self.revision, self.shown = 0, threading.Event()
         self.frames = FrameStore(session.source)
         self.timeline = Timeline(session.maps)
         self.exports = Exports(session.folder)
@@ -194,6 +195,8 @@ class Annotator:
             return self.frames.jpeg(index, rows)
         except UserError as error:
             raise MissingError(str(error)) from error
+        finally:
+            self.shown.set()
 
     def mask(self, index: int, rows: int | None = None) -> bytes | None:
         """Return what is known of a frame as a PNG in the colors of the objects.
