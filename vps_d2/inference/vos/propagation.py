@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos.engine import VOSEngine
@@ -30,12 +29,18 @@ from vps_d2.inference.vos.maps import (
     shrink_object_map,
     working_size,
 )
-from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start", "range_around"]
+__all__ = [
+    "DIRECTIONS",
+    "FrameResult",
+    "Propagation",
+    "check_start",
+    "count_visits",
+    "range_around",
+]
 
 DIRECTIONS = ("forward", "backward", "both", "around")
 """Forward from the first mask; backward from the last one; first forward, and then backward to the
@@ -252,6 +257,8 @@ class Propagation:
             return
         state = self.engine.get_state()
         if state is not None:
+            import torch  # late: a session is opened, and its masks are shown, without it
+
             numbers = {"part": part, "index": index, "permanent": self._permanent}
             with write_whole(self._state_path) as file:
                 torch.save({**numbers, "seen": sorted(self._seen), "engine": dict(state)}, file)
@@ -262,6 +269,8 @@ class Propagation:
         """Return the part and the index of the frame after which to go on; 0 and None for all."""
         if not Path(self._state_path).exists():
             return 0, None
+        from vps_d2.io.checkpoints import read_checkpoint  # late, as PyTorch above
+
         state: dict[str, Any] = read_checkpoint(str(self._state_path))
         self.engine.reset()
         self.engine.set_state(state["engine"])
@@ -287,6 +296,31 @@ def _plan(
         if latest > start:
             parts.append(_Part(latest, start, backward=True, fills=True))
     return parts
+
+
+def count_visits(action: Action, maps: SessionMaps, num_frames: int | None) -> int | None:
+    """Return how many frames a propagation visits, one that it visits twice counted twice.
+
+    Args:
+        action: the propagation.
+        maps: of the session, after the action.
+        num_frames: of the video; None if that is not known.
+
+    Returns:
+        the number; None if it goes to the end of a video of unknown length.
+    """
+    given = maps.state.given_frames(action["objects"])
+    first = {number: frames[0] for number, frames in given.items()}
+    last = {number: frames[-1] for number, frames in given.items()}
+    count = 0
+    for part in _plan(action, maps, first, last):
+        limit = part.limit
+        if not part.backward and num_frames is not None:
+            limit = num_frames - 1 if limit is None else min(limit, num_frames - 1)
+        if limit is None:
+            return None
+        count += max(abs(limit - part.begin) + 1, 1)
+    return count
 
 
 def range_around(

@@ -72,10 +72,14 @@ class PropagationRunner:
     def unfinished(self) -> Action | None:
         """The last action, if it is a propagation that did not come to its end; None otherwise."""
         done = self.store.done()
-        ended = {action["of"] for action in self.store.log.actions if action["do"] == "done"}
-        if not done or done[-1]["do"] != "propagate" or done[-1]["id"] in ended:
+        if not done or done[-1]["do"] != "propagate" or self.is_done(done[-1]["id"]):
             return None
         return done[-1]
+
+    def is_done(self, action: int) -> bool:
+        """Return whether a propagation, by the number of its action, came to its end."""
+        actions = self.store.log.actions
+        return any(each["do"] == "done" and each["of"] == action for each in actions)
 
     def resume(self, engine: VOSEngine, short_side: int | None) -> Iterator[FrameResult]:
         """Go on with :attr:`unfinished`; see :meth:`VOSSession.resume`."""
@@ -90,17 +94,29 @@ class PropagationRunner:
         return self._run(engine, action, resume=True)
 
     def _run(self, engine: VOSEngine, action: Action, resume: bool) -> Iterator[FrameResult]:
-        log = self.store.log
         if not resume:  # files of a process that was killed before it wrote the log
             self.store.clean_action("propagate", action["id"])
         run = Propagation(self.source, engine, self.store.maps, action, action["short_side"])
-        results, count = run.run(resume), len(log.actions)
+        return self._drive(run.run(resume), action["id"], len(self.store.log.actions))
+
+    def _drive(
+        self, results: Iterator[FrameResult], action: int, count: int
+    ) -> Iterator[FrameResult]:
+        """Yield results, until something else is done than what may be done meanwhile.
+
+        Args:
+            results: of a propagation.
+            action: its number.
+            count: of the actions that had been done when it began, which may be long before the
+                first result is asked for.
+        """
+        log = self.store.log
         while True:
             with self.lock:
                 if any(each["do"] not in _ALLOWED_MEANWHILE for each in log.actions[count:]):
                     return
                 result = next(results, None)
                 if result is None:
-                    log.append("done", {"of": action["id"]})
+                    log.append("done", {"of": action})
                     return
             yield result

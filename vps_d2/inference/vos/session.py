@@ -17,7 +17,7 @@ palette: those given in ``masks/ACTION/`` and those found in ``frames/ACTION/``.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from vps_d2.data.object_maps import object_numbers
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.maps import Scores, check_size
+from vps_d2.inference.vos.maps import Scores, SessionMaps, check_size
 from vps_d2.inference.vos.prompts import MaskMaker, apply_strokes
 from vps_d2.inference.vos.propagation import FrameResult
 from vps_d2.inference.vos.runner import PropagationRunner
@@ -127,6 +127,11 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def maps(self) -> SessionMaps:
+        """The object maps on the disk, and what of them holds; only to be read."""
+        return self._store.maps
 
     @property
     def objects(self) -> dict[int, str]:
@@ -351,6 +356,10 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         """The last action, if it is a propagation that did not come to its end; None otherwise."""
         return self._runner.unfinished
 
+    def is_done(self, action: int) -> bool:
+        """Return whether a propagation, by the number of its action, came to its end."""
+        return self._runner.is_done(action)
+
     @property
     def is_propagated(self) -> bool:
         """Whether the last action is a propagation that came to its end."""
@@ -368,6 +377,16 @@ class VOSSession(AbstractContextManager["VOSSession"]):
                 another size.
         """
         return self._runner.resume(self._require_engine(), self.short_side)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an action to undo."""
+        return bool(self._store.done())
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an action to redo."""
+        return bool(self._store.undone())
 
     def undo(self) -> bool:
         """Undo the last action. Return whether there was one."""
@@ -395,11 +414,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 
         return export_session(self, Path(path), form, progress=progress)
 
-    def import_masks(self, path: str | Path) -> list[int]:
+    def import_masks(
+        self, path: str | Path, step: Callable[[int], None] | None = None
+    ) -> list[int]:
         """Give the masks of a file or folder, as one action.
 
         Args:
             path: of what :meth:`export` writes as "palette", "binary", "coco" or "ytvis".
+            step: called with the index of each frame; nothing is given if it raises an error.
 
         Returns:
             the numbers of the objects that were given.
@@ -410,7 +432,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         from vps_d2.inference.vos.importing import read_masks
 
         names, maps = read_masks(Path(path), self.source)
-        numbers = self.add_masks(maps)
+
+        def watch() -> Iterator[tuple[int, np.ndarray]]:
+            for index, object_map in maps:
+                if step is not None:
+                    step(index)
+                yield index, object_map
+
+        numbers = self.add_masks(watch())
         for number in numbers:
             if names.get(number, DEFAULT_NAME) != self.objects[number]:
                 self.add_object(names[number], number)
