@@ -12,10 +12,17 @@ _TRIES = 20
 
 
 class Clip(NamedTuple):
-    """Frames uint8 RGB ``(T, H, W, 3)`` and their object maps uint8 ``(T, H, W)``."""
+    """Frames of a video or a scene.
+
+    Attributes:
+        frames: uint8 RGB ``(T, H, W, 3)``.
+        object_maps: uint8 ``(T, H, W)``.
+        indices: of the frames in the video, ``T`` of them.
+    """
 
     frames: np.ndarray
     object_maps: np.ndarray
+    indices: Sequence[int]
 
 
 def make_clip(
@@ -39,10 +46,11 @@ def make_clip(
         first = scene.render(0)
         if visible(first[1]):
             break
-    gaps = rng.integers(1, max_gap + 1, num_frames - 1)
-    rendered = [first, *(scene.render(time) for time in np.cumsum(gaps).tolist())]
+    times = np.cumsum(rng.integers(1, max_gap + 1, num_frames - 1)).tolist()
+    rendered = [first, *(scene.render(time) for time in times)]
     frames, maps = (np.stack(parts) for parts in zip(*rendered, strict=True))
-    return Clip(frames, renumber(maps, choose(rng, visible(maps[0]), max_objects)))
+    kept = choose(rng, visible(maps[0]), max_objects)
+    return Clip(frames, renumber(maps, kept), [0, *times])
 
 
 def choose(rng: np.random.Generator, numbers: Sequence[int], most: int) -> list[int]:

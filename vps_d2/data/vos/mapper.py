@@ -88,8 +88,9 @@ class VOSClipMapper:
 
         Returns:
             ``images`` uint8 ``(T, 3, H, W)``; ``object_maps`` uint8 ``(T, H, W)``, in which the
-            objects of the first frame are numbered from 1 on, and all else is 0; ``video_id``, and
-            the record's ``video_name`` and ``stream_position``.
+            objects of the first frame are numbered from 1 on, and all else is 0; ``frame_indices``,
+            a list of ``T`` ints, which fall if a clip is reversed; ``video_id``, and the record's
+            ``video_name`` and ``stream_position``.
 
         Raises:
             UserError: if a file cannot be read.
@@ -100,6 +101,7 @@ class VOSClipMapper:
             **{key: record[key] for key in keys if key in record},
             "images": to_tensor(clip.frames),
             "object_maps": torch.from_numpy(clip.object_maps),
+            "frame_indices": list(clip.indices),
         }
 
     def max_gap(self, position: int) -> int:
@@ -110,8 +112,9 @@ class VOSClipMapper:
     def _fixed(self, record: Record) -> Clip:
         """Return a whole video, or the same clip each time."""
         if "file_names" in record:
-            frames, maps = _read(record, range(record["num_frames"]))
-            return Clip(np.stack(frames), np.stack(maps))
+            chosen = range(record["num_frames"])
+            frames, maps = _read(record, chosen)
+            return Clip(np.stack(frames), np.stack(maps), _in_video(record, chosen))
         state = np.random.get_state()
         try:
             np.random.seed(record["video_id"])
@@ -140,12 +143,12 @@ class VOSClipMapper:
         """Cut a clip out of a real video, if possible one that shows an object in its frame 1."""
         for _ in range(_TRIES):
             chosen = self._choose(rng, record, max_gap)
-            clip = self.augmentation(rng, *_read(record, chosen))
-            seen = visible(clip.object_maps[0])
+            frames, maps = self.augmentation(rng, *_read(record, chosen))
+            seen = visible(maps[0])
             if seen:
                 break
         kept = choose(rng, seen, int(rng.integers(1, self.options.objects[1] + 1)))
-        return clip._replace(object_maps=renumber(clip.object_maps, kept))
+        return Clip(frames, renumber(maps, kept), _in_video(record, chosen))
 
     def _choose(self, rng: np.random.Generator, record: Record, max_gap: int) -> list[int]:
         """Return the indices of frames that have a map, in order or in reverse."""
@@ -159,6 +162,15 @@ class VOSClipMapper:
         if rng.random() < self.reverse:
             places = places[::-1]
         return [labeled[place] for place in places]
+
+
+def _in_video(record: Record, indices: Sequence[int]) -> list[int]:
+    """Return which frames of the video some files of a record are.
+
+    Where every file has a map, frames without one were left out, as YouTube-VOS does.
+    """
+    step = record["frame_step"] if all(record["object_map_file_names"]) else 1
+    return [index * step for index in indices]
 
 
 def _read(record: Record, indices: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
