@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-
 _TURN, _SHEAR = 15.0, 10.0  # degrees
 _ASPECT = 4 / 3
 
