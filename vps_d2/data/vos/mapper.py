@@ -18,7 +18,7 @@ from vps_d2.data.vos.augment import ClipAugmentation
 from vps_d2.data.vos.clips import Clip, choose, make_clip, renumber, visible
 from vps_d2.data.vos.datasets import register_vos_procedural  # noqa: F401  registers the built-in
 from vps_d2.data.vos.library import open_library
-from vps_d2.data.vos.maps import read_object_map, read_saliency
+from vps_d2.data.vos.maps import read_dataset_map, read_saliency
 from vps_d2.data.vos.scenes import SceneOptions, draw_scene
 from vps_d2.data.vos.stills import draw_still_scene
 
@@ -183,6 +183,6 @@ def _read(record: Record, indices: Sequence[int]) -> tuple[list[np.ndarray], lis
         map_file = record["object_map_file_names"][index]
         size = frames[0].shape[:2]
         maps.append(
-            np.zeros(size, np.uint8) if map_file is None else read_object_map(map_file, size)
+            np.zeros(size, np.uint8) if map_file is None else read_dataset_map(map_file, size)
         )
     return frames, maps
