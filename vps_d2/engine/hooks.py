@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from vps_d2.data.mappers import build_mapper
 from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.object_maps import OBJECT_PALETTE
 from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
+from vps_d2.engine.average import averaged
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_text
@@ -186,7 +188,10 @@ class PictureHook(HookBase):
             self.samples = self._load_samples()
         storage = get_event_storage()
         for index, sample in enumerate(self.samples):
-            with inference_context(self.model), torch.no_grad(), inference_autocast(self.cfg):
+            with ExitStack() as stack:
+                for each in (averaged(self.model), inference_context(self.model), torch.no_grad()):
+                    stack.enter_context(each)
+                stack.enter_context(inference_autocast(self.cfg))
                 output = self.model([sample])[0]
             picture = draw_result(sample, output, self.taxonomy, self.cfg.PIPELINE.SCORE_THRESH)
             storage.put_image(f"results/{index}", torch.from_numpy(picture).permute(2, 0, 1))

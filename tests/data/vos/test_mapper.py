@@ -85,10 +85,12 @@ def test_the_largest_gap_follows_the_iterations():
         ("GAP_STEPS", (0.5, 0.1)),
         ("REVERSE", 1.5),
         ("MIN_CROP", 0.0),
+        ("FAR_SHARE", -0.1),
+        ("FAR_GAPS", (9, 7)),
     ],
 )
 def test_settings_out_of_range_are_refused(key, value):
-    with pytest.raises(UserError, match=r"INPUT\.VOS\.(SIZE|M|G|R)[A-Z_]* must be"):
+    with pytest.raises(UserError, match=r"INPUT\.VOS\.(SIZE|F|M|G|R)[A-Z_]* must be"):
         config(**{key: value})
 
 
@@ -155,6 +157,17 @@ def test_a_made_clip_is_evaluated_the_same_each_time():
     assert torch.equal(one["images"], other["images"])
     assert np.array_equal(state, np.random.get_state()[1])
     assert not torch.equal(one["images"], mapper({**record, "video_id": 5})["images"])
+
+
+def test_the_first_step_of_a_made_clip_can_be_a_long_one():
+    mapper = build_mapper(config(MAX_GAPS=(2,), FAR_SHARE=0.5, FAR_GAPS=(7, 9)), is_train=True)
+    steps = []
+    for seed in range(8):
+        np.random.seed(seed)
+        steps.append(np.diff(mapper({"video_id": 4, "clip_source": (None, None)})["frame_indices"]))
+    first, second = zip(*steps, strict=True)
+    assert set(first) <= {1, 2, 7, 8, 9} and min(first) <= 2 and max(first) >= 7
+    assert set(second) <= {1, 2}
 
 
 def test_a_still_becomes_a_clip(tmp_path):

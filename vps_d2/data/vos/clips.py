@@ -31,6 +31,7 @@ def make_clip(
     draw: Callable[[], Scene],
     max_objects: int = 3,
     max_gap: int = 10,
+    far: tuple[float, int, int] = (0.0, 5, 40),
 ) -> Clip:
     """Make a clip of a random scene, whose first frame shows at least one object.
 
@@ -40,13 +41,18 @@ def make_clip(
         draw: returns a random scene; called again if no object is seen, but not for ever.
         max_objects: number of objects of which no more are kept.
         max_gap: most frames from one frame of the clip to the next.
+        far: how often the first of these steps is a long one, and its least and most frames.
     """
     for _ in range(_TRIES):
         scene = draw()
         first = scene.render(0)
         if visible(first[1]):
             break
-    times = np.cumsum(rng.integers(1, max_gap + 1, num_frames - 1)).tolist()
+    gaps = rng.integers(1, max_gap + 1, num_frames - 1)
+    share, least, most = far
+    if share and rng.random() < share:
+        gaps[:1] = rng.integers(least, most + 1)
+    times = np.cumsum(gaps).tolist()
     rendered = [first, *(scene.render(time) for time in times)]
     frames, maps = (np.stack(parts) for parts in zip(*rendered, strict=True))
     kept = choose(rng, visible(maps[0]), max_objects)

@@ -37,6 +37,7 @@ class VOSClipMapper:
         max_gaps: most frames from one frame of a clip to the next; the first value holds from the
             beginning on.
         gap_samples: how many samples were drawn when each further value begins to hold.
+        far: of made clips; see :func:`~vps_d2.data.vos.clips.make_clip`.
         augmentation: of clips of real videos; None for the default one.
         reverse: chance that such a clip is reversed.
     """
@@ -50,6 +51,7 @@ class VOSClipMapper:
         options: SceneOptions | None = None,
         max_gaps: Sequence[int] = (10,),
         gap_samples: Sequence[int] = (),
+        far: tuple[float, int, int] = (0.0, 5, 40),
         augmentation: ClipAugmentation | None = None,
         reverse: float = 0.5,
     ) -> None:
@@ -58,6 +60,7 @@ class VOSClipMapper:
         self.options = options or SceneOptions()
         self.max_gaps = tuple(max_gaps)
         self.gap_samples = tuple(gap_samples)
+        self.far = far
         self.augmentation = augmentation or ClipAugmentation(self.options.size)
         self.reverse = reverse
 
@@ -76,6 +79,7 @@ class VOSClipMapper:
             ),
             "max_gaps": keys.MAX_GAPS,
             "gap_samples": [round(share * samples) for share in keys.GAP_STEPS],
+            "far": (keys.FAR_SHARE, *keys.FAR_GAPS),
             "augmentation": ClipAugmentation(tuple(keys.SIZE), keys.MIN_CROP, keys.GRAY),
             "reverse": keys.REVERSE,
         }
@@ -131,13 +135,14 @@ class VOSClipMapper:
         if "clip_source" in record:
             library = open_library(*record["clip_source"])
             scene = partial(draw_scene, rng, self.options, library)
-            return make_clip(rng, self.num_frames, scene, most, gap)
+            return make_clip(rng, self.num_frames, scene, most, gap, self.far)
         picture = read_picture(record["file_name"])
         object_map = read_saliency(record["object_map_file_name"], picture.shape[:2])
         min_crop = self.augmentation.min_crop
         scene = partial(draw_still_scene, rng, self.options, picture, object_map, min_crop)
         # Objects that are left out look like those that are followed more than most things do.
-        return make_clip(rng, self.num_frames, scene, int(rng.integers(1, most + 1)), gap)
+        kept = int(rng.integers(1, most + 1))
+        return make_clip(rng, self.num_frames, scene, kept, gap, self.far)
 
     def _cut(self, rng: np.random.Generator, record: Record, max_gap: int) -> Clip:
         """Cut a clip out of a real video, if possible one that shows an object in its frame 1."""
