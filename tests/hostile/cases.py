@@ -196,7 +196,7 @@ def change_an_argument(random: Random) -> list[str]:
     words = random.choice(ARGUMENTS).split()
     places = [index for index, word in enumerate(words) if word.startswith("--")]
     place = random.choice(places)
-    is_output = words[place] in ("--out", "--output", "--json")
+    is_output = words[place] in ("--out", "--output", "--json", "--dataset")
     words[place + 1] = random.choice(_OUTPUTS if is_output else _WORDS)
     return words
 
