@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.io.checkpoints import find_averaged, find_weights, read_checkpoint
+from vps_d2.io.checkpoints import AVERAGE, find_averaged, find_weights, read_checkpoint
 from vps_d2.io.download import fetch_weights, is_address
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_errors, write_text, write_whole
@@ -125,7 +125,7 @@ class SafeCheckpointer(DetectionCheckpointer):
         return loaded
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
-        if self.strict:
+        if self.strict and AVERAGE in checkpoint:
             checkpoint["model"] = find_averaged(checkpoint, self._path)
         adapt = getattr(self.model, "adapt_weights", None)
         if adapt is not None:
