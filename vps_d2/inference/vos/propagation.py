@@ -8,6 +8,7 @@ saved from time to time, and a run goes on from there, or else from the beginnin
 Shapes: ``H`` rows, ``W`` columns. Object maps are uint8 ``(H, W)``.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -48,6 +49,9 @@ frames before an object was first given; or from one frame both ways, up to the 
 the objects were given as well."""
 
 STATE_FILE = "state.pt"
+
+# What a state with other values than such a one has can raise; a UserError is a ValueError.
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
 
 _MAX_PERMANENT = 32  # frames that an engine keeps for ever; the others are forgotten like any
 _MAX_CHUNK_BYTES = 2**25  # of the frames in memory when a video is read backward
@@ -266,16 +270,28 @@ class Propagation:
         self._pause = max(_MIN_PAUSE, _PAUSE * (self._saved_at - start))
 
     def _load_state(self) -> tuple[int, int | None]:
-        """Return the part and the index of the frame after which to go on; 0 and None for all."""
+        """Return the part and the index of the frame after which to go on; 0 and None for all.
+
+        All is done again if the state is damaged, as the results are the same.
+        """
         if not Path(self._state_path).exists():
             return 0, None
         from vps_d2.io.checkpoints import read_checkpoint  # late, as PyTorch above
 
-        state: dict[str, Any] = read_checkpoint(str(self._state_path))
-        self.engine.reset()
-        self.engine.set_state(state["engine"])
+        try:
+            state: dict[str, Any] = read_checkpoint(str(self._state_path))
+            part, index = state["part"], state["index"]
+            numbers = (part, index, *state["permanent"], *state["seen"])
+            if {*map(type, numbers)} != {int} or min(numbers) < 0 or part >= len(self.parts):
+                raise ValueError("its numbers are none of such a state")
+            self.engine.reset()
+            self.engine.set_state(state["engine"])
+        except _DAMAGED as error:
+            words = "%s cannot be used (%r), so all frames are done again."
+            logging.getLogger(__name__).warning(words, self._state_path, error)
+            return 0, None
         self._permanent, self._seen = list(state["permanent"]), set(state["seen"])
-        return int(state["part"]), int(state["index"])
+        return part, index
 
 
 def _plan(

@@ -39,7 +39,6 @@ class STCNEngine(VOSEngine):
         self.source = source
         self.short_side = short_side
         self._loaded, self._model = loaded, loaded.model
-        self._fingerprint = loaded.fingerprint()
         self.reset()
 
     def reset(self) -> None:
@@ -63,7 +62,7 @@ class STCNEngine(VOSEngine):
 
     def fingerprint(self) -> str:
         """Return a hash of weights and settings."""
-        return self._fingerprint
+        return self._loaded.fingerprint()
 
     def get_state(self) -> Mapping[str, Any]:
         """Return the memory, and the last frame with its masks."""
