@@ -35,11 +35,12 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start"]
+__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start", "range_around"]
 
-DIRECTIONS = ("forward", "backward", "both")
-"""Forward from the first mask; backward from the last one; or first forward, and then backward to
-the frames before an object was first given."""
+DIRECTIONS = ("forward", "backward", "both", "around")
+"""Forward from the first mask; backward from the last one; first forward, and then backward to the
+frames before an object was first given; or from one frame both ways, up to the nearest ones where
+the objects were given as well."""
 
 STATE_FILE = "state.pt"
 
@@ -274,6 +275,9 @@ def _plan(
     """Return the parts of a propagation."""
     start, end = action["start"], action["end"]
     limit = None if end is None else end - 1
+    if action["direction"] == "around":
+        at = action["at"]
+        return [_Part(at, limit), _Part(at, start, backward=True)]
     if action["direction"] == "backward":
         return [_Part(check_start(action, maps, first), start, backward=True)]
     parts = [_Part(check_start(action, maps, first), limit)]
@@ -283,6 +287,35 @@ def _plan(
         if latest > start:
             parts.append(_Part(latest, start, backward=True, fills=True))
     return parts
+
+
+def range_around(
+    given: Mapping[int, Sequence[int]], at: int, objects: Sequence[int], end: int | None
+) -> tuple[int, int | None]:
+    """Return the range between the nearest frames in which objects were given.
+
+    Args:
+        given: numbers of the objects that were given in each frame, by its index.
+        at: index of a frame in the range.
+        objects: their numbers.
+        end: index after the last frame that may be in the range.
+
+    Returns:
+        index of its first frame and index after its last one; None for the end of the video. The
+        nearest frames themselves are not in it.
+
+    Raises:
+        UserError: if an object was not given in the frame.
+    """
+    if not objects or not set(objects) <= set(given.get(at, ())):
+        raise UserError(
+            f"frame {at} has no mask that was given of each object to follow; give one there."
+        )
+    fixed = [index for index, numbers in given.items() if set(objects) <= set(numbers)]
+    before = max((index for index in fixed if index < at), default=-1)
+    after = min((index for index in fixed if index > at), default=None)
+    ends = [each for each in (after, end) if each is not None]
+    return before + 1, min(ends, default=None)
 
 
 def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]) -> int:
@@ -299,6 +332,8 @@ def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]
         UserError: if no object has a mask in the range.
     """
     start, end = action["start"], action["end"]
+    if action["direction"] == "around":
+        return int(action["at"])
     backward = action["direction"] == "backward"
     edge = start if not backward else (None if end is None else end - 1)
     known = edge is not None and maps.find_pass(edge, action["id"]) is not None
