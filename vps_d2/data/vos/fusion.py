@@ -176,7 +176,9 @@ class FusionMapper:
 
     def _crop(self, layers: np.ndarray) -> np.ndarray:
         """Cut out a part in which an object has something to learn from, if there is one."""
-        margins = [max(0, wanted - there) for wanted, there in zip(self.size, layers.shape, strict=False)]
+        margins = [
+            max(0, wanted - there) for wanted, there in zip(self.size, layers.shape, strict=False)
+        ]
         layers = np.pad(layers, ((0, margins[0]), (0, margins[1]), (0, 0)))
         for _ in range(_TRIES):
             top, left = (

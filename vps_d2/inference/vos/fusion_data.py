@@ -135,8 +135,7 @@ def _write_pair(
     useful = [
         index
         for index in after
-        if index in clip.maps
-        and any(map(_differ, before[index][1:], after[index][1:]))
+        if index in clip.maps and any(map(_differ, before[index][1:], after[index][1:]))
     ]
     pair = folder / f"{first:05d}_{second:05d}"
     for index in sorted(rng.permutation(useful)[: options.targets].tolist()):

@@ -123,7 +123,10 @@ class FusionNet(PixelArchitecture):
             weights: by name, of this project, or of a public ``fusion.pth`` or ``fusion_stcn.pth``.
             strict: whether all weights of the model must be there.
         """
-        bare = {name.removeprefix("module.").removeprefix(_PREFIX): each for name, each in weights.items()}
+        bare = {
+            name.removeprefix("module.").removeprefix(_PREFIX): each
+            for name, each in weights.items()
+        }
         return {_PREFIX + name: each for name, each in bare.items()}
 
     def infer(self, batched_inputs: list[dict[str, Any]]) -> list[FusedMasksOutput]:
