@@ -49,12 +49,17 @@ def make(options):
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("fusion")
     write_videos(root / "data", ["one", "two"])
-    register_davis("videos_of_fusion", root / "data")
-    register_fusion("fusion_of_test", "videos_of_fusion", root / "out")
-    register_vos_procedural("made_of_fusion")
+    names = ["videos_of_fusion", "made_of_fusion"]
+    register_davis(names[0], root / "data")
+    register_vos_procedural(names[1])
+    for each in ("one", "two"):
+        (root / "data" / "ImageSets" / f"{each}.txt").write_text(f"{each}\n")
+        names += [f"video_{each}", f"fusion_{each}"]
+        register_davis(names[-2], root / "data", f"{each}.txt")
+        register_fusion(names[-1], names[-2], root / "out")
     generate(root / "out")
     yield root
-    for name in ("videos_of_fusion", "fusion_of_test", "made_of_fusion"):
+    for name in names:
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
 
@@ -113,10 +118,12 @@ def test_a_fusion_network_trains_on_them(root, tmp_path):
     config = ROOT / "configs" / "instant_test" / "small_fusion_instant_test.yaml"
     load_tool("train_net").main(
         [
-            *("--config-file", str(config), "DATASETS.TRAIN", "('fusion_of_test',)"),
+            *("--config-file", str(config), "DATASETS.TRAIN", "('fusion_one',)"),
+            *("DATASETS.TEST", "('fusion_two',)", "TEST.EVAL_PERIOD", "4"),
             *("MODEL.DEVICE", "cpu", "OUTPUT_DIR", str(tmp_path)),
         ]
     )
+    assert "fusion/J/fused" in (tmp_path / "metrics.json").read_text()
     weights = tmp_path / "model_final.pth"
     options = EngineOptions(device="cpu", opts=("MODEL.VOS.FUSER", str(weights)))
     assert make_small_engine(options).fuser is not None

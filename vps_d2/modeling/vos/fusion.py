@@ -1,13 +1,13 @@
 """Difference-aware fusion behind Detectron2's model interface.
 
-Shapes: ``N`` samples, ``K`` objects of a sample, ``H`` rows, ``W`` columns, both multiples of the
-side of a cell of the propagation network.
+Shapes: ``N`` samples, ``K`` objects of a sample, ``H`` rows, ``W`` columns.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
@@ -45,18 +45,23 @@ class FrozenPropagation:
         self.network, self.weights = network, weights
         self._loaded: STCNNetwork | None = None
 
+    @property
+    def stride(self) -> int:
+        """The side of a cell, in pixels."""
+        return self._load().stride
+
     @torch.no_grad()
-    def keys(self, frames: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """Return the keys of normalized frames ``(N, 3, H, W)``, and the side of a cell in pixels.
+    def keys(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the keys of normalized frames ``(N, 3, H, W)``.
 
         Raises:
             UserError: if no checkpoint is named, or it cannot be read.
         """
-        if self._loaded is None:
-            self._loaded = self._load().to(frames.device)
-        return self._loaded.encode_key(frames).key, self._loaded.stride
+        return self._load().to(frames.device).encode_key(frames).key
 
     def _load(self) -> STCNNetwork:
+        if self._loaded is not None:
+            return self._loaded
         if not self.weights:
             raise UserError(
                 "MODEL.FUSION.PROPAGATION is empty; name the checkpoint of the network that made "
@@ -65,7 +70,8 @@ class FrozenPropagation:
         # Neither its pixels nor its losses are used.
         model = STCN(network=NETWORKS[self.network](), pixel_mean=[0.0] * 3, pixel_std=[1.0] * 3)
         SafeCheckpointer(model, strict=True).load(self.weights)
-        return model.eval().network
+        self._loaded = model.eval().network
+        return self._loaded
 
 
 @META_ARCH_REGISTRY.register()
@@ -160,23 +166,26 @@ class FusionNet(PixelArchitecture):
     def _fuse(self, batched_inputs: list[dict[str, Any]]) -> list[torch.Tensor]:
         """Return the logits ``(K + 1, H, W)`` of each sample."""
         frames = self.stack([sample["images"] for sample in batched_inputs], "samples")
-        keys, stride = self.propagation.keys(frames.flatten(0, 1))
-        cells = (keys.shape[-2], keys.shape[-1])
-        both = keys.flatten(2).unflatten(0, (-1, 2))
         counts = [len(sample["masks"]) for sample in batched_inputs]
         masks = torch.cat([sample["masks"] for sample in batched_inputs]).to(self.device)
         touched = torch.cat([sample["touched"] for sample in batched_inputs]).to(self.device)
+        distances = torch.stack([sample["distances"] for sample in batched_inputs]).to(self.device)
+        height, width = frames.shape[-2:]
+        stride = self.propagation.stride
+        margins = (0, -width % stride, 0, -height % stride)
+        frames, masks, touched = (F.pad(each, margins) for each in (frames, masks, touched))
+        keys = self.propagation.keys(frames.flatten(0, 1))
+        cells = (keys.shape[-2], keys.shape[-1])
         changed = changes(masks[:, 2], touched, stride).split(counts)
         attention = [
             carry_over(each, pair[1], pair[0], cells, stride)
-            for each, pair in zip(changed, both, strict=True)
+            for each, pair in zip(changed, keys.flatten(2).unflatten(0, (-1, 2)), strict=True)
         ]
         repeats = torch.tensor(counts, device=self.device)
-        distances = torch.stack([sample["distances"] for sample in batched_inputs]).to(self.device)
         own = self.network(
             frames[:, 0].repeat_interleave(repeats, 0),
             masks[:, :2],
             torch.cat(attention),
             distances.float().repeat_interleave(repeats, 0),
-        )
+        )[..., :height, :width]
         return [aggregate(each) for each in own.split(counts)]
