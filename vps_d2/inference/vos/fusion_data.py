@@ -98,6 +98,7 @@ def generate_fusion(
             f"data set {videos} has no videos with object maps; name one of register_davis, "
             "register_bl30k or register_youtube_vos."
         )
+    engine.fuser = None  # masks are to be those that a fuser gets
     settings = {"videos": videos, "engine": engine.fingerprint(), **asdict(options)}
     with claim_folder(out):
         check_settings(out / SETTINGS_FILE, settings)
