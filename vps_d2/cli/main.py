@@ -24,6 +24,7 @@ COMMANDS = {
     "generate": "write predicted frames with their true masks, to train on",
     "make-synthetic": "generate videos with exact masks",
     "make-vos-clips": "generate videos of moving objects, to learn to follow objects from",
+    "generate-fusion": "follow objects before and after a correction, to learn to fuse masks from",
     "make-tracks": "generate tracks of moving objects, without pictures",
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",

@@ -352,12 +352,23 @@ def _add_vos_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.VOS.MEMORY_LATEST = 5
     cfg.MODEL.VOS.FRAME_PROTOTYPES = 128
     cfg.MODEL.VOS.PROTOTYPES = 4096
+    # Checkpoint of the network that fuses masks before and after a correction, in a session; "" for
+    # no fusion.
+    cfg.MODEL.VOS.FUSER = ""
     # The cross-entropy counts all pixels up to the first of two iterations, and from the second on
     # only this share of them, the hardest. Beside it, the weight of the Dice loss.
     cfg.MODEL.VOS.LOSS = CfgNode()
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_ITERS = (20000, 70000)
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_SHARE = 0.15
     cfg.MODEL.VOS.LOSS.DICE = 0.0
+
+    cfg.MODEL.FUSION = CfgNode()
+    # "fusion": the published network; "small": one of the same class for CPUs, which chooses
+    # between the two masks.
+    cfg.MODEL.FUSION.NETWORK = "fusion"
+    # In training: checkpoint of the propagation network that made the data, of the kind in
+    # MODEL.VOS.NETWORK. Its keys are used, and it is not trained.
+    cfg.MODEL.FUSION.PROPAGATION = ""
 
 
 def _add_s2m_model_config(cfg: CfgNode) -> None:

@@ -52,6 +52,7 @@ class LoadedModel(NamedTuple):
         cfg = self.cfg.clone()
         cfg.defrost()
         cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
+        cfg.MODEL.VOS.FUSER = cfg.MODEL.FUSION.PROPAGATION = ""
         return hash_model(cfg.dump(), self.model)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.fuser import RangeFusion, find_fusion
 from vps_d2.inference.vos.log import Action
 from vps_d2.inference.vos.maps import (
     Scores,
@@ -119,6 +120,7 @@ class Propagation:
         self.parts = _plan(action, maps, self.first, self.last)
         self._seen: set[int] = set()
         self._permanent: list[int] = []
+        self._fusion: RangeFusion | None = None  # of the part
         self._state_path = maps.action_folder("propagate", action["id"]) / STATE_FILE
         self._saved_at, self._pause = time.monotonic(), _MIN_PAUSE
 
@@ -132,9 +134,14 @@ class Propagation:
         if after is None:
             self.engine.reset()
         for number, part in enumerate(self.parts[begin:], begin):
+            self._fusion = find_fusion(
+                self.engine.fuser, self.maps, self.action, part.backward, self.working
+            )
             if after is None:
                 self.engine.forget_frames()
                 self._remember_given(part)
+            elif self._fusion:
+                self._fusion.begin(self._shrink(self.source.read(part.begin).picture))
             for index, picture in self._frames(part, after):
                 result = self._visit(part, index, picture)
                 path = self.maps.pass_path(self.action["id"], index)
@@ -160,6 +167,8 @@ class Propagation:
         # Where a part begins, a map of an earlier propagation is as good as one that was given.
         if index == part.begin and known and self.maps.find_pass(index, before) is not None:
             self._remember(picture, known[0], followed, index, permanent=bool(fixed))
+            if self._fusion:
+                self._fusion.begin(picture)
             return FrameResult(index, *known)
         object_map, scores = known or (np.zeros(self.size, np.uint8), {})
         erase(object_map, dict.fromkeys(followed))
@@ -167,6 +176,8 @@ class Propagation:
         asked = [number for number in followed if number in self._seen]
         if set(asked) - fixed:
             probabilities = self.engine.segment(picture, asked)
+            if self._fusion:
+                probabilities = self._fusion(index, picture, asked, probabilities)
             found, certain = decide(probabilities, asked, self.size)
             free = object_map == 0
             object_map[free] = found[free]
