@@ -57,7 +57,8 @@ class _FixedOrder(np.random.Generator):
     this is the order in which the published results of the challenge were made.
     """
 
-    def permutation(self, x, axis=0):  # type: ignore[no-untyped-def]  # noqa: D102
+    def permutation(self, x, axis=0):  # type: ignore[no-untyped-def]
+        """Return the permutation that scikit-image asks for."""
         return np.random.RandomState(0).permutation(x)
 
 
@@ -87,7 +88,7 @@ def draw_scribbles(predicted: np.ndarray, truth: np.ndarray) -> list[Scribble]:
 
 
 def _open(error: np.ndarray) -> np.ndarray:
-    """Return a region without its thin parts, if it has others, bool ``(H, W)``."""
+    """Return a region without its thin parts, if it has others, uint8 ``(H, W)``."""
     radius = min(0.5 * _KERNEL * math.sqrt(np.count_nonzero(error)), _MAX_RADIUS)
     region = error.astype(np.uint8)
     opened = region
@@ -98,7 +99,7 @@ def _open(error: np.ndarray) -> np.ndarray:
         if opened.any():
             break
         radius *= _SHRINK
-    return opened > 0
+    return opened
 
 
 def _make_disc(radius: float) -> np.ndarray:
@@ -108,10 +109,11 @@ def _make_disc(radius: float) -> np.ndarray:
 
 
 def _find_lines(region: np.ndarray) -> list[np.ndarray]:
-    """Return the longest line in each part of the middle line of a region, ``(N, 2)`` x and y."""
+    """Return the longest line in each part of the middle line of a region, ``(N, 2)``."""
     order = _FixedOrder(np.random.PCG64(0))
-    middle = medial_axis(np.pad(region, 1), rng=order)[1:-1, 1:-1]
-    pixels = np.argwhere(middle)[:, ::-1]
+    x, y, width, height = cv2.boundingRect(region)
+    inside = np.pad(region[y : y + height, x : x + width], 1)
+    pixels = np.argwhere(medial_axis(inside, rng=order))[:, ::-1] + (x - 1, y - 1)
     if not len(pixels):
         return []
     # The order of the neighbors decides among paths of equal length, so it is left as it comes.
