@@ -9,7 +9,15 @@ ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
 HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
-TEST = [*SAM, "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "setuptools>=70.1"]
+INTERACTIVE = ["scikit-image>=0.22", "scikit-learn>=1.3", "networkx>=3.0", "matplotlib>=3.7"]
+TEST = [
+    *SAM,
+    *INTERACTIVE,
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
+    "setuptools>=70.1",
+]
 
 setup(
     name="vps_d2",
@@ -71,6 +79,8 @@ setup(
         "hf": HF,
         # SAM 2.1 and EdgeTAM, to follow objects; timm has the backbone of EdgeTAM.
         "sam": SAM,
+        # The robot of vps-d2 eval-interactive, and curves.
+        "interactive": INTERACTIVE,
         "test": TEST,
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "score predicted masks and frames",
     "evaluate-tubes": "score segmented videos",
     "evaluate-vos": "score object maps, such as those of propagate",
+    "eval-interactive": "score what comes of scribbles, in rounds of corrections",
     "visualize": "draw videos, masks and predictions",
     "leaderboard": "compare pipelines on the same videos",
     "split-errors": "divide the error of predicted masks by cause",

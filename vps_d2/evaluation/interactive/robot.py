@@ -90,12 +90,12 @@ def draw_scribbles(predicted: np.ndarray, truth: np.ndarray) -> list[Scribble]:
 def _open(error: np.ndarray) -> np.ndarray:
     """Return a region without its thin parts, if it has others, uint8 ``(H, W)``."""
     radius = min(0.5 * _KERNEL * math.sqrt(np.count_nonzero(error)), _MAX_RADIUS)
-    region = error.astype(np.uint8)
-    opened = region
+    region = opened = error.astype(np.uint8)
     while radius > 1:
         disc = _make_disc(radius)
         # In a corner of the picture nothing of a small disc may be inside, and nothing is left.
-        opened = cv2.dilate(cv2.erode(region, disc) & cv2.dilate(region, disc), disc)
+        eroded = np.minimum(cv2.erode(region, disc), cv2.dilate(region, disc))
+        opened = np.asarray(cv2.dilate(eroded, disc), np.uint8)
         if opened.any():
             break
         radius *= _SHRINK

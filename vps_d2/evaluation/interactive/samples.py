@@ -4,6 +4,7 @@ The scribbles are files of DAVIS, ``Scribbles/NAME/001.json`` beside ``JPEGImage
 ``Annotations``: one list for each frame, with the lines of all objects in it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from vps_d2.data.object_maps import find_sequences, numbered_pngs, object_number
 from vps_d2.evaluation.interactive.robot import Scribble, draw_scribbles
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import read_json
-from vps_d2.io.video import VideoSource, open_video
+from vps_d2.io.video import VideoSource, fingerprint_video, open_video
 
 __all__ = ["InteractiveVideo", "find_videos", "make_first_scribbles", "read_scribbles"]
 
@@ -64,6 +65,12 @@ class InteractiveVideo:
         """
         truth = read_object_map(self.masks[index])
         return np.where(truth == _VOID, 0, truth).astype(np.uint8)
+
+    def fingerprint(self, scribbles: Path | None) -> str:
+        """Return a hash by which the video and its first scribbles are recognized."""
+        files = [self.frames, self.masks[0].parent, *([scribbles] if scribbles else [])]
+        text = " ".join([self.name, *map(fingerprint_video, files)])
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_videos(root: str | Path, names: Sequence[str] = ()) -> list[InteractiveVideo]:
