@@ -232,6 +232,8 @@ _NETWORKS: dict[str, _Rule] = {
     ),
     "MODEL.VOS.LOSS.BOOTSTRAP_SHARE": _number(1e-3, 1),
     "MODEL.VOS.LOSS.DICE": _number(0),
+    "MODEL.S2M.ROUNDS": _at_least(1, _MOST_LAYERS),
+    "MODEL.S2M.DICE": _number(0),
     "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
     "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
     **{
@@ -269,12 +271,16 @@ _RULES: dict[str, _Rule] = {
     "INPUT.CLIP.MOTION.ROTATION": _number(0, 180),
     "INPUT.CLIP.MOTION.SCALE": _RISING_FACTORS,
     "INPUT.CLIP.MOTION.SHIFT": _SHARE,
-    "INPUT.VOS.SIZE": (
-        "height and width, whole numbers from 32 to 4,096",
-        lambda size, cfg: (
-            len(size) == 2 and all(_at_least(32, 4096)[1](side, cfg) for side in size)
-        ),
-    ),
+    **{
+        f"INPUT.{key}": (
+            "height and width, whole numbers from 32 to 4,096",
+            lambda size, cfg: (
+                len(size) == 2 and all(_at_least(32, 4096)[1](side, cfg) for side in size)
+            ),
+        )
+        for key in ("VOS.SIZE", "S2M.SIZE", "S2M.SCENE_SIZE")
+    },
+    "INPUT.S2M.SPOILED": _SHARE,
     "INPUT.VOS.MAX_OBJECTS": _at_least(1, _MOST_OBJECTS),
     "INPUT.VOS.MAX_GAPS": (
         "whole numbers of 1 or more, one more than in INPUT.VOS.GAP_STEPS",

@@ -69,6 +69,7 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
     _add_clip_config(cfg)
     _add_vos_config(cfg)
+    _add_s2m_config(cfg)
     # Frames left out between the input and the first target frame.
     cfg.INPUT.TARGET_GAP = 0
     # Make true input masks look like detected ones: share of clips to change; then the chance that
@@ -124,6 +125,15 @@ def _add_vos_config(cfg: CfgNode) -> None:
     cfg.INPUT.VOS.GRAY = 0.05
 
 
+def _add_s2m_config(cfg: CfgNode) -> None:
+    # Of StrokeMapper: height and width of its crops, and of made pictures before they are cropped;
+    # and how often it gives a mask with errors and strokes on them, not first strokes.
+    cfg.INPUT.S2M = CfgNode()
+    cfg.INPUT.S2M.SIZE = (256, 256)
+    cfg.INPUT.S2M.SCENE_SIZE = (320, 320)
+    cfg.INPUT.S2M.SPOILED = 0.4
+
+
 def _add_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     # Memory format of convolution inputs and weights: channels last if True, contiguous if False;
@@ -170,6 +180,7 @@ def _add_model_config(cfg: CfgNode) -> None:
     _add_object_dynamics_config(cfg)
     _add_mask_former_config(cfg)
     _add_vos_model_config(cfg)
+    _add_s2m_model_config(cfg)
 
 
 def _add_vistr_config(cfg: CfgNode) -> None:
@@ -337,6 +348,18 @@ def _add_vos_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_ITERS = (20000, 70000)
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_SHARE = 0.15
     cfg.MODEL.VOS.LOSS.DICE = 0.0
+
+
+def _add_s2m_model_config(cfg: CfgNode) -> None:
+    cfg.MODEL.S2M = CfgNode()
+    # "deeplab": the network of MiVOS; "small": one for CPUs.
+    cfg.MODEL.S2M.NETWORK = "deeplab"
+    # Train no parameter of the encoder of pictures, where there is one.
+    cfg.MODEL.S2M.FREEZE_ENCODER = False
+    # Rounds of a picture in training: in each one after the first, a stroke is added on an error.
+    cfg.MODEL.S2M.ROUNDS = 3
+    # Weight of the Dice loss beside the cross-entropy.
+    cfg.MODEL.S2M.DICE = 1.0
 
 
 def _add_pipeline_config(cfg: CfgNode) -> None:

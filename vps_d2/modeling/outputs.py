@@ -69,6 +69,15 @@ class VideoObjectsOutput(TypedDict):
     object_maps: torch.Tensor
 
 
+class ObjectMaskOutput(TypedDict):
+    """Of a picture with strokes, by a model for ``object_mask``: float32 ``(H, W)``, 0-1.
+
+    The probability of each pixel to be of the object that the strokes are about.
+    """
+
+    probability: torch.Tensor
+
+
 @runtime_checkable
 class ClassMapper(Protocol):
     """A segmenter that can return class maps alone, which is faster than scores."""

@@ -57,6 +57,19 @@ def read_saliency(path: str | Path, size: tuple[int, int] | None = None) -> np.n
     return (values > _WHITE // 2).astype(np.uint8)
 
 
+def read_gray(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read the values of a PNG in gray or with a palette as they are, uint8 ``(H, W)``.
+
+    Args:
+        path: of the file.
+        size: see :func:`read_object_map`.
+
+    Raises:
+        FaultError: see :func:`read_object_map`.
+    """
+    return _read(path, size)[0]
+
+
 def write_object_map(path: str | Path, object_map: np.ndarray) -> None:
     """Write an object map, uint8 ``(H, W)``, as a palette PNG with the colors of DAVIS.
 
