@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
     maker = find_mask_maker(engine, args.prompt_weights, args.prompt_config, args.device)
-    print_notes({engine.license_note, maker.license_note})
+    print_notes(dict.fromkeys([engine.license_note, maker.license_note]))
     options = RoundOptions(args.rounds, args.time_limit, args.short_side or engine.short_side)
     _report(InteractiveEvaluation(videos, engine, maker, args.output, options)(args.resume))
 

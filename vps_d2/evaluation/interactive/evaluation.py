@@ -113,9 +113,7 @@ class InteractiveEvaluation:
             "complete": len(samples) == len(self.samples),
             "engine": self.engine.source,
             "mask_maker": self.mask_maker.source,
-            "license": " ".join(
-                filter(None, {self.engine.license_note, self.mask_maker.license_note})
-            ),
+            "licenses": [self.engine.license_note, self.mask_maker.license_note],
             "options": asdict(options),
             "caption": self._caption(samples),
             **summarize_samples(samples, options.num_rounds, options.object_seconds),
