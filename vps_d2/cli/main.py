@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "score predicted masks and frames",
     "evaluate-tubes": "score segmented videos",
     "evaluate-vos": "score object maps, such as those of propagate",
+    "eval-interactive": "score what comes of scribbles, in rounds of corrections",
     "evaluate-prompts": "score what makes masks from clicks and scribbles",
     "visualize": "draw videos, masks and predictions",
     "leaderboard": "compare pipelines on the same videos",
