@@ -83,6 +83,7 @@ class Page {
     }
     if (isRestarted) for (const mask of pictures.masks.values.values()) mask.revision = -1;
     model.set({ session: state });
+    document.body.dataset.revision = String(state.revision); // for tests
     if (!before) {
       model.set({ sizes: defaultSizes(state.video) });
       rememberChoices(model);
