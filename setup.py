@@ -7,7 +7,18 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
-TEST = ["pytest>=8", "pytest-xdist>=3.5", "setuptools>=70.1"]
+HF = ["transformers>=5.0", "safetensors>=0.4"]
+SAM = [*HF, "timm>=1.0"]
+WEB = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+TEST = [
+    *SAM,
+    *WEB,
+    "httpx>=0.27",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
+    "setuptools>=70.1",
+]
 
 setup(
     name="vps_d2",
@@ -35,7 +46,7 @@ setup(
     packages=[*find_packages(include=["vps_d2", "vps_d2.*"]), "vps_d2.configs"],
     package_dir={"vps_d2.configs": "configs"},
     package_data={
-        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md"],
+        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md", "web/static/*"],
         "vps_d2.configs": ["*.yaml", "*/*.yaml"],
     },
     entry_points={"console_scripts": ["vps-d2 = vps_d2.cli.main:main"]},
@@ -66,9 +77,11 @@ setup(
     ],
     extras_require={
         # Models of the Hugging Face hub, for vps-d2 segment --model hf:NAME.
-        "hf": ["transformers>=5.0", "safetensors>=0.4"],
+        "hf": HF,
         # SAM 2.1 and EdgeTAM, to follow objects; timm has the backbone of EdgeTAM.
-        "sam": ["transformers>=5.0", "safetensors>=0.4", "timm>=1.0"],
+        "sam": SAM,
+        # The page of vps-d2 annotate.
+        "web": WEB,
         "test": TEST,
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python

@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train or evaluate a model",
     "segment": "segment any video: a mask for each object and frame",
     "propagate": "follow objects through a video, from a mask of one frame",
+    "annotate": "annotate a video in the browser: click, follow, correct, export",
     "predict": "predict frames and masks of a video, or of every video in a folder",
     "evaluate": "score predicted masks and frames",
     "evaluate-tubes": "score segmented videos",

@@ -224,7 +224,7 @@ def test_a_propagation_ends_when_something_else_is_done(session):
     session.add_mask(0, truth(0))
     run = session.propagate()
     next(run)
-    session.add_mask(1, truth(1))
+    session.remove_object(1)
     assert list(run) == [] and session.unfinished is None
     with pytest.raises(UserError, match="has no interrupted propagation"):
         session.resume()

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from vps_d2.inference.vos.prompts import MaskMaker
+
 __all__ = ["VOSEngine"]
 
 
@@ -31,11 +33,14 @@ class VOSEngine(ABC):
         license_note: a sentence for the user about the license of the weights; "" for none.
         short_side: pixels of the shorter side of a frame at which it works well, on a machine as
             it is made for; what the command uses if the user names no other size.
+        mask_maker: makes masks from clicks and scribbles, with the engine's own prompts; None if it
+            has none.
     """
 
     source: str
     license_note: str = ""
     short_side: int = 480
+    mask_maker: MaskMaker | None = None
 
     @abstractmethod
     def reset(self) -> None:

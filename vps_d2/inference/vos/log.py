@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vps_d2.data.strokes import Stroke
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_errors
 
@@ -43,9 +44,18 @@ def _is_end(value: Any) -> bool:
     return value is None or _is_number(value, 1)
 
 
+def _are_strokes(value: Any) -> bool:
+    if value is None:  # masks without any
+        return True
+    try:
+        return isinstance(value, list) and bool([Stroke.from_json(each) for each in value])
+    except UserError:
+        return False
+
+
 _OF: dict[str, Callable[[Any], bool]] = {"of": _is_number}
 _FORMS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "masks": {"frames": _are_frames},
+    "masks": {"frames": _are_frames, "strokes": _are_strokes},
     "add_object": {"object": _is_object, "name": _is_text},
     "remove_object": {"object": _is_object},
     "clear": {
@@ -60,12 +70,13 @@ _FORMS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "objects": _are_objects,
         "engine": _is_text,
         "short_side": _is_end,
+        "at": lambda value: value is None or _is_number(value),
     },
     "undo": _OF,
     "redo": _OF,
     "done": _OF,
 }
-"""What each action has, and what these values are."""
+"""What each action has, and what these values are; a value may be missing if it may be None."""
 
 
 def is_action(value: Any) -> bool:

@@ -84,12 +84,29 @@ class SessionMaps:
                 return int(number)
         return None
 
+    def pass_frames(self, action: int) -> list[int]:
+        """Return the indices of the frames to which a propagation came, in ascending order."""
+        folder = self.action_folder("propagate", action)
+        return sorted(int(path.stem) for path in folder.glob("[0-9]*.png"))
+
+    def read_scores(self, action: int, index: int) -> Scores | None:
+        """Return the scores that a propagation found in a frame, without reading the map.
+
+        Returns:
+            scores by number; None if the file is missing or damaged.
+        """
+        try:
+            with Image.open(self.pass_path(action, index), formats=["PNG"]) as image:
+                scores = json.loads(image.info.get(_SCORES, "{}"))
+            return {int(number): float(score) for number, score in scores.items()}
+        except _UNREADABLE:
+            return None
+
     def known_frames(self) -> list[int]:
         """Return the indices of the frames of which anything is known, in ascending order."""
         indices = set(self.state.given)
         for action in self.state.passes:
-            folder = self.action_folder("propagate", action["id"])
-            indices.update(int(path.stem) for path in folder.glob("[0-9]*.png"))
+            indices.update(self.pass_frames(action["id"]))
         found = (index for index in indices if index in self.state.given or self.find_pass(index))
         return sorted(found)
 

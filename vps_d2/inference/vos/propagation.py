@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos.engine import VOSEngine
@@ -30,16 +29,23 @@ from vps_d2.inference.vos.maps import (
     shrink_object_map,
     working_size,
 )
-from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start"]
+__all__ = [
+    "DIRECTIONS",
+    "FrameResult",
+    "Propagation",
+    "check_start",
+    "count_visits",
+    "range_around",
+]
 
-DIRECTIONS = ("forward", "backward", "both")
-"""Forward from the first mask; backward from the last one; or first forward, and then backward to
-the frames before an object was first given."""
+DIRECTIONS = ("forward", "backward", "both", "around")
+"""Forward from the first mask; backward from the last one; first forward, and then backward to the
+frames before an object was first given; or from one frame both ways, up to the nearest ones where
+the objects were given as well."""
 
 STATE_FILE = "state.pt"
 
@@ -251,6 +257,8 @@ class Propagation:
             return
         state = self.engine.get_state()
         if state is not None:
+            import torch  # late: a session is opened, and its masks are shown, without it
+
             numbers = {"part": part, "index": index, "permanent": self._permanent}
             with write_whole(self._state_path) as file:
                 torch.save({**numbers, "seen": sorted(self._seen), "engine": dict(state)}, file)
@@ -261,6 +269,8 @@ class Propagation:
         """Return the part and the index of the frame after which to go on; 0 and None for all."""
         if not Path(self._state_path).exists():
             return 0, None
+        from vps_d2.io.checkpoints import read_checkpoint  # late, as PyTorch above
+
         state: dict[str, Any] = read_checkpoint(str(self._state_path))
         self.engine.reset()
         self.engine.set_state(state["engine"])
@@ -274,6 +284,9 @@ def _plan(
     """Return the parts of a propagation."""
     start, end = action["start"], action["end"]
     limit = None if end is None else end - 1
+    if action["direction"] == "around":
+        at = action["at"]
+        return [_Part(at, limit), _Part(at, start, backward=True)]
     if action["direction"] == "backward":
         return [_Part(check_start(action, maps, first), start, backward=True)]
     parts = [_Part(check_start(action, maps, first), limit)]
@@ -283,6 +296,60 @@ def _plan(
         if latest > start:
             parts.append(_Part(latest, start, backward=True, fills=True))
     return parts
+
+
+def count_visits(action: Action, maps: SessionMaps, num_frames: int | None) -> int | None:
+    """Return how many frames a propagation visits, one that it visits twice counted twice.
+
+    Args:
+        action: the propagation.
+        maps: of the session, after the action.
+        num_frames: of the video; None if that is not known.
+
+    Returns:
+        the number; None if it goes to the end of a video of unknown length.
+    """
+    given = maps.state.given_frames(action["objects"])
+    first = {number: frames[0] for number, frames in given.items()}
+    last = {number: frames[-1] for number, frames in given.items()}
+    count = 0
+    for part in _plan(action, maps, first, last):
+        limit = part.limit
+        if not part.backward and num_frames is not None:
+            limit = num_frames - 1 if limit is None else min(limit, num_frames - 1)
+        if limit is None:
+            return None
+        count += max(abs(limit - part.begin) + 1, 1)
+    return count
+
+
+def range_around(
+    given: Mapping[int, Sequence[int]], at: int, objects: Sequence[int], end: int | None
+) -> tuple[int, int | None]:
+    """Return the range between the nearest frames in which objects were given.
+
+    Args:
+        given: numbers of the objects that were given in each frame, by its index.
+        at: index of a frame in the range.
+        objects: their numbers.
+        end: index after the last frame that may be in the range.
+
+    Returns:
+        index of its first frame and index after its last one; None for the end of the video. The
+        nearest frames themselves are not in it.
+
+    Raises:
+        UserError: if an object was not given in the frame.
+    """
+    if not objects or not set(objects) <= set(given.get(at, ())):
+        raise UserError(
+            f"frame {at} has no mask that was given of each object to follow; give one there."
+        )
+    fixed = [index for index, numbers in given.items() if set(objects) <= set(numbers)]
+    before = max((index for index in fixed if index < at), default=-1)
+    after = min((index for index in fixed if index > at), default=None)
+    ends = [each for each in (after, end) if each is not None]
+    return before + 1, min(ends, default=None)
 
 
 def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]) -> int:
@@ -299,6 +366,8 @@ def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]
         UserError: if no object has a mask in the range.
     """
     start, end = action["start"], action["end"]
+    if action["direction"] == "around":
+        return int(action["at"])
     backward = action["direction"] == "backward"
     edge = start if not backward else (None if end is None else end - 1)
     known = edge is not None and maps.find_pass(edge, action["id"]) is not None

@@ -19,6 +19,7 @@ from vps_d2.inference.huggingface import find_license_note, load_whole
 from vps_d2.inference.models import hash_weights
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
+from vps_d2.inference.vos.sam_prompts import SamMaskMaker
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.vos.network import aggregate
 
@@ -160,16 +161,17 @@ class SamEngine(VOSEngine):
 @register_vos_engine("sam2")
 def make_sam2_engine(options: EngineOptions) -> SamEngine:
     """Make the engine of SAM 2.1, by the name of a checkpoint or a folder after the colon."""
-    return _make(options, "Sam2VideoModel", SAM2_NAME)
+    return _make(options, "Sam2", SAM2_NAME)
 
 
 @register_vos_engine("edgetam")
 def make_edgetam_engine(options: EngineOptions) -> SamEngine:
     """Make the engine of EdgeTAM, by the name of a checkpoint or a folder after the colon."""
-    return _make(options, "EdgeTamVideoModel", EDGETAM_NAME)
+    return _make(options, "EdgeTam", EDGETAM_NAME)
 
 
-def _make(options: EngineOptions, kind: str, default: str) -> SamEngine:
+def _make(options: EngineOptions, family: str, default: str) -> SamEngine:
+    kind = f"{family}VideoModel"
     if options.config_file or options.opts:
         raise UserError(
             "a model of transformers has no configuration of vps_d2; leave out --config-file and "
@@ -190,8 +192,16 @@ def _make(options: EngineOptions, kind: str, default: str) -> SamEngine:
     with _sentences(name, kind):
         model = load_whole(getattr(transformers, kind), name, kind)
         processor = getattr(transformers, _PROCESSOR).from_pretrained(name)
-    note = find_license_note(name)
-    return SamEngine(model.to(device), processor, f"{kind} of {name}", note)
+    engine = SamEngine(model.to(device), processor, f"{kind} of {name}", find_license_note(name))
+    engine.mask_maker = SamMaskMaker(
+        model,
+        getattr(transformers, f"{family}Model"),
+        getattr(transformers, f"{family}Config"),
+        processor.image_processor,
+        f"prompts of {engine.source}",
+        engine.license_note,
+    )
+    return engine
 
 
 @contextmanager

@@ -9,14 +9,15 @@ moment opens again with every mask that was given, and with every frame that was
             print(index, scores)
         session.export("output/masks", "palette")
 
-A click or a scribble is a prompt that makes the mask of an object in one frame, which is then given
-by :meth:`VOSSession.add_mask`, so nothing here depends on how a mask is made.
+Clicks and scribbles make the mask of an object in one frame, with whatever makes masks for the
+session; the log keeps them with the mask.
 
 The folder holds ``session.json``, the log ``actions.jsonl``, and object maps as PNGs with DAVIS's
 palette: those given in ``masks/ACTION/`` and those found in ``frames/ACTION/``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -25,10 +26,18 @@ from typing import Any
 import numpy as np
 
 from vps_d2.data.object_maps import object_numbers
+from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.maps import Scores, check_size
-from vps_d2.inference.vos.propagation import DIRECTIONS, FrameResult, Propagation, check_start
+from vps_d2.inference.vos.maps import Scores, SessionMaps, check_size
+from vps_d2.inference.vos.prompts import MaskMaker, apply_strokes
+from vps_d2.inference.vos.propagation import (
+    DIRECTIONS,
+    FrameResult,
+    Propagation,
+    check_start,
+    range_around,
+)
 from vps_d2.inference.vos.state import DEFAULT_NAME
 from vps_d2.inference.vos.store import SessionStore, read_head
 from vps_d2.io.errors import UserError
@@ -37,6 +46,7 @@ from vps_d2.io.video import VideoSource, open_video
 __all__ = ["FrameResult", "VOSSession"]
 
 _MAX_NUMBER = 255
+_ALLOWED_MEANWHILE = ("masks", "add_object")  # while a propagation runs
 
 
 class VOSSession(AbstractContextManager["VOSSession"]):
@@ -46,8 +56,13 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         source: the video.
         folder: of the session; a session of the same video that it holds is opened again.
         engine: follows the objects; None if nothing is to be propagated.
+        mask_maker: makes masks from clicks and scribbles; None if there are to be none.
         short_side: pixels of the shorter side at which the engine works; None for the size of the
             video. Masks always have the size of the video.
+
+    Attributes:
+        lock: to be held by whoever uses the session while other threads may. A propagation, which
+            may be driven by another thread, holds it for a frame at a time.
 
     Raises:
         UserError: if the folder holds something else or a session of another video, another
@@ -60,22 +75,31 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         folder: str | Path,
         engine: VOSEngine | None = None,
         *,
+        mask_maker: MaskMaker | None = None,
         short_side: int | None = None,
     ) -> None:
         self.source, self.engine, self.short_side = source, engine, short_side
+        self.mask_maker = mask_maker
+        self.lock = threading.RLock()
         self.folder = Path(folder)
         self.size = (source.height, source.width)
         self._store = SessionStore(source, self.folder)
 
     @classmethod
     def load(
-        cls, folder: str | Path, engine: VOSEngine | None = None, *, short_side: int | None = None
+        cls,
+        folder: str | Path,
+        engine: VOSEngine | None = None,
+        *,
+        mask_maker: MaskMaker | None = None,
+        short_side: int | None = None,
     ) -> "VOSSession":
         """Open a session with the video that it was made for.
 
         Args:
             folder: of the session.
             engine: as for a new session.
+            mask_maker: likewise.
             short_side: likewise.
 
         Raises:
@@ -84,7 +108,8 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         content = read_head(Path(folder))
         if content is None:
             raise UserError(f"{folder} holds no session; check the path.")
-        return cls(open_video(content["video"]["path"]), folder, engine, short_side=short_side)
+        source = open_video(content["video"]["path"])
+        return cls(source, folder, engine, mask_maker=mask_maker, short_side=short_side)
 
     def save(self, folder: str | Path) -> None:
         """Write a copy of the session; the session itself is always on the disk.
@@ -110,6 +135,11 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         self.close()
 
     @property
+    def maps(self) -> SessionMaps:
+        """The object maps on the disk, and what of them holds; only to be read."""
+        return self._store.maps
+
+    @property
     def objects(self) -> dict[int, str]:
         """The class names of the objects, by number."""
         return dict(sorted(self._store.maps.state.objects.items()))
@@ -133,6 +163,11 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         """Return how certain the objects of a frame are, 0-1, by number; 1 for what was given."""
         known = self._store.maps.read(frame_index)
         return {} if known is None else known[1]
+
+    def strokes(self, frame_index: int, number: int) -> list[Stroke]:
+        """Return the strokes that made the mask of an object in a frame, the newest last."""
+        drawn = self._store.maps.state.strokes.get(frame_index, {}).get(number, ())
+        return [Stroke.from_json(each) for each in drawn]
 
     def is_finished(self, frame_index: int) -> bool:
         """Return whether a propagation that still holds came to a frame."""
@@ -232,6 +267,43 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 
         return self._store.give(check())
 
+    def add_strokes(
+        self,
+        frame_index: int,
+        strokes: Sequence[Stroke],
+        number: int | None = None,
+        picture: np.ndarray | None = None,
+    ) -> int:
+        """Make or correct the mask of an object in a frame by strokes.
+
+        Args:
+            frame_index: of the frame.
+            strokes: that were drawn; clicks and scribbles need :attr:`mask_maker`.
+            number: of the object; None for a new one.
+            picture: the frame, if the caller has it.
+
+        Returns:
+            the number of the object.
+
+        Raises:
+            UserError: if there is no stroke, the video has no such frame, or nothing makes masks
+                or none comes out for a new object.
+        """
+        is_new = number is None
+        number = self._free_number() if number is None else number
+        self._check_number(number)
+        if picture is None:
+            picture = self.source.read(frame_index).picture
+        known = self.object_map(frame_index)
+        mask = np.zeros(self.size, bool) if known is None else known == number
+        before = self.strokes(frame_index, number)
+        mask = apply_strokes(self.mask_maker, picture, mask, before, strokes)
+        if is_new and not mask.any():
+            raise UserError("the strokes mark no object; click or scribble on one.")
+        object_map = np.where(mask, number, 0).astype(np.uint8)
+        self._store.give([(frame_index, object_map, [number])], strokes)
+        return number
+
     def clear(
         self, start: int = 0, end: int | None = None, objects: Sequence[int] | None = None
     ) -> None:
@@ -260,15 +332,18 @@ class VOSSession(AbstractContextManager["VOSSession"]):
     ) -> Iterator[FrameResult]:
         """Follow objects through a range of frames; what is given in them stays as it is.
 
-        A frame is on the disk when it is yielded. The propagation ends early if the iterator is
-        closed, or if anything else is done with the session.
+        A frame is on the disk when it is yielded. Masks may be given meanwhile; the propagation
+        ends early if the iterator is closed, or if anything else is done with the session.
 
         Args:
             direction: "forward", from the first mask in the range; "backward", from the last one;
-                or "both": forward, and then backward from where each object was first given.
-            start: index of the first frame of the range.
+                "both": forward, and then backward from where each object was first given; or
+                "around": from one frame both ways, up to the nearest ones in which the objects
+                were given as well.
+            start: index of the first frame of the range, or of that one frame.
             end: index after its last frame; None for the end of the video.
-            objects: to follow; None for all. The others keep what is known of them.
+            objects: to follow; None for all, or for those that were given in the one frame. The
+                others keep what is known of them.
 
         Returns:
             an iterator over the frames, each with its index, its object map, and the scores of its
@@ -282,9 +357,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         _check_range(start, end)
         self._check_known(objects or ())
         engine = self._require_engine()
+        at = None
+        if direction == "around":
+            at, objects = start, self.given.get(start, []) if objects is None else objects
+            start, end = range_around(self.given, at, objects, end)
         numbers = sorted(self.objects if objects is None else objects)
         values: dict[str, Any] = {
             "direction": direction,
+            "at": at,
             "start": start,
             "end": end,
             "objects": numbers,
@@ -299,10 +379,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
     def unfinished(self) -> Action | None:
         """The last action, if it is a propagation that did not come to its end; None otherwise."""
         done = self._store.done()
-        ended = {action["of"] for action in self._store.log.actions if action["do"] == "done"}
-        if not done or done[-1]["do"] != "propagate" or done[-1]["id"] in ended:
+        if not done or done[-1]["do"] != "propagate" or self.is_done(done[-1]["id"]):
             return None
         return done[-1]
+
+    def is_done(self, action: int) -> bool:
+        """Return whether a propagation, by the number of its action, came to its end."""
+        actions = self._store.log.actions
+        return any(each["do"] == "done" and each["of"] == action for each in actions)
 
     @property
     def is_propagated(self) -> bool:
@@ -332,6 +416,16 @@ class VOSSession(AbstractContextManager["VOSSession"]):
             )
         return self._run(action, resume=True)
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an action to undo."""
+        return bool(self._store.done())
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an action to redo."""
+        return bool(self._store.undone())
+
     def undo(self) -> bool:
         """Undo the last action. Return whether there was one."""
         return self._store.turn("undo")
@@ -358,11 +452,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 
         return export_session(self, Path(path), form, progress=progress)
 
-    def import_masks(self, path: str | Path) -> list[int]:
+    def import_masks(
+        self, path: str | Path, step: Callable[[int], None] | None = None
+    ) -> list[int]:
         """Give the masks of a file or folder, as one action.
 
         Args:
             path: of what :meth:`export` writes as "palette", "binary", "coco" or "ytvis".
+            step: called with the index of each frame; nothing is given if it raises an error.
 
         Returns:
             the numbers of the objects that were given.
@@ -373,7 +470,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         from vps_d2.inference.vos.importing import read_masks
 
         names, maps = read_masks(Path(path), self.source)
-        numbers = self.add_masks(maps)
+
+        def watch() -> Iterator[tuple[int, np.ndarray]]:
+            for index, object_map in maps:
+                if step is not None:
+                    step(index)
+                yield index, object_map
+
+        numbers = self.add_masks(watch())
         for number in numbers:
             if names.get(number, DEFAULT_NAME) != self.objects[number]:
                 self.add_object(names[number], number)
@@ -384,12 +488,18 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         if not resume:  # files of a process that was killed before it wrote the log
             self._store.clean_action("propagate", action["id"])
         run = Propagation(self.source, engine, self._store.maps, action, action["short_side"])
+        results = run.run(resume)
         count = len(self._store.log.actions)
-        for result in run.run(resume):
+        while True:
+            with self.lock:
+                since = self._store.log.actions[count:]
+                if any(each["do"] not in _ALLOWED_MEANWHILE for each in since):
+                    return
+                result = next(results, None)
+                if result is None:
+                    self._store.log.append("done", {"of": action["id"]})
+                    return
             yield result
-            if len(self._store.log.actions) != count:
-                return
-        self._store.log.append("done", {"of": action["id"]})
 
     def _require_engine(self) -> VOSEngine:
         if self.engine is None:

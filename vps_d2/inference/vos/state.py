@@ -6,6 +6,7 @@ that are not undone, so undoing and redoing cost nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from vps_d2.inference.vos.log import Action
 
@@ -45,12 +46,15 @@ class SessionState:
         objects: the class names of the objects, by number.
         given: for each frame with masks of the user, by index, the action that fixed each object
             in it.
+        strokes: for each frame, by index, the strokes that made the mask of an object in it, by
+            the object's number, as in the log and the newest last.
         erasures: what was removed.
         passes: propagations, the latest last.
     """
 
     objects: dict[int, str] = field(default_factory=dict)
     given: dict[int, dict[int, int]] = field(default_factory=dict)
+    strokes: dict[int, dict[int, list[Any]]] = field(default_factory=dict)
     erasures: list[Erasure] = field(default_factory=list)
     passes: list[Action] = field(default_factory=list)
 
@@ -72,10 +76,13 @@ class SessionState:
         return {number: found for number, found in frames.items() if found}
 
     def _masks(self, action: Action) -> None:
+        strokes = action.get("strokes") or []
         for index, numbers in action["frames"].items():
             for number in numbers:
                 self.objects.setdefault(number, DEFAULT_NAME)
                 self.given.setdefault(int(index), {})[number] = action["id"]
+                drawn = self.strokes.setdefault(int(index), {})
+                drawn[number] = [*drawn.get(number, ()), *strokes] if strokes else []
 
     def _add_object(self, action: Action) -> None:
         self.objects[action["object"]] = action["name"]
@@ -99,8 +106,10 @@ class SessionState:
                 kept = {}
             else:
                 kept = {k: action for k, action in kept.items() if k not in erasure.objects}
+            drawn = self.strokes.pop(index)
             if kept:
                 self.given[index] = kept
+                self.strokes[index] = {k: strokes for k, strokes in drawn.items() if k in kept}
             else:
                 del self.given[index]
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vps_d2 import __version__
+from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.log import Action, ActionLog
 from vps_d2.inference.vos.maps import SessionMaps
 from vps_d2.inference.vos.propagation import STATE_FILE
@@ -99,11 +100,16 @@ class SessionStore:
             self._replay()
         return bool(actions)
 
-    def give(self, maps: Iterable[tuple[int, np.ndarray, Sequence[int]]]) -> list[int]:
+    def give(
+        self,
+        maps: Iterable[tuple[int, np.ndarray, Sequence[int]]],
+        strokes: Sequence[Stroke] | None = None,
+    ) -> list[int]:
         """Write masks of the user, and then log them: the log names no file that is not there.
 
         Args:
             maps: index of a frame, object map, and the numbers of the objects that it fixes.
+            strokes: that made the one mask.
 
         Returns:
             the numbers of all these objects.
@@ -122,7 +128,8 @@ class SessionStore:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self.do("masks", frames=frames)
+        drawn = {} if strokes is None else {"strokes": [each.to_json() for each in strokes]}
+        self.do("masks", frames=frames, **drawn)
         return sorted({number for numbers in frames.values() for number in numbers})
 
     def clean_action(self, do: str, action: int) -> Path:
