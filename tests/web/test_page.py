@@ -61,6 +61,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 def click_red(screen: Screen) -> None:
     screen.click(20.5, 25.5)
     screen.wait_for_mask(0, 1, 20, 25)
+    screen.wait(lambda: "1 object" in screen.text("#stage-note"))
 
 
 def test_it_opens_with_the_first_frame(screen: Screen) -> None:
@@ -78,7 +79,7 @@ def test_a_left_click_adds_and_a_right_click_takes_away(screen: Screen) -> None:
     screen.click(35.5, 70.5)
     screen.wait_for_mask(0, 1, 35, 70)  # the same object
     screen.click(40.5, 75.5, button="right")
-    screen.wait_for_mask(0, 1, 35, 70, there=False)
+    screen.wait_for_mask(0, 1, 25, 80, there=False)
     assert screen.mask(0, 1)[25, 20]
     assert len(screen.session.strokes(0, 1)) == 3
 
@@ -94,6 +95,16 @@ def test_a_scribble_makes_another_object(screen: Screen) -> None:
     np.testing.assert_allclose(stroke.points[-1], (30, 80), atol=0.3)
     screen.press("1")
     screen.wait(lambda: "1 object" in screen.text("#stage-note"))
+
+
+def test_objects_may_be_clicked_faster_than_masks_are_made(screen: Screen) -> None:
+    screen.click(20.5, 25.5)
+    screen.press("n")
+    screen.click(35.5, 70.5)
+    screen.click(40.5, 75.5)
+    screen.wait(lambda: len(screen.session.strokes(0, 2)) == 2)
+    assert len(screen.session.strokes(0, 1)) == 1 and screen.mask(0, 1)[25, 20]
+    screen.wait(lambda: "2 object" in screen.text("#stage-note"))
 
 
 def test_brush_and_eraser_change_exactly_what_they_touch(screen: Screen) -> None:

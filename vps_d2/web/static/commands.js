@@ -76,7 +76,7 @@ export const COMMANDS = [
 
   {
     id: "new", group: "Objects", label: "New object", keys: ["N"],
-    run: ({ model }) => model.set({ chosen: null }),
+    run: (page) => page.strokes.beginObject(),
   },
   { id: "object-before", group: "Objects", label: "Object before", keys: ["ArrowUp"], run: (page) => page.objects.move(-1) },
   { id: "object-after", group: "Objects", label: "Object after", keys: ["ArrowDown"], run: (page) => page.objects.move(1) },

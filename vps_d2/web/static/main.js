@@ -33,7 +33,7 @@ class Page {
     Object.assign(this.stage, { pictures: this.pictures, strokes: this.strokes });
     this.gestures = new Gestures(model, this.stage, this.strokes);
     this.crosshair = new Crosshair(model, this.stage, this.strokes);
-    this.objects = new ObjectList(model, () => attempt(() => api.undo()));
+    this.objects = new ObjectList(model, this.strokes, () => attempt(() => api.undo()));
     this.timeline = new Timeline(model);
     this.feed = new TimelineFeed(model);
     this.files = new Files(model);
@@ -83,7 +83,6 @@ class Page {
     }
     if (isRestarted) for (const mask of pictures.masks.values.values()) mask.revision = -1;
     model.set({ session: state });
-    document.body.dataset.revision = String(state.revision); // for tests
     if (!before) {
       model.set({ sizes: defaultSizes(state.video) });
       rememberChoices(model);

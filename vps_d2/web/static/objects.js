@@ -10,10 +10,11 @@ import { attempt, speak, toast } from "./messages.js";
 export class ObjectList {
   /**
    * @param {import("./model.js").Model} model
+   * @param {import("./strokes.js").Strokes} strokes
    * @param {() => void} undo - offered after an object was deleted.
    */
-  constructor(model, undo) {
-    Object.assign(this, { model, undo });
+  constructor(model, strokes, undo) {
+    Object.assign(this, { model, strokes, undo });
     this.list = byId("objects");
     /** Shown items, by number; null is the one for a new object. @type {Map<number|null, any>} */
     this.items = new Map();
@@ -48,7 +49,7 @@ export class ObjectList {
     pick.append(make("span", { class: "dot" }), make("span", { text: String(number) }));
     const rename = (event) => this._rename(number, event.target);
     const name = make("input", {
-      list: "class-names", maxlength: 200, autocomplete: "off", spellcheck: "false", change: rename,
+      list: "class-names", maxlength: 100, autocomplete: "off", spellcheck: "false", change: rename,
       "aria-label": `Class of object ${number}`, focus: choose,
       keydown: (event) => {
         if (event.key === "Enter" || event.key === "Escape") {
@@ -65,7 +66,7 @@ export class ObjectList {
   }
 
   _makeNew() {
-    const choose = () => this.model.set({ chosen: null });
+    const choose = () => this.strokes.beginObject();
     const title = "The next click or stroke begins a new object (N)";
     const pick = make("button", { class: "pick", type: "button", title, click: choose });
     pick.append(make("span", { class: "dot new" }), make("span", { text: "New object" }));
@@ -151,6 +152,8 @@ export class ObjectList {
   move(step) {
     const numbers = [...this.items.keys()];
     const place = numbers.indexOf(this.model.chosen) + step;
-    this.model.set({ chosen: numbers[(place + numbers.length) % numbers.length] });
+    const number = numbers[(place + numbers.length) % numbers.length];
+    if (number === null) this.strokes.beginObject();
+    else this.model.set({ chosen: number });
   }
 }

@@ -35,6 +35,12 @@ export class Strokes {
     this.target = /** @type {{number: number|null}|null} */ (null);
   }
 
+  /** The next stroke makes a new object, even if the number of the last one is not known yet. */
+  beginObject() {
+    this.target = null;
+    this.model.set({ chosen: null });
+  }
+
   /**
    * Put the pen down.
    * @param {{x: number, y: number}} place - in pixels of the video.

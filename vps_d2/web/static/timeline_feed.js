@@ -4,7 +4,7 @@
 
 import { api } from "./api.js";
 
-const PAUSE = 400; // milliseconds between two requests
+const PAUSE = 300; // milliseconds between two requests
 
 /** Fetches the timeline whenever the session has changed. */
 export class TimelineFeed {
@@ -23,6 +23,7 @@ export class TimelineFeed {
     try {
       this.model.set({ timeline: await api.timeline() });
       this.revision = revision;
+      document.body.dataset.revision = String(revision); // for tests
     } catch {
       // A lost server is shown elsewhere; the next state asks again.
     }
