@@ -33,6 +33,7 @@ The page is shown at an address of this machine that nobody else can open. All t
 in the session's folder at once; the same command goes on where it was left. Ctrl-C ends it.
 """
 OUTPUT = Path("output/annotate")
+_WAIT_FOR_PAGE = 2.0  # seconds
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 
 
@@ -105,6 +106,8 @@ def _serve(server: "PageServer", annotator: "Annotator", args: argparse.Namespac
     failures: list[BaseException] = []
 
     def load() -> None:
+        # The page can be looked at while the network is loaded, which takes all the machine has.
+        annotator.shown.wait(_WAIT_FOR_PAGE)
         try:
             _load_engine(annotator, args)
         except BaseException as error:
@@ -116,7 +119,6 @@ def _serve(server: "PageServer", annotator: "Annotator", args: argparse.Namespac
         sys.stdout.flush()
         if not args.no_browser:
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
-        # The page can be looked at while the network is loaded, which takes longer.
         threading.Thread(target=load, name="engine", daemon=True).start()
 
     server.serve_page(ready)
@@ -131,4 +133,4 @@ def _load_engine(annotator: "Annotator", args: argparse.Namespace) -> None:
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
     print_notes([engine.license_note])
-    annotator.use_engine(engine, args.short_side or engine.short_side)
+    annotator.use_engine(engine, engine.mask_maker, args.short_side or engine.short_side)

@@ -21,6 +21,7 @@ from vps_d2.data.object_maps import OBJECT_PALETTE
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
+from vps_d2.inference.vos.prompts import MaskMaker
 from vps_d2.inference.vos.propagation import count_visits
 from vps_d2.inference.vos.session import FrameResult, VOSSession
 from vps_d2.inference.vos.store import read_head
@@ -78,12 +79,13 @@ class Annotator:
     Attributes:
         revision: number of changes so far; each frame that is found is one.
         frames: of the video, for the page.
+        shown: set when the first frame has been asked for and made.
     """
 
     def __init__(self, session: VOSSession) -> None:
         assert isinstance(session.source, CachedSource)
         self.session = session
-        self.revision = 0
+        self.revision, self.shown = 0, threading.Event()
         self.frames = FrameStore(session.source)
         self.timeline = Timeline(session.maps)
         self.exports = Exports(session.folder)
@@ -98,16 +100,19 @@ class Annotator:
             self._ready.set()
         threading.Thread(target=self._keep_timeline, name="timeline", daemon=True).start()
 
-    def use_engine(self, engine: VOSEngine, short_side: int | None) -> None:
+    def use_engine(
+        self, engine: VOSEngine, mask_maker: MaskMaker | None, short_side: int | None
+    ) -> None:
         """Take the engine, for which strokes and propagations wait.
 
         Args:
-            engine: follows the objects, and may make masks of clicks.
+            engine: follows the objects.
+            mask_maker: makes masks of clicks and scribbles; None for none.
             short_side: see :class:`~vps_d2.inference.vos.session.VOSSession`.
         """
         with self.session.lock:
             self.session.engine, self.session.short_side = engine, short_side
-            self.session.mask_maker = engine.mask_maker
+            self.session.mask_maker = mask_maker
         self._ready.set()
         self._bump()
 
@@ -190,6 +195,8 @@ class Annotator:
             return self.frames.jpeg(index, rows)
         except UserError as error:
             raise MissingError(str(error)) from error
+        finally:
+            self.shown.set()
 
     def mask(self, index: int, rows: int | None = None) -> bytes | None:
         """Return what is known of a frame as a PNG in the colors of the objects.
@@ -293,12 +300,11 @@ class Annotator:
 
     def export(self, form: str) -> Job:
         """Begin to write an export; see :meth:`VOSSession.export`."""
-        session = self.session
 
         def run(job: Job) -> str:
-            return self.exports.write(session, form, job.step)
+            return self.exports.write(self.session, form, job)
 
-        return self._jobs.start("export", run, len(session.known_frames) or None)
+        return self._jobs.start("export", run)
 
     def check_free(self) -> None:
         """Check that no job runs.
@@ -314,7 +320,7 @@ class Annotator:
 
         def run(job: Job) -> str:
             with upload, self.session.lock:
-                numbers = import_upload(upload, self.session, job.step)
+                numbers = import_upload(upload, self.session, job)
             return f"masks of {len(numbers)} object{'s' * (len(numbers) != 1)} were imported."
 
         return self._jobs.start("import", run)

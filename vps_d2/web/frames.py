@@ -101,7 +101,6 @@ class CachedSource(VideoSource):
 
     def keep(self, frame: VideoFrame) -> None:
         """Keep a frame in memory."""
-        frame.picture.setflags(write=False)
         self._cache.put(frame.index, frame, frame.picture.nbytes)
 
     def is_kept(self, index: int) -> bool:

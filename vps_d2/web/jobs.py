@@ -37,8 +37,8 @@ class Job:
     Attributes:
         id: counted from 1.
         kind: "propagate", "export" or "import".
-        done: steps, mostly frames.
-        total: steps; None if that is not known.
+        done: frames so far.
+        total: frames; None if that is not known.
         frame: index of the frame that was finished last.
         state: "running", "finished", "cancelled" or "failed".
         message: a sentence for the user; "" for none.
@@ -58,17 +58,25 @@ class Job:
         keys = ("id", "kind", "done", "total", "frame", "state", "message")
         return {key: getattr(self, key) for key in keys}
 
-    def step(self, frame: int | None = None) -> None:
-        """Count a step.
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            CancelledError: if the job is to end.
+        """
+        if self.cancelled.is_set():
+            raise CancelledError
+
+    def step(self, frame: int) -> None:
+        """Count a frame that was finished.
 
         Raises:
             CancelledError: if the job is to end.
         """
         if self.total is None or self.done < self.total:
             self.done += 1
-        self.frame = frame if frame is not None else self.frame
-        if self.cancelled.is_set():
-            raise CancelledError
+        self.frame = frame
+        self.check()
 
 
 class Jobs:
@@ -110,8 +118,8 @@ class Jobs:
 
         Args:
             kind: of the job.
-            run: takes the job, counts its steps, and returns a sentence for the user, or "".
-            total: number of steps, if it is known.
+            run: takes the job, counts its frames, and returns a sentence for the user, or "".
+            total: number of frames, if it is known.
 
         Raises:
             BusyError: if another job runs.

@@ -87,7 +87,8 @@ def _listen(port: int) -> socket.socket:
     Raises:
         UserError: if the port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only of a socket that names its protocol, asyncio sends small answers without waiting for more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # On Windows, another program could take over the port.
     with suppress(AttributeError, OSError):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,11 +24,10 @@ from vps_d2.inference.vos.maps import SessionMaps
 from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import scratch_folder, write_errors, write_whole
+from vps_d2.io.video import VideoFrame, VideoSource
+from vps_d2.web.jobs import Job
 
 __all__ = ["Exports", "Upload", "import_upload"]
-
-Step = Callable[[int | None], None]
-"""Counts a step of a job; raises an error if the job is to end."""
 
 MAX_UNPACKED = 2**32
 """Bytes of all files in a zip together."""
@@ -48,22 +47,39 @@ _END, _END64 = struct.Struct("<4s8xI6x"), struct.Struct("<4s36xQ8x")
 _UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
 
 
+class _Watched:
+    """A video, whose frames are only given as long as the job is to go on."""
+
+    def __init__(self, source: VideoSource, job: Job) -> None:
+        self._source, self._job = source, job
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def frames(self, *args: Any) -> Iterator[VideoFrame]:
+        for frame in self._source.frames(*args):
+            self._job.check()
+            yield frame
+
+
 class _Frozen:
     """A session as it was when an export began; strokes that are added meanwhile do not show."""
 
-    def __init__(self, session: VOSSession, step: Step) -> None:
-        self._session, self._step = session, step
+    def __init__(self, session: VOSSession, job: Job) -> None:
+        self._session, self._job = session, job
         self._maps = SessionMaps(session.folder, session.size)
         self._maps.state = session.maps.state
-        self.objects = session.objects
+        self.source = _Watched(session.source, job)
+        self.objects = dict(sorted(self._maps.state.objects.items()))
         self.known_frames = self._maps.known_frames()
+        job.total = len(self.known_frames)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
     def object_map(self, frame_index: int) -> np.ndarray | None:
         """Return what is known of a frame, and count it."""
-        self._step(frame_index)
+        self._job.step(frame_index)
         known = self._maps.read(frame_index)
         return None if known is None else known[0]
 
@@ -108,13 +124,13 @@ class Exports:
             found.append({"id": form, "form": form, "name": name, "bytes": size})
         return found
 
-    def write(self, session: VOSSession, form: str, step: Step) -> str:
+    def write(self, session: VOSSession, form: str, job: Job) -> str:
         """Write an export, whole or not at all.
 
         Args:
             session: of the masks.
             form: of the export.
-            step: called for each frame and each file.
+            job: counts the frames.
 
         Returns:
             a sentence for the user, or "".
@@ -124,7 +140,7 @@ class Exports:
         """
         from vps_d2.inference.vos.exporting import export_session  # late, as it imports PyTorch
 
-        frozen: Any = _Frozen(session, step)
+        frozen: Any = _Frozen(session, job)
         with write_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
         with scratch_folder(self.session_folder) as scratch:
@@ -134,7 +150,7 @@ class Exports:
             notes = export_session(frozen, folder, form)
             with write_whole(self.path(form)) as file, zipfile.ZipFile(file, "w") as archive:
                 for path in sorted(folder.rglob("*")):
-                    step(None)
+                    job.check()
                     if path.is_file():
                         how = zipfile.ZIP_STORED
                         if path.suffix not in _STORED:
@@ -164,14 +180,14 @@ class Upload(AbstractContextManager["Upload"]):
         self.file.close()
 
 
-def import_upload(upload: Upload, session: VOSSession, step: Step) -> list[int]:
+def import_upload(upload: Upload, session: VOSSession, job: Job) -> list[int]:
     """Give the masks of an uploaded file in a session, as one action.
 
     Args:
         upload: a zip of what ``vps-d2 annotate`` or :meth:`VOSSession.export` writes, a PNG of one
             frame, or a JSON file of COCO's or YouTube-VIS's form.
         session: that takes the masks.
-        step: called for each frame and each file.
+        job: counts the frames.
 
     Returns:
         the numbers of the objects that were given.
@@ -187,13 +203,13 @@ def import_upload(upload: Upload, session: VOSSession, step: Step) -> list[int]:
                 return _import_png(upload, session, scratch / "mask.png")
             path = scratch / "masks.json"
             if head[:2] == b"PK":
-                path = _unpack(upload.file, scratch, max_bytes(session.size), step)
+                path = _unpack(upload.file, scratch, max_bytes(session.size), job)
             else:
                 for data in _blocks(upload.file, _MAX_JSON, "the file"):
                     with path.open("ab") as file:
                         file.write(data)
                 path.touch()
-            return session.import_masks(path, step)
+            return session.import_masks(path, job.step)
         except UserError as error:
             raise UserError(str(error).replace(f"{scratch}{os.sep}", "")) from error
 
@@ -221,14 +237,14 @@ def _blocks(file: IO[bytes], limit: int, what: str) -> Iterator[bytes]:
         yield data
 
 
-def _unpack(file: IO[bytes], folder: Path, png_bytes: int, step: Step) -> Path:
+def _unpack(file: IO[bytes], folder: Path, png_bytes: int, job: Job) -> Path:
     """Unpack the PNGs and JSON files of a zip.
 
     Args:
         file: the zip.
         folder: an empty one.
         png_bytes: the most that a PNG can have.
-        step: called for each file.
+        job: is asked for each file whether to go on.
 
     Returns:
         the folder or file with the masks.
@@ -244,7 +260,7 @@ def _unpack(file: IO[bytes], folder: Path, png_bytes: int, step: Step) -> Path:
                 path = _place(member, folder)
                 if path is None:
                     continue
-                step(None)
+                job.check()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 limit = min(left, png_bytes if path.suffix == ".png" else _MAX_JSON)
                 with archive.open(member) as packed, path.open("xb") as out:

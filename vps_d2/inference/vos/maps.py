@@ -80,7 +80,8 @@ class SessionMaps:
                 continue
             if any(e.objects is None and e.covers(index, number) for e in self.state.erasures):
                 return None
-            if self.pass_path(number, index).exists():
+            inside = action["start"] <= index and (action["end"] is None or index < action["end"])
+            if inside and self.pass_path(number, index).exists():
                 return int(number)
         return None
 
