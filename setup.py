@@ -10,6 +10,7 @@ INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
 HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
 WEB = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
 TEST = [
     *SAM,
     *WEB,
@@ -83,7 +84,8 @@ setup(
         # The page of vps-d2 annotate.
         "web": WEB,
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
+        "browser": BROWSER,
+        "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python
         # Ruff formats the signatures on the pages.
         "docs": [

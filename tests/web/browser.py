@@ -40,11 +40,12 @@ def serve(film: Path, folder: Path, delay: float = 0) -> Iterator[tuple[str, Any
     from vps_d2.web.annotator import Annotator, open_session
     from vps_d2.web.server import PageServer
 
-    annotator = Annotator(open_session(film, folder, folder.parent, None))
+    session = open_session(film, folder, folder.parent, None)
     engine: Any = make_engine(EngineOptions())
     segment = engine.segment
     engine.segment = lambda *args: (time.sleep(delay), segment(*args))[1]
-    annotator.use_engine(engine, None)
+    session.engine, session.mask_maker = engine, engine.mask_maker
+    annotator = Annotator(session)
     server = PageServer(annotator, 0)
     ready = threading.Event()
     thread = threading.Thread(target=server.serve_page, args=(ready.set,))

@@ -21,7 +21,8 @@ import { attempt, speak } from "./messages.js";
  */
 
 const isOnline = (model) => !model.problem;
-const isIdle = (model) => isOnline(model) && !model.busy && model.objects.length > 0;
+const isIdle = (model) =>
+  isOnline(model) && !model.busy && model.objects.length > 0 && Boolean(model.session.engine);
 const hasChosen = (model) => model.chosen !== null;
 
 /** @param {any} page @param {"undo"|"redo"} which */

@@ -65,8 +65,8 @@ export class Crosshair {
       const positive = !event.altKey && !model.takesAway;
       if (strokes.current) strokes.finish();
       else if (strokes.begin(crosshair, positive) && model.tool === "click") strokes.finish();
-    } else if (event.key === "Escape" && strokes.current) {
-      strokes.drop();
+    } else if (event.key === "Escape") {
+      if (!strokes.drop()) this.hide();
     } else {
       return;
     }

@@ -4,6 +4,7 @@
 
 import { COMMANDS } from "./commands.js";
 import { byId, make, makeIcon } from "./dom.js";
+import { speak } from "./messages.js";
 
 const DIGIT_PAUSE = 700; // milliseconds within which digits make one number
 
@@ -77,6 +78,7 @@ export function startCommands(page) {
     if (event.defaultPrevented || isTaken(event)) return;
     const name = keyName(event);
     if (/^[1-9]$/.test(name) || (name === "0" && typeDigit.isOpen())) typeDigit.press(name);
+    else if (name === "Escape" && page.strokes.drop()) speak("The stroke was dropped.");
     else if (name === "Space") page.holdSpace(event.repeat);
     else if (byKey.has(name)) run(byKey.get(name));
     else return;

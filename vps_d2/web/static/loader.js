@@ -26,6 +26,8 @@ export class Loader {
     this.bytes = 0;
     /** @type {number[]} */
     this.queue = [];
+    /** Frames that were the first to be wanted. @type {Set<number>} */
+    this.urgent = new Set();
     /** @type {Map<number, AbortController>} */
     this.running = new Map();
   }
@@ -69,13 +71,18 @@ export class Loader {
   }
 
   /**
-   * Load these frames, the first ones first, and no others.
+   * Load these frames, the first ones first, and no others but those that once were the first, as
+   * they are looked at while the user drags along the timeline.
    * @param {number[]} indices
    */
   want(indices) {
     this.queue = indices.filter((each) => !this.has(each) && !this.running.has(each));
     const wanted = new Set(indices);
-    for (const [index, abort] of this.running) if (!wanted.has(index)) abort.abort();
+    for (const [index, abort] of this.running) {
+      if (!wanted.has(index) && !this.urgent.has(index)) abort.abort();
+    }
+    for (const index of this.urgent) if (!this.running.has(index)) this.urgent.delete(index);
+    this.urgent.add(indices[0]);
     this._start();
   }
 
@@ -92,9 +99,11 @@ export class Loader {
     try {
       this.put(index, await this.load(index, abort.signal));
       this.running.delete(index);
+      this.urgent.delete(index);
       this.onLoad(index);
     } catch (error) {
       this.running.delete(index);
+      this.urgent.delete(index);
       if (!abort.signal.aborted) this.onError(error);
     }
     this._start();

@@ -28,7 +28,7 @@ class Page {
   constructor() {
     const model = (this.model = new Model());
     this.stage = new Stage(model);
-    this.pictures = new Pictures(model, (index) => index === model.frame && this.stage.draw());
+    this.pictures = new Pictures(model, this.stage.draw);
     this.strokes = new Strokes(model, this.pictures, this.stage.draw);
     Object.assign(this.stage, { pictures: this.pictures, strokes: this.strokes });
     this.gestures = new Gestures(model, this.stage, this.strokes);

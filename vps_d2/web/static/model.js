@@ -35,6 +35,10 @@ export class Model {
     this.takesAway = false;
     /** Where the pointer is, in pixels of the video. @type {{x: number, y: number}|null} */
     this.pointerAt = null;
+    /** Index of the furthest frame that was seen. */
+    this.reach = 0;
+    /** Number of frames, once a video that does not say it has come to its end. */
+    this.ended = Infinity;
     /** A sentence about a frame that cannot be shown. */
     this.trouble = "";
     this.playing = false;
@@ -77,7 +81,9 @@ export class Model {
 
   /** Number of frames of the video, as far as it is known; at least 1. */
   get numFrames() {
-    return Math.max(1, this.session?.video.num_frames ?? this.timeline.frames);
+    // Of a video that does not say how long it is, there may always be a frame after the last one.
+    const known = this.session?.video.num_frames ?? Math.max(this.timeline.frames, this.reach + 2);
+    return Math.max(1, Math.min(known, this.ended));
   }
 
   /** @returns {Array<{number: number, name: string, color: string}>} */
@@ -120,7 +126,7 @@ export class Model {
   }
 
   /**
-   * Return the nearest frame of a kind, of the chosen object or of all.
+   * Return the nearest frame of a kind, of all objects, or only of the chosen one.
    * @param {"touched"|"doubtful"} kind
    * @param {1|-1} direction
    * @returns {number|null}
@@ -128,7 +134,7 @@ export class Model {
   findFrame(kind, direction) {
     const rows = Object.entries(this.timeline.objects);
     const own = rows.filter(([number]) => Number(number) === this.chosen);
-    const frames = (own.length ? own : rows).flatMap(([, row]) =>
+    const frames = (this.onlyChosen && own.length ? own : rows).flatMap(([, row]) =>
       kind === "touched" ? row.touched : doubtfulFrames(row.runs, this.frame, direction),
     );
     const ahead = frames.filter((each) => (each - this.frame) * direction > 0);

@@ -80,7 +80,8 @@ function showFacts(model) {
   const rate = video.rate ? `, ${Number(video.rate.toFixed(2))} fps` : "";
   byId("video-facts").textContent = `${video.width} × ${video.height}${rate}`;
   const parts = [];
-  if (engine) parts.push(`Engine: ${[engine.source, engine.license_note].filter(Boolean).join(", ")}`);
+  if (!engine) parts.push("Loading the network…");
+  else parts.push(`Engine: ${[engine.source, engine.license_note].filter(Boolean).join(", ")}`);
   if (prompts) parts.push(`Clicks: ${[prompts.source, prompts.license_note].filter(Boolean).join(", ")}`);
   if (video.losses) parts.push(video.losses);
   byId("engine-facts").textContent = byId("engine-facts").title = parts.join(" · ");

@@ -27,6 +27,8 @@ export class Pictures {
     this.lastFrame = 0;
     this.direction = 1;
     this.rows = /** @type {number|null} */ (null);
+    /** That was loaded last. @type {ImageBitmap|null} */
+    this.latest = null;
     /** Frames that the server could not give, so that it is not asked again and again. */
     this.broken = new Set();
     const onError = (error) => error.status && model.set({ trouble: error.message });
@@ -35,16 +37,16 @@ export class Pictures {
       isFresh: (value) => value.rows >= (this.rows ?? model.session.video.height),
       size: (value) => value.bitmap.width * value.bitmap.height * 4,
       limit: FRAME_BYTES,
-      parallel: 3,
+      parallel: 2,
       onLoad,
       onError,
     });
     this.masks = new Loader({
       load: (index, signal) => this._loadMask(index, signal),
-      isFresh: (value) => value.revision === model.session.revision,
+      isFresh: (value) => value.revision >= model.session.revision,
       size: (value) => value.labels.length,
       limit: MASK_BYTES,
-      parallel: 2,
+      parallel: 1,
       onLoad,
       onError,
     });
@@ -54,10 +56,15 @@ export class Pictures {
     const rows = this.rows;
     try {
       const bitmap = await createImageBitmap(await api.frame(index, rows, signal));
+      this.latest = bitmap;
+      if (index > this.model.reach) this.model.set({ reach: index });
       return { bitmap, rows: rows ?? this.model.session.video.height };
     } catch (error) {
       if (error.status) this.broken.add(index);
-      throw error;
+      if (error.status !== 404 || this.model.session.video.num_frames !== null) throw error;
+      this.model.set({ ended: index });
+      this.model.seek(this.model.frame);
+      return { bitmap: this.latest, rows: 0 };
     }
   }
 

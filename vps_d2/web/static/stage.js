@@ -25,7 +25,6 @@ export class Stage {
     this.pictures = null;
     /** @type {any} */
     this.strokes = null;
-    this.shown = /** @type {ImageBitmap|null} */ (null);
     new ResizeObserver(([entry]) => {
       this.view.resize(entry.contentRect.width, entry.contentRect.height);
       this.changeView();
@@ -47,15 +46,14 @@ export class Stage {
     context.fillStyle = themeColor("stage");
     context.fillRect(0, 0, view.stage.width, view.stage.height);
     const frame = this.pictures.frames.get(model.frame);
-    this.shown = frame?.bitmap ?? this.shown;
-    if (!this.shown) return;
+    // Until this frame has come, the one that was loaded last stands in for it.
+    const picture = frame?.bitmap ?? this.pictures.latest;
+    if (!picture) return;
     context.save();
     context.translate(view.left, view.top);
     context.scale(view.scale, view.scale);
     context.imageSmoothingEnabled = view.scale < SHARP;
-    context.globalAlpha = frame ? 1 : 0.7; // the last frame, until this one has come
-    context.drawImage(this.shown, 0, 0, view.video.width, view.video.height);
-    context.globalAlpha = 1;
+    context.drawImage(picture, 0, 0, view.video.width, view.video.height);
     if (model.showMasks) this._drawMask(context);
     this._drawStrokes(context);
     context.restore();
