@@ -147,9 +147,15 @@ class Screen:
         revision = self.annotator.revision
         self.wait(lambda: int(self.page.locator("body").get_attribute("data-revision")) >= revision)
 
+    @property
+    def job_state(self) -> str | None:
+        """State of the last job; None if there was none."""
+        job = self.annotator.state()["job"]
+        return None if job is None else job["state"]
+
     def wait_for_job(self) -> None:
         """Wait until the job that was begun has ended."""
-        self.wait(lambda: (self.annotator.state()["job"] or {"state": "running"})["state"] != "running")
+        self.wait(lambda: self.job_state not in (None, "running"))
         self.settle()
 
     def text(self, selector: str) -> str:

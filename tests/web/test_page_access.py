@@ -65,8 +65,10 @@ def test_the_tab_key_reaches_every_control_and_each_has_a_name(screen: Screen) -
     reached = set()
     for _ in range(80):
         screen.page.keyboard.press("Tab")
-        reached.add(screen.page.evaluate("""() => document.activeElement.id
-            || document.activeElement.dataset.command || document.activeElement.className"""))
+        reached.add(
+            screen.page.evaluate("""() => document.activeElement.id
+            || document.activeElement.dataset.command || document.activeElement.className""")
+        )
     wanted = {"stage", "timeline", "size", "opacity", "play", "undo", "export", "forward", "delete"}
     assert wanted <= reached
 

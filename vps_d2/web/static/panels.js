@@ -67,7 +67,7 @@ function showFrame(model) {
 function showRange(model) {
   const { range, frame } = model;
   byId("range-text").textContent = range
-    ? `Frames ${range.start + 1}–${range.end}`
+    ? `Frames ${range.start + 1} to ${range.end}`
     : `From frame ${frame + 1}`;
   byId("range-text").title = "The keys I and O, or Shift and dragging on the timeline, set a range.";
 }
