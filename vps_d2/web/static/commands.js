@@ -128,7 +128,7 @@ export const COMMANDS = [
 
   follow("forward", "Forward from this frame, or in the range", ["P"], "Forward →"),
   follow("backward", "Backward from this frame, or in the range", ["Shift+P"], "← Backward"),
-  follow("both", "Through the whole video, or in the range", ["F"], "← Whole video →"),
+  follow("both", "Through the whole video, or in the range", ["F"], "Whole video"),
   follow("around", "From this frame to the nearest touched ones", ["A"], "→| Around |←"),
   {
     id: "resume", group: "Propagate", label: "Go on with what was interrupted", keys: ["Shift+F"],
@@ -154,7 +154,7 @@ export const COMMANDS = [
     },
   },
   {
-    id: "range-clear", group: "Range", label: "No range", keys: ["Escape"], text: "No range",
+    id: "range-clear", group: "Range", label: "No range", keys: ["Escape"], icon: "close",
     enabled: (model) => model.range !== null,
     run: ({ model }) => model.set({ range: null }),
   },
