@@ -214,3 +214,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # threads and processes that a case left would be waited for

@@ -44,6 +44,9 @@ def _start(words: Sequence[str], folder: Path) -> multiprocessing.process.BasePr
 def _finish(words: Sequence[str], folder: Path) -> None:
     process = _start(words, folder)
     process.join(120)
+    if process.exitcode is None:  # a process that hangs would be waited for at the end of all tests
+        process.kill()
+        process.join()
     said = (folder / "said").read_text()
     # A training run that is killed while it exits has nothing left to do, and says so.
     is_finished = "error: the run in OUTPUT_DIR out is finished" in said.splitlines()[-1]

@@ -20,12 +20,14 @@ EPILOG = """examples:
   vps-d2 benchmark --quick
   vps-d2 benchmark --only segmenter --segmenter configs/unet/unet_frames.yaml --batch-size 22
   vps-d2 benchmark --only segment memory
+  vps-d2 benchmark --only annotate
 
 "segment" is vps-d2 segment --model vps on one clip, and "memory" the growth of its memory from 100
-to 10,000 frames, which takes minutes and is only measured if it is named.
+to 10,000 frames. "annotate" is the page of vps-d2 annotate on clips of 100 and 10,000 frames of 480
+rows. These two take minutes, and are only measured if they are named.
 """
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline", "segment")
-LONG_PARTS = ("memory",)
+LONG_PARTS = ("memory", "annotate")
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
     "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
@@ -49,7 +51,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but memory)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last two)",
     )
     for name, config in CONFIGS.items():
         add(
@@ -159,7 +161,21 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
             figures += getattr(benchmark, part)()
         if {"segment", "memory"} & set(args.only):
             figures += _measure_segmentation(args, data, device)
+        if "annotate" in args.only:
+            figures += _measure_page(args, data, device)
     return figures
+
+
+def _measure_page(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":
+    from vps_d2.data.video import find_videos
+    from vps_d2.web.timing import time_page
+
+    return time_page(
+        find_videos(data),
+        num_frames=1_000 if args.quick else 10_000,
+        repeats=5 if args.quick else 20,
+        options=["--device", device],
+    )
 
 
 def _measure_segmentation(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":

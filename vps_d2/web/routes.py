@@ -1,4 +1,4 @@
-"""The page's addresses; ``docs/annotate.md`` has the list."""
+"""The addresses below the token: the page and its files, what is known, changes, and jobs."""
 
 import asyncio
 import base64

@@ -87,7 +87,7 @@ def _listen(port: int) -> socket.socket:
     Raises:
         UserError: if the port is taken.
     """
-    # Only of a socket that names its protocol, asyncio sends small answers without waiting for more.
+    # Of a socket that names its protocol, and of no other, asyncio sends small answers at once.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # On Windows, another program could take over the port.
     with suppress(AttributeError, OSError):

@@ -146,7 +146,7 @@ class Exports:
         with scratch_folder(self.session_folder) as scratch:
             if _SUFFIXES[form] != ".zip":
                 return " ".join(export_session(frozen, self.path(form), form))
-            folder = scratch / _plain(session.source.name)
+            folder = scratch / Path(self.name(form, session.source.name)).stem
             notes = export_session(frozen, folder, form)
             with write_whole(self.path(form)) as file, zipfile.ZipFile(file, "w") as archive:
                 for path in sorted(folder.rglob("*")):
@@ -211,7 +211,8 @@ def import_upload(upload: Upload, session: VOSSession, job: Job) -> list[int]:
                 path.touch()
             return session.import_masks(path, job.step)
         except UserError as error:
-            raise UserError(str(error).replace(f"{scratch}{os.sep}", "")) from error
+            sentence = str(error).replace(f"{scratch}{os.sep}", "")
+            raise UserError(sentence.replace(str(scratch), "the file")) from error
 
 
 def _import_png(upload: Upload, session: VOSSession, path: Path) -> list[int]:
@@ -324,7 +325,7 @@ def _find_masks(folder: Path) -> Path:
             return folder
         files = [path for path in folder.iterdir() if path.suffix == ".json"]
         folders = [path for path in folder.iterdir() if path.is_dir()]
-        if any(path.name.isdecimal() and numbered_pngs(path) for path in folders):
+        if any(re.fullmatch("[1-9][0-9]{0,2}", path.name) for path in folders):  # of objects
             return folder
         if len(files) == 1 and not folders:
             return files[0]

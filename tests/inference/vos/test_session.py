@@ -283,3 +283,12 @@ def test_folders_of_something_else(clip, tmp_path):
     (tmp_path / "session/actions.jsonl").write_text('{"id": 1, "do": "masks"}\n')
     with pytest.raises(UserError, match="damaged in line 1"):
         VOSSession(open_video(clip), tmp_path / "session")
+
+
+def test_what_is_undone_before_it_began_finds_nothing(session):
+    session.add_mask(0, truth(0))
+    results = session.propagate()
+    session.undo()
+    assert list(results) == [] and session.known_frames == [0]
+    session.redo()
+    assert session.unfinished is not None

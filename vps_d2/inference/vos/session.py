@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -31,13 +30,8 @@ from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
 from vps_d2.inference.vos.maps import Scores, SessionMaps, check_size
 from vps_d2.inference.vos.prompts import MaskMaker, apply_strokes
-from vps_d2.inference.vos.propagation import (
-    DIRECTIONS,
-    FrameResult,
-    Propagation,
-    check_start,
-    range_around,
-)
+from vps_d2.inference.vos.propagation import FrameResult
+from vps_d2.inference.vos.runner import PropagationRunner
 from vps_d2.inference.vos.state import DEFAULT_NAME
 from vps_d2.inference.vos.store import SessionStore, read_head
 from vps_d2.io.errors import UserError
@@ -46,7 +40,6 @@ from vps_d2.io.video import VideoSource, open_video
 __all__ = ["FrameResult", "VOSSession"]
 
 _MAX_NUMBER = 255
-_ALLOWED_MEANWHILE = ("masks", "add_object")  # while a propagation runs
 
 
 class VOSSession(AbstractContextManager["VOSSession"]):
@@ -84,6 +77,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         self.folder = Path(folder)
         self.size = (source.height, source.width)
         self._store = SessionStore(source, self.folder)
+        self._runner = PropagationRunner(source, self._store, self.lock)
 
     @classmethod
     def load(
@@ -352,41 +346,19 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         Raises:
             UserError: if the range is empty, an object is unknown, or none has a mask in the range.
         """
-        if direction not in DIRECTIONS:
-            raise ValueError(f"a direction is one of {', '.join(DIRECTIONS)}, not {direction}")
         _check_range(start, end)
         self._check_known(objects or ())
         engine = self._require_engine()
-        at = None
-        if direction == "around":
-            at, objects = start, self.given.get(start, []) if objects is None else objects
-            start, end = range_around(self.given, at, objects, end)
-        numbers = sorted(self.objects if objects is None else objects)
-        values: dict[str, Any] = {
-            "direction": direction,
-            "at": at,
-            "start": start,
-            "end": end,
-            "objects": numbers,
-            "engine": engine.fingerprint(),
-            "short_side": self.short_side,
-        }
-        given = self._store.maps.state.given_frames(numbers)
-        check_start({"id": self._store.log.next_id(), **values}, self._store.maps, given)
-        return self._run(self._store.do("propagate", **values), resume=False)
+        return self._runner.start(engine, direction, start, end, objects, self.short_side)
 
     @property
     def unfinished(self) -> Action | None:
         """The last action, if it is a propagation that did not come to its end; None otherwise."""
-        done = self._store.done()
-        if not done or done[-1]["do"] != "propagate" or self.is_done(done[-1]["id"]):
-            return None
-        return done[-1]
+        return self._runner.unfinished
 
     def is_done(self, action: int) -> bool:
         """Return whether a propagation, by the number of its action, came to its end."""
-        actions = self._store.log.actions
-        return any(each["do"] == "done" and each["of"] == action for each in actions)
+        return self._runner.is_done(action)
 
     @property
     def is_propagated(self) -> bool:
@@ -404,17 +376,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
             UserError: if there is nothing to go on with, or it was begun by another engine or at
                 another size.
         """
-        action = self.unfinished
-        if action is None:
-            raise UserError(f"{self.folder} has no interrupted propagation; start a new one.")
-        engine = self._require_engine()
-        same = (action["engine"], action["short_side"]) == (engine.fingerprint(), self.short_side)
-        if not same:
-            raise UserError(
-                f"{self.folder} has a propagation by another engine or at another size; give the "
-                "same ones to go on with it, or start a new one."
-            )
-        return self._run(action, resume=True)
+        return self._runner.resume(self._require_engine(), self.short_side)
 
     @property
     def can_undo(self) -> bool:
@@ -482,24 +444,6 @@ class VOSSession(AbstractContextManager["VOSSession"]):
             if names.get(number, DEFAULT_NAME) != self.objects[number]:
                 self.add_object(names[number], number)
         return numbers
-
-    def _run(self, action: Action, resume: bool) -> Iterator[FrameResult]:
-        engine = self._require_engine()
-        if not resume:  # files of a process that was killed before it wrote the log
-            self._store.clean_action("propagate", action["id"])
-        run = Propagation(self.source, engine, self._store.maps, action, action["short_side"])
-        results = run.run(resume)
-        count = len(self._store.log.actions)
-        while True:
-            with self.lock:
-                since = self._store.log.actions[count:]
-                if any(each["do"] not in _ALLOWED_MEANWHILE for each in since):
-                    return
-                result = next(results, None)
-                if result is None:
-                    self._store.log.append("done", {"of": action["id"]})
-                    return
-            yield result
 
     def _require_engine(self) -> VOSEngine:
         if self.engine is None:
