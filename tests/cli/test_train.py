@@ -132,6 +132,18 @@ def test_a_full_disk_ends_with_the_earlier_checkpoint(
             assert read_checkpoint(str(out / last))["iteration"] >= 0
 
 
+def test_on_a_full_disk_config_yaml_is_whole_or_absent(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command, path = arguments("convlstm", out), out / "config.yaml"
+    for before in (None, "an older one"):
+        if before:
+            path.write_text(before)
+        with file_size_limit(1000), pytest.raises(UserError, match=r"config\.yaml cannot be writ"):
+            load_tool("train_net").main(command)
+        assert (path.read_text() if path.exists() else None) == before
+        assert [each.name for each in out.iterdir()] == (["config.yaml"] if before else [])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

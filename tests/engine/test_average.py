@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.engine.test_trainer import make_config, train, videos  # noqa: F401  their data sets
+from tests.engine.test_trainer import make_config, train
 from vps_d2.d2.config import CfgNode
 from vps_d2.engine.average import AverageHook, WeightAverage, averaged
 from vps_d2.io.checkpoints import export_weights, read_checkpoint

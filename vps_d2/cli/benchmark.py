@@ -217,5 +217,5 @@ def _measure_vos(args: argparse.Namespace, device: str) -> "list[Figure]":
         from vps_d2.evaluation.public_stcn import PublicFollower
 
         further["public STCN"] = partial(PublicFollower, args.stcn_code)
-    count, repeats = (16, 1) if args.quick else (61, 5)
+    count, repeats = (16, 1) if args.quick else (31, 5)
     return time_vos(device=device, further=further, num_frames=count, repeats=repeats)

@@ -166,7 +166,7 @@ def time_vos(
     device: str,
     further: Mapping[str, Callable[[Clip], Follower]] | None = None,
     size: tuple[int, int] = SIZE,
-    num_frames: int = 61,
+    num_frames: int = 31,
     repeats: int = 5,
 ) -> list[Figure]:
     """Measure the small network, the published one, and others beside them.
