@@ -5,10 +5,12 @@ import torch
 
 from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
+from vps_d2.evaluation.mask_fusion import FusionEvaluator
 
 
 def test_scores_objects_before_and_after_fusion() -> None:
-    evaluator = EVALUATOR_REGISTRY.get("FusionEvaluator")(get_vps_cfg(), "pairs")
+    assert EVALUATOR_REGISTRY.get("FusionEvaluator") is FusionEvaluator
+    evaluator = FusionEvaluator(get_vps_cfg(), "pairs")
     truth = torch.zeros(4, 8, dtype=torch.uint8)
     truth[:, :4], truth[:2, 4:] = 1, 2
     masks = torch.zeros(2, 3, 4, 8)
