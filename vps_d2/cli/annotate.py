@@ -16,6 +16,7 @@ from vps_d2.cli.plugins import import_parts
 from vps_d2.cli.videos import (
     add_engine_options,
     add_override_options,
+    add_prompt_options,
     add_rate_option,
     print_notes,
 )
@@ -60,6 +61,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--port", type=parse_port, default=0, metavar="N", help="of the page (default: a free one)")
     add("--no-browser", action="store_true", help="only print the address of the page")
     add_engine_options(parser)
+    add_prompt_options(parser)
     add_rate_option(parser)
     add_override_options(parser)
     args = parser.parse_args(argv)
@@ -154,9 +156,11 @@ def _write_link(address: str, folder: Path) -> str:
 
 def _load_engine(annotator: "Annotator", args: argparse.Namespace) -> None:
     from vps_d2.inference.vos.engines import find_vos_engine
+    from vps_d2.inference.vos.prompts import find_mask_maker
 
     engine = find_vos_engine(
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
-    print_notes([engine.license_note])
-    annotator.use_engine(engine, engine.mask_maker, args.short_side or engine.short_side)
+    maker = find_mask_maker(engine, args.prompt_weights, args.prompt_config, args.device)
+    print_notes(dict.fromkeys([engine.license_note, maker.license_note]))
+    annotator.use_engine(engine, maker, args.short_side or engine.short_side)
