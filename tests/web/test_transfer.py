@@ -150,10 +150,10 @@ def test_two_files_of_one_name_are_refused(annotator: Annotator) -> None:
         (b"", "is not a JSON file"),
         (b"hello", "masks.json is not a JSON file"),
         (b"[1]", "has neither images, as COCO has"),
-        (b"\x89PNG", "mask.png cannot be read"),
+        (b"\x89PNG", "mask.png: unreadable mask"),
         (b"PK\3\4 cut off", "the zip is not complete"),
         (packed({}), "holds no masks"),
-        (packed({"000000.png": b"x"}), r"mask 000000\.png cannot be read"),
+        (packed({"000000.png": b"x"}), r"000000\.png: unreadable mask"),
         (packed({"300/000000.png": png(truth(0))}), "the file holds no masks"),
     ],
     ids=range(8),
@@ -213,3 +213,4 @@ def test_an_export_does_not_see_what_is_done_meanwhile(annotator: Annotator) -> 
 def test_names_of_downloads_are_plain(annotator: Annotator) -> None:
     assert annotator.exports.name("coco", '../"a b\n') == "a_b_coco.json"
     assert annotator.exports.name("palette", "...") == "video_palette.zip"
+    assert annotator.exports.name("palette", "12") == "video_12_palette.zip"  # not object 12

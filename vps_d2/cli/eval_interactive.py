@@ -7,7 +7,12 @@ from typing import Any
 
 from vps_d2.cli.arguments import CommandParser, parse_positive
 from vps_d2.cli.plugins import import_parts
-from vps_d2.cli.videos import add_engine_options, add_override_options, print_notes
+from vps_d2.cli.videos import (
+    add_engine_options,
+    add_override_options,
+    add_prompt_options,
+    print_notes,
+)
 from vps_d2.io.escape import print_line
 
 EPILOG = """examples:
@@ -52,8 +57,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--output", type=Path, required=True, metavar="OUT", help="folder for the results")
     add("--resume", action="store_true", help="go on after the last video of an interrupted run")
     add_engine_options(parser)
-    add("--prompt-weights", metavar="FILE", help="of another network that makes masks of scribbles")
-    add("--prompt-config", metavar="FILE", help="config of these weights")
+    add_prompt_options(parser)
     add_override_options(parser)
     return parser.parse_args(argv)
 

@@ -19,6 +19,7 @@ __all__ = [
     "add_engine_options",
     "add_overlay_option",
     "add_override_options",
+    "add_prompt_options",
     "add_range_options",
     "add_rate_option",
     "add_run_options",
@@ -101,6 +102,17 @@ def add_engine_options(parser: CommandParser) -> None:
         help="pixels of the shorter side at which the engine works; masks keep the video's size "
         "(default: what suits the engine)",
     )
+
+
+def add_prompt_options(parser: CommandParser) -> None:
+    """Add the options that say what makes masks of clicks and scribbles."""
+    add = parser.add_argument
+    add(
+        "--prompt-weights",
+        metavar="FILE",
+        help="of another network that makes masks of clicks and scribbles, such as s2m.pth",
+    )
+    add("--prompt-config", metavar="FILE", help="config of these weights")
 
 
 def check_range(parser: CommandParser, args: argparse.Namespace) -> None:

@@ -129,7 +129,7 @@ class FrameStore:
         self._unreadable: set[int] = set()
         self._wanted = threading.Condition()
         self._target, self._step, self._rows = 0, 1, source.height
-        self._changed, self._paused, self._stopped = False, 0, False
+        self._paused, self._stopped = 0, False
         self._thread = threading.Thread(target=self._run, name="frames ahead", daemon=True)
         self._thread.start()
 
@@ -185,7 +185,7 @@ class FrameStore:
         with self._wanted:
             if index != self._target:
                 self._step = 1 if index > self._target else -1
-            self._target, self._rows, self._changed = index, rows, True
+            self._target, self._rows = index, rows
             self._wanted.notify_all()
 
     def _plan(self) -> tuple[int, int, int] | None:
@@ -227,7 +227,6 @@ class FrameStore:
         with self._wanted:
             while not self._stopped:
                 if not self._paused:
-                    self._changed = False
                     with suppress(UserError):
                         plan = self._plan()
                         if plan is not None:

@@ -146,7 +146,7 @@ class Exports:
         with scratch_folder(self.session_folder) as scratch:
             if _SUFFIXES[form] != ".zip":
                 return " ".join(export_session(frozen, self.path(form), form))
-            folder = scratch / Path(self.name(form, session.source.name)).stem
+            folder = scratch / _plain(session.source.name)
             notes = export_session(frozen, folder, form)
             with write_whole(self.path(form)) as file, zipfile.ZipFile(file, "w") as archive:
                 for path in sorted(folder.rglob("*")):
@@ -335,5 +335,9 @@ def _find_masks(folder: Path) -> Path:
 
 
 def _plain(name: str) -> str:
-    """Return the name of a video as one that every system takes for a file."""
-    return re.sub(r"[^\w-]+", "_", name).strip("_")[:80] or "video"
+    """Return the name of a video as one that every system takes for a file.
+
+    It is no number alone, which in a folder of masks names an object.
+    """
+    plain = re.sub(r"[^\w-]+", "_", name).strip("_")[:80]
+    return f"video_{plain}" if plain.isdecimal() else plain or "video"
