@@ -86,7 +86,7 @@ export class Model {
     return Math.max(1, Math.min(known, this.ended));
   }
 
-  /** @returns {Array<{number: number, name: string, color: string}>} */
+  /** @returns {Array<import("./api.js").VideoObject>} */
   get objects() {
     return this.session?.objects ?? [];
   }

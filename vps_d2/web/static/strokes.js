@@ -24,7 +24,9 @@ export class Strokes {
    * @param {() => void} onChange - what is drawn has changed.
    */
   constructor(model, pictures, onChange) {
-    Object.assign(this, { model, pictures, onChange });
+    this.model = model;
+    this.pictures = pictures;
+    this.onChange = onChange;
     /** Drawn, and not answered yet, the oldest first. @type {PendingStroke[]} */
     this.pending = [];
     /** Under the pen. @type {PendingStroke|null} */
@@ -58,6 +60,7 @@ export class Strokes {
     }
     const kind = tool === "click" || tool === "scribble" ? tool : "paint";
     const radius = tool === "click" ? CLICK_RADIUS : model.sizes[tool];
+    /** @type {import("./api.js").Stroke} */
     const stroke = { points: [[x, y]], positive: adds, radius, tool: kind };
     this.current = { frame, target: this._findTarget(), stroke };
     model.set({ playing: false });
@@ -82,7 +85,8 @@ export class Strokes {
 
   _findTarget() {
     const { chosen } = this.model;
-    const same = this.target && (chosen === null ? this._waitsForNew() : this.target.number === chosen);
+    const same =
+      this.target && (chosen === null ? this._waitsForNew() : this.target.number === chosen);
     if (!same) this.target = { number: chosen };
     return this.target;
   }
@@ -147,10 +151,15 @@ export class Strokes {
   async _sendBatch(frame, target, batch) {
     const { model } = this;
     const isNew = target.number === null;
-    const answer = await api.addStrokes(frame, target.number, batch.map((each) => each.stroke));
+    const answer = await api.addStrokes(
+      frame,
+      target.number,
+      batch.map((each) => each.stroke),
+    );
     target.number = answer.object;
     this.pictures.putMask(frame, await decodeBase64Mask(answer.mask, answer.revision));
-    if (isNew && model.chosen === null && this.target === target) model.set({ chosen: answer.object });
+    if (isNew && model.chosen === null && this.target === target)
+      model.set({ chosen: answer.object });
     const name = model.object(answer.object)?.name ?? "object";
     speak(`The mask of ${name} ${answer.object} in frame ${frame + 1} has changed.`);
     await this.refresh(answer.revision);
