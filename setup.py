@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
 HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
-WEB = ["fastapi>=0.115", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+WEB = ["fastapi>=0.115.3", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
 TEST = [
     *SAM,

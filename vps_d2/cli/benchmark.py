@@ -51,7 +51,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last two)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: not the last two)",
     )
     for name, config in CONFIGS.items():
         add(
