@@ -24,7 +24,7 @@ from vps_d2.data.object_maps import OBJECT_PALETTE, read_object_map
 
 PICTURE = Path(__file__).parent / "images" / "annotate.jpg"
 SIZE = {"width": 1280, "height": 720}
-NUM_FRAMES = 96
+NUM_FRAMES = 48
 NAMES = ("bird", "block", "dog", "rod", "hare")
 LONG = 20 * 60_000  # milliseconds, which a propagation may take
 
@@ -72,9 +72,9 @@ def annotate(page: Any, first: Path) -> None:
     page.locator("#job").wait_for(state="visible")
     page.locator("#job").wait_for(state="hidden", timeout=LONG)
     page.keyboard.press("1")
-    page.locator("#frame-number").fill("40")
+    page.locator("#frame-number").fill("25")
     page.keyboard.press("Enter")
-    page.locator('#stage[data-frame="39"]').wait_for()
+    page.locator('#stage[data-frame="24"]').wait_for()
     time.sleep(8)  # until no message is shown any more
 
 

@@ -41,7 +41,11 @@ export function keyName(event) {
   const key = event.key === " " ? "Space" : isLetter ? event.key.toUpperCase() : event.key;
   // Other characters, such as the question mark, may need Shift on some keyboards.
   const shift = event.shiftKey && (isLetter || !isCharacter) ? "Shift+" : "";
-  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift}${key}`;
+  // Some keyboards write brackets by AltGr, which looks like Ctrl and Alt.
+  const isPlain = event.getModifierState("AltGraph");
+  const control = !isPlain && (event.ctrlKey || event.metaKey) ? "Ctrl+" : "";
+  const alt = !isPlain && event.altKey ? "Alt+" : "";
+  return `${control}${alt}${shift}${key}`;
 }
 
 /**

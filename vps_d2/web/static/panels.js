@@ -21,6 +21,7 @@ export function showPanels(page) {
   model.on(["range", "frame", "session"], () => showRange(model));
   model.on(["session"], () => showFacts(model));
   model.on(["session", "chosen", "tool", "takesAway"], () => showTarget(model));
+  model.on(["sending"], () => byId("stage-note").classList.toggle("busy", model.sending));
   model.on(["pointerAt"], () => showPlace(model));
   model.on(["problem"], () => {
     byId("notice").textContent = model.problem;

@@ -33,7 +33,6 @@ export class Strokes {
     this.current = null;
     /** Of the frame that is shown, by object number, as the server has them. */
     this.saved = { frame: -1, revision: -1, strokes: {} };
-    this.sending = false;
     this.target = /** @type {{number: number|null}|null} */ (null);
   }
 
@@ -80,7 +79,7 @@ export class Strokes {
 
   /** @param {number} number @returns {boolean} whether an object was made here a moment ago. */
   isMaking(number) {
-    return this.sending && this.pending.some((each) => each.target.number === number);
+    return this.model.sending && this.pending.some((each) => each.target.number === number);
   }
 
   _findTarget() {
@@ -126,8 +125,8 @@ export class Strokes {
   }
 
   async _send() {
-    if (this.sending || !this.pending.length) return;
-    this.sending = true;
+    if (this.model.sending || !this.pending.length) return;
+    this.model.set({ sending: true });
     const { frame, target } = this.pending[0];
     const batch = [];
     for (const each of this.pending) {
@@ -143,7 +142,7 @@ export class Strokes {
       this.pending = this.pending.filter((each) => !lost(each));
       showError(error);
     }
-    this.sending = false;
+    this.model.set({ sending: false });
     this.onChange();
     this._send();
   }
