@@ -89,7 +89,7 @@ export class Files {
     const found = exports.find((each) => each.form === form);
     if (job.state === "finished" && found) {
       make("a", { href: api.exportAddress(found.id), download: found.name }).click();
-      toast(`${found.name} (${formatBytes(found.bytes)}) is downloaded.`);
+      toast(`Downloading ${found.name} (${formatBytes(found.bytes)}).`);
     }
   }
 
