@@ -10,10 +10,12 @@ INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
 HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
 WEB = ["fastapi>=0.115.3", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+INTERACTIVE = ["scikit-image>=0.22", "scikit-learn>=1.3", "networkx>=3.0", "matplotlib>=3.7"]
 BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
 TEST = [
     *SAM,
     *WEB,
+    *INTERACTIVE,
     "httpx>=0.27",
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -83,6 +85,8 @@ setup(
         "sam": SAM,
         # The page of vps-d2 annotate.
         "web": WEB,
+        # The robot of vps-d2 eval-interactive, and curves.
+        "interactive": INTERACTIVE,
         "test": TEST,
         "browser": BROWSER,
         "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],

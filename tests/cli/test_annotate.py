@@ -138,6 +138,26 @@ def run(*arguments: object) -> None:
     load_tool("annotate").main([*map(str, arguments), "--no-browser"])
 
 
+def test_the_browser_is_not_given_the_token_where_others_can_read_it(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def browse(link: str) -> None:
+        file = tmp_path / "session/open.html"
+        opened.append((link, file.as_uri(), file.stat().st_mode & 0o777, file.read_text()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    monkeypatch.setattr("platform.release", lambda: "6.1")
+    load_tool("annotate").main(
+        [str(clip), "--session", str(tmp_path / "session"), "--engine", "flow"]
+    )
+    ((link, uri, mode, text),) = opened
+    assert link == uri and mode == 0o600 and 'content="0; url=http://127.0.0.1:' in text
+    assert not (tmp_path / "session/open.html").exists()
+
+
 def test_a_port_that_is_taken(clip: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -50,7 +50,7 @@ def test_a_click_is_answered_between_two_frames(clip: Path, tmp_path: Path) -> N
             target=lambda: number.append(annotator.add_strokes(4, GREEN_AT_4, None))
         )
         click.start()
-        wait_until(lambda: annotator._gate._waiting == 1)
+        wait_until(lambda: annotator._network._work_queue.qsize() == 1)
         engine.may_go.release()
         click.join()
         assert number == [2] and job.done == 4 and job.state == "running"
@@ -222,8 +222,9 @@ def test_clicks_wait_for_the_network_and_the_brush_does_not(clip: Path, tmp_path
         assert len(annotator.session.objects) == 2
     finally:
         annotator.close()
-    with pytest.raises(BusyError, match="being stopped"):
-        annotator.add_object("x")
+    for change in (lambda: annotator.add_object("x"), lambda: annotator.add_strokes(0, PAINT, 1)):
+        with pytest.raises(BusyError, match="being stopped"):
+            change()
 
 
 def test_what_another_tab_removed_is_not_made_again(annotator: Annotator) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib.util
+import os
+import platform
 import sys
 import threading
 import webbrowser
@@ -33,6 +35,7 @@ The page is shown at an address of this machine that nobody else can open. All t
 in the session's folder at once; the same command goes on where it was left. Ctrl-C ends it.
 """
 OUTPUT = Path("output/annotate")
+LINK_FILE = "open.html"
 _WAIT_FOR_PAGE = 2.0  # seconds
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 
@@ -109,7 +112,8 @@ def _serve(server: "PageServer", annotator: "Annotator", args: argparse.Namespac
         # The page can be looked at while the network is loaded, which takes all the machine has.
         annotator.shown.wait(_WAIT_FOR_PAGE)
         try:
-            _load_engine(annotator, args)
+            if not annotator.is_closed:
+                _load_engine(annotator, args)
         except BaseException as error:
             failures.append(error)
             server.stop()
@@ -118,12 +122,34 @@ def _serve(server: "PageServer", annotator: "Annotator", args: argparse.Namespac
         print_line(f"open {server.address}")
         sys.stdout.flush()
         if not args.no_browser:
-            threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
+            link = _write_link(server.address, annotator.session.folder)
+            threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
         threading.Thread(target=load, name="engine", daemon=True).start()
 
-    server.serve_page(ready)
+    try:
+        server.serve_page(ready)
+    finally:
+        (annotator.session.folder / LINK_FILE).unlink(missing_ok=True)
     if failures:
         raise failures[0]
+
+
+def _write_link(address: str, folder: Path) -> str:
+    """Write a file that leads to the page, and which only its owner can read.
+
+    Every user of a machine can see the words with which a browser was started, and the address has
+    the token in it.
+
+    Returns:
+        the address of the file; that of the page where a browser cannot open such files.
+    """
+    if "microsoft" in platform.release().lower():  # a browser of Windows, outside this Linux
+        return address
+    path = (folder / LINK_FILE).absolute()
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f'<meta http-equiv="refresh" content="0; url={address}">\n')
+    return path.as_uri()
 
 
 def _load_engine(annotator: "Annotator", args: argparse.Namespace) -> None:

@@ -227,11 +227,13 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.VOS.FRAME_PROTOTYPES": _at_least(1),
     "MODEL.VOS.PROTOTYPES": _at_least(1),
     "MODEL.VOS.LOSS.BOOTSTRAP_ITERS": (
-        "two rising whole numbers of 0 or more",
-        lambda values, _: len(values) == 2 and 0 <= values[0] < values[1],
+        "two rising whole numbers",
+        lambda values, _: len(values) == 2 and values[0] < values[1],
     ),
     "MODEL.VOS.LOSS.BOOTSTRAP_SHARE": _number(1e-3, 1),
     "MODEL.VOS.LOSS.DICE": _number(0),
+    "MODEL.S2M.ROUNDS": _at_least(1, _MOST_LAYERS),
+    "MODEL.S2M.DICE": _number(0),
     "MODEL.PIXEL_MEAN": _each("three finite numbers", _FINITE, 3),
     "MODEL.PIXEL_STD": _each("three finite numbers above 0", _number(1e-9), 3),
     **{
@@ -269,12 +271,16 @@ _RULES: dict[str, _Rule] = {
     "INPUT.CLIP.MOTION.ROTATION": _number(0, 180),
     "INPUT.CLIP.MOTION.SCALE": _RISING_FACTORS,
     "INPUT.CLIP.MOTION.SHIFT": _SHARE,
-    "INPUT.VOS.SIZE": (
-        "height and width, whole numbers from 32 to 4,096",
-        lambda size, cfg: (
-            len(size) == 2 and all(_at_least(32, 4096)[1](side, cfg) for side in size)
-        ),
-    ),
+    **{
+        f"INPUT.{key}": (
+            "height and width, whole numbers from 32 to 4,096",
+            lambda size, cfg: (
+                len(size) == 2 and all(_at_least(32, 4096)[1](side, cfg) for side in size)
+            ),
+        )
+        for key in ("VOS.SIZE", "S2M.SIZE", "S2M.SCENE_SIZE")
+    },
+    "INPUT.S2M.SPOILED": _SHARE,
     "INPUT.VOS.MAX_OBJECTS": _at_least(1, _MOST_OBJECTS),
     "INPUT.VOS.MAX_GAPS": (
         "whole numbers of 1 or more, one more than in INPUT.VOS.GAP_STEPS",
@@ -289,7 +295,11 @@ _RULES: dict[str, _Rule] = {
             list(steps) == sorted(set(steps)) and all(0 <= step <= 1 for step in steps)
         ),
     ),
-    **{f"INPUT.VOS.{key}": _SHARE for key in ("LOOKALIKES", "REVERSE", "GRAY")},
+    **{f"INPUT.VOS.{key}": _SHARE for key in ("LOOKALIKES", "REVERSE", "GRAY", "FAR_SHARE")},
+    "INPUT.VOS.FAR_GAPS": (
+        "two whole numbers of 1 or more in ascending order",
+        lambda gaps, _: len(gaps) == 2 and 1 <= gaps[0] <= gaps[1],
+    ),
     "INPUT.VOS.MIN_CROP": _number(0.05, 1),
     "INPUT.MIN_SIZE_TRAIN": _each("whole numbers of 0 or more", _at_least(0)),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": (
@@ -312,6 +322,8 @@ _RULES: dict[str, _Rule] = {
     "DATALOADER.SAMPLER_TRAIN": _one_of("TrainingSampler"),
     "DATALOADER.NUM_WORKERS": _at_least(0, _MOST_WORKERS),
     "TEST.EVAL_PERIOD": _at_least(0),
+    "MODEL_EMA.DECAY": _SHARE,
+    "MODEL_EMA.DECAY_WARM_UP_FACTOR": _at_least(-1),
     "TEST.PICTURE_PERIOD": _at_least(0),
     "TEST.NUM_PICTURES": _at_least(0, _MOST_WORKERS),
     "TEST.EXPECTED_RESULTS": (

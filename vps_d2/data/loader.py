@@ -16,7 +16,8 @@ import torch.utils.data as torchdata
 # They register their mappers.
 import vps_d2.data.clip_mapper
 import vps_d2.data.track_mapper
-import vps_d2.data.vos.mapper  # noqa: F401
+import vps_d2.data.vos.mapper
+import vps_d2.data.vos.stroke_mapper  # noqa: F401
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.data import (
     DatasetFromList,

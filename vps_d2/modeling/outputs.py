@@ -69,6 +69,24 @@ class VideoObjectsOutput(TypedDict):
     object_maps: torch.Tensor
 
 
+class ObjectMaskOutput(TypedDict):
+    """Of a picture with strokes, by a model for ``object_mask``: float32 ``(H, W)``, 0-1.
+
+    The probability of each pixel to be of the object that the strokes are about.
+    """
+
+    probability: torch.Tensor
+
+
+class FusedMasksOutput(TypedDict):
+    """Of a frame, by a model for ``fused_masks``: ``probabilities`` float32 ``(K + 1, H, W)``.
+
+    The background is first; they sum to 1 in each pixel.
+    """
+
+    probabilities: torch.Tensor
+
+
 @runtime_checkable
 class ClassMapper(Protocol):
     """A segmenter that can return class maps alone, which is faster than scores."""

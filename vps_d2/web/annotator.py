@@ -9,6 +9,7 @@ Shapes: ``H`` rows and ``W`` columns of the video.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -91,6 +92,8 @@ class Annotator:
         self.exports = Exports(session.folder)
         self._jobs = Jobs(self._bump)
         self._gate = Gate(session.lock)
+        # PyTorch keeps threads of its own for each thread that computes with it.
+        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
         self._listeners: list[Callable[[], None]] = []
         self._counting = threading.Lock()
         self._ready, self._closed = threading.Event(), threading.Event()
@@ -122,6 +125,7 @@ class Annotator:
         self._ready.set()
         self._stale.set()
         self._jobs.cancel(wait=60)
+        self._network.shutdown()
         self.frames.close()
         with self.session.lock:
             self.session.close()
@@ -238,10 +242,16 @@ class Annotator:
         self._check_frame(index)
         if any(stroke.tool != "paint" for stroke in strokes):
             self._wait_for_engine()
-        with self.frames.paused(), self._change("import"):
-            if number is not None:
-                self._check_object(number)
-            return self.session.add_strokes(index, strokes, number)
+
+        def run() -> int:
+            with self._change("import"):
+                if number is not None:
+                    self._check_object(number)
+                return self.session.add_strokes(index, strokes, number)
+
+        self._refuse(["import"])
+        with self.frames.paused():
+            return self._network.submit(run).result()
 
     def add_object(self, name: str) -> int:
         """Add an object; return its number."""
@@ -332,14 +342,14 @@ class Annotator:
     def _follow(
         self, results: Iterator[FrameResult], action: int, total: int | None, done: int
     ) -> Job:
+        def find() -> FrameResult | None:
+            with self._gate.last():
+                return next(results, None)
+
         def run(job: Job) -> str:
             job.done = done
             try:
-                while True:
-                    with self._gate.last():
-                        result = next(results, None)
-                    if result is None:
-                        break
+                while (result := self._network.submit(find).result()) is not None:
                     self.timeline.add(action, result.frame_index, result.scores)
                     try:
                         job.step(result.frame_index)
@@ -368,13 +378,13 @@ class Annotator:
         self._refuse(excluded)
         with self._gate.first():
             self._refuse(excluded)
-            if self._closed.is_set():
-                raise BusyError("the server is being stopped.")
             yield
             self._stale.set()
         self._bump()
 
     def _refuse(self, excluded: Sequence[str]) -> None:
+        if self._closed.is_set():
+            raise BusyError("the server is being stopped.")
         job = self._jobs.running
         if job is not None and job.kind in excluded:
             raise BusyError(f"this has to wait for the {job.kind} that is running, or cancel it.")

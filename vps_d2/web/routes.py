@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def _add_events(app: FastAPI, annotator: Annotator) -> None:
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the server has just been stopped
                 loop.call_soon_threadsafe(changed.set)
 
         async def stream() -> AsyncIterator[str]:
@@ -253,7 +254,7 @@ def _add_jobs(app: FastAPI, annotator: Annotator) -> None:
 
     @app.post("/api/import")
     async def import_masks(request: Request) -> Response:
-        annotator.check_free()  # before a large file is uploaded
+        await run_in_threadpool(annotator.check_free)  # before a large file is uploaded
         form = await request.form(max_files=1, max_fields=4, max_part_size=1 << 10)
         upload, frame = form.get("file"), form.get("frame")
         if not isinstance(upload, UploadFile):
@@ -262,7 +263,8 @@ def _add_jobs(app: FastAPI, annotator: Annotator) -> None:
         if isinstance(frame, str) and frame:
             index = _index(frame, "")
         await upload.seek(0)
-        return JSONResponse(annotator.import_masks(Upload(upload.file, index)).to_json())
+        taken = Upload(upload.file, index)
+        return JSONResponse((await run_in_threadpool(annotator.import_masks, taken)).to_json())
 
 
 async def _fields(request: Request) -> Fields:

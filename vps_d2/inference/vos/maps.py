@@ -124,20 +124,26 @@ class SessionMaps:
         Raises:
             UserError: if a file of the session is damaged.
         """
-        found = self.find_pass(index, before)
+        found = self.read_found(index, before)
         if found is None and index not in self.state.given:
             return None
-        object_map, scores = np.zeros(self.size, np.uint8), Scores()
-        if found is not None:
-            object_map, scores = self._read_file(self.pass_path(found, index))
-            unknown = set(object_numbers(object_map)) - self.state.objects.keys()
-            erase(object_map, frozenset(unknown))  # only in a folder that somebody changed
-            for erasure in self.state.erasures:
-                if erasure.covers(index, found) and erasure.objects is not None:
-                    erase(object_map, erasure.objects)
-                    scores = {k: v for k, v in scores.items() if k not in erasure.objects}
+        object_map, scores = found or (np.zeros(self.size, np.uint8), Scores())
         self.draw_given(index, object_map)
         return object_map, {**scores, **dict.fromkeys(self.state.given.get(index, ()), 1.0)}
+
+    def read_found(self, index: int, before: int | None = None) -> tuple[np.ndarray, Scores] | None:
+        """Read what a propagation found in a frame, as :meth:`read` does, without what is given."""
+        found = self.find_pass(index, before)
+        if found is None:
+            return None
+        object_map, scores = self._read_file(self.pass_path(found, index))
+        unknown = set(object_numbers(object_map)) - self.state.objects.keys()
+        erase(object_map, frozenset(unknown))  # only in a folder that somebody changed
+        for erasure in self.state.erasures:
+            if erasure.covers(index, found) and erasure.objects is not None:
+                erase(object_map, erasure.objects)
+                scores = {k: v for k, v in scores.items() if k not in erasure.objects}
+        return object_map, scores
 
     def draw_given(self, index: int, object_map: np.ndarray) -> None:
         """Replace the objects that the user gave in a frame by their masks, in place."""

@@ -6,13 +6,17 @@ Shapes: ``H`` rows and ``W`` columns of the video.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vps_d2.data.strokes import Stroke, draw_strokes
 from vps_d2.io.errors import UserError
 
-__all__ = ["MaskMaker", "apply_strokes"]
+if TYPE_CHECKING:
+    from vps_d2.inference.vos.engine import VOSEngine
+
+__all__ = ["MaskMaker", "apply_strokes", "find_mask_maker"]
 
 
 class MaskMaker(ABC):
@@ -79,3 +83,30 @@ def apply_strokes(
         hints += drawn
         mask = maker.make_mask(picture, mask, hints)
     return mask
+
+
+def find_mask_maker(
+    engine: "VOSEngine | None" = None,
+    weights: str | None = None,
+    config_file: str | None = None,
+    device: str | None = None,
+) -> MaskMaker:
+    """Return what makes masks of clicks and scribbles.
+
+    That is the engine's own maker, if it has one and no other is named, so that one network serves
+    for both; otherwise the small network that is shipped.
+
+    Args:
+        engine: that follows the objects; None for none.
+        weights: checkpoint of a scribble-to-mask network, such as the public ``s2m.pth``.
+        config_file: of these weights; None for that of the public network.
+        device: of PyTorch; None for a GPU if there is one.
+
+    Raises:
+        UserError: if a file is missing, damaged, or of another model.
+    """
+    if not (weights or config_file) and engine is not None and engine.mask_maker is not None:
+        return engine.mask_maker
+    from vps_d2.inference.vos.s2m import make_s2m_mask_maker  # which needs the class above
+
+    return make_s2m_mask_maker(weights, config_file, device)

@@ -1,0 +1,1 @@
+"""Scribble-to-mask: the mask of an object from strokes, in one picture."""
