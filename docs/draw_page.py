@@ -2,8 +2,8 @@
 
     python docs/draw_page.py [PICTURE]
 
-It needs chromium, and the package with the extras [web] and [browser]. The clip is generated, its
-first frame is annotated with the true masks, and the rest is done on the page as a user does it.
+It needs chromium, and the package with the extras [web] and [browser]. The clip is generated, the
+true masks of its first frame are imported, and the rest is done on the page as a user does it.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from vps_d2.data.object_maps import OBJECT_PALETTE, read_object_map
 PICTURE = Path(__file__).parent / "images" / "annotate.jpg"
 SIZE = {"width": 1280, "height": 720}
 NUM_FRAMES = 96
-NAMES = ("bird", "block", "dog", "rod", "hare")
+NAMES = ("puppet", "rock", "stone", "deer", "rod")
 LONG = 20 * 60_000  # milliseconds, which a propagation may take
 
 
@@ -72,9 +72,9 @@ def annotate(page: Any, first: Path) -> None:
     page.locator("#job").wait_for(state="visible")
     page.locator("#job").wait_for(state="hidden", timeout=LONG)
     page.keyboard.press("1")
-    page.locator("#frame-number").fill("40")
+    page.locator("#frame-number").fill("10")
     page.keyboard.press("Enter")
-    page.locator('#stage[data-frame="39"]').wait_for()
+    page.locator('#stage[data-frame="9"]').wait_for()
     time.sleep(8)  # until no message is shown any more
 
 

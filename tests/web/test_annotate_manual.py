@@ -33,7 +33,7 @@ def test_it_lists_every_key_of_the_page() -> None:
 
 def test_it_lists_every_form_of_an_export() -> None:
     text = (STATIC / "files.js").read_text(encoding="utf-8")
-    names = re.findall(r'form: "\w+", name: "([^"]+)"', text)
+    names = re.findall(r'form: "\w+",\s+name: "([^"]+)"', text)
     assert len(names) == 6 and [name for name in names if f"| {name} |" not in PAGE] == []
 
 

@@ -1,7 +1,8 @@
 /**
  * The API of the server, below the address of the page.
  *
- * @typedef {{number: number, name: string, color: string}} VideoObject
+ * @typedef {{number: number, name: string, color: string, maskColor?: string}} VideoObject
+ *   its color on the page, and that in the masks of the server
  * @typedef {{id: string, kind: string, done: number, total: number|null, frame: number|null,
  *   state: "running"|"finished"|"cancelled"|"failed", message: string}} Job
  * @typedef {{points: number[][], positive: boolean, radius: number,

@@ -4,8 +4,18 @@
  */
 
 const FIRST = [
-  "#ff5a5f", "#35c46a", "#4d8dff", "#ffc233", "#c77dff", "#1fc8d4", "#ff8a3d", "#ff6fc1",
-  "#a6d82f", "#8f9bff", "#e0a884", "#5fe0b0",
+  "#ff5a5f",
+  "#35c46a",
+  "#4d8dff",
+  "#ffc233",
+  "#c77dff",
+  "#1fc8d4",
+  "#ff8a3d",
+  "#ff6fc1",
+  "#a6d82f",
+  "#8f9bff",
+  "#e0a884",
+  "#5fe0b0",
 ];
 const GOLDEN_ANGLE = 137.508; // degrees; each hue is far from those before
 
@@ -21,7 +31,9 @@ export function objectColor(number) {
   const channel = (shift) => {
     const k = (shift + hue / 30) % 12;
     const value = lightness - 0.75 * Math.min(lightness, 1 - lightness) * clamp(k);
-    return Math.round(255 * value).toString(16).padStart(2, "0");
+    return Math.round(255 * value)
+      .toString(16)
+      .padStart(2, "0");
   };
   return `#${channel(0)}${channel(8)}${channel(4)}`;
 }

@@ -14,7 +14,9 @@ export class Crosshair {
    * @param {import("./strokes.js").Strokes} strokes
    */
   constructor(model, stage, strokes) {
-    Object.assign(this, { model, stage, strokes });
+    this.model = model;
+    this.stage = stage;
+    this.strokes = strokes;
     /** Where it was last. @type {{x: number, y: number}|null} */
     this.last = null;
     const { canvas } = stage;

@@ -16,7 +16,9 @@ const ICONS = {
   scribble: "M3 14c3-9 5-9 4.5-3.5S11 14 12 9s4-3 5-1",
   brush: "M16.5 3.5L9 11M9 11c-3-.5-4 1.5-4 3.5-1 .5-1.5.5-2 .5 2 2.5 7.5 1.5 7-2.5z",
   eraser: "M8 16l-4-4 8-8 5 5-7 7zM8 8l5 5M8 16h8",
-  hand: "M6 11V6.5a1 1 0 012 0V10V4.5a1 1 0 012 0V10V5a1 1 0 012 0v5V7a1 1 0 012 0v5c0 3-1.5 5-4.5 5S6 15.5 4.5 12.5L3.5 11a1 1 0 011.7-1z",
+  hand:
+    "M6 11V6.5a1 1 0 012 0V10V4.5a1 1 0 012 0V10V5a1 1 0 012 0v5V7a1 1 0 012 0v5" +
+    "c0 3-1.5 5-4.5 5S6 15.5 4.5 12.5L3.5 11a1 1 0 011.7-1z",
   plus: "M10 4v12M4 10h12",
   "plus-minus": "M10 3v8M6 7h8M6 16h8",
   minus: "M4 10h12",
@@ -30,7 +32,8 @@ const ICONS = {
   "next-doubtful": "M4 5l4 5-4 5M12.5 7a2 2 0 113 1.8c-.8.6-1 .9-1 2M14.5 14v.2",
   "previous-doubtful": "M16 5l-4 5 4 5M4.5 7a2 2 0 113 1.8c-.8.6-1 .9-1 2M6.5 14v.2",
   eye: "M2.5 10c3.5-6 11.5-6 15 0-3.5 6-11.5 6-15 0zM10 8a2 2 0 100 4 2 2 0 000-4z",
-  hidden: "M3 3l14 14M5 6.5C4 7.5 3 9 2.5 10c3 5 8.5 6 12 3.5M8 5c4-1 7.5 1.5 9.5 5-.4.8-1 1.6-1.6 2.2",
+  hidden:
+    "M3 3l14 14M5 6.5C4 7.5 3 9 2.5 10c3 5 8.5 6 12 3.5M8 5c4-1 7.5 1.5 9.5 5-.4.8-1 1.6-1.6 2.2",
   trash: "M4 6h12M8 6V4h4v2M6 6l.7 10h6.6L14 6",
   close: "M5 5l10 10M15 5L5 15",
 };
@@ -89,7 +92,10 @@ export function makeIcon(name) {
  */
 export function fitCanvas(canvas, width, height) {
   const density = window.devicePixelRatio || 1;
-  const [w, h] = [Math.max(1, Math.round(width * density)), Math.max(1, Math.round(height * density))];
+  const [w, h] = [
+    Math.max(1, Math.round(width * density)),
+    Math.max(1, Math.round(height * density)),
+  ];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   const context = canvas.getContext("2d");
   context.setTransform(density, 0, 0, density, 0, 0);

@@ -8,9 +8,21 @@ import { attempt, toast } from "./messages.js";
 
 /** @type {Array<{form: string, name: string, facts: string}>} */
 const FORMS = [
-  { form: "dataset", name: "Training data", facts: "frames, class maps and identities, to train on" },
-  { form: "palette", name: "Palette PNGs", facts: "a PNG a frame with object numbers, as DAVIS has" },
-  { form: "binary", name: "Binary PNGs", facts: "a folder of black and white PNGs for each object" },
+  {
+    form: "dataset",
+    name: "Training data",
+    facts: "frames, class maps and identities, to train on",
+  },
+  {
+    form: "palette",
+    name: "Palette PNGs",
+    facts: "a PNG a frame with object numbers, as DAVIS has",
+  },
+  {
+    form: "binary",
+    name: "Binary PNGs",
+    facts: "a folder of black and white PNGs for each object",
+  },
   { form: "coco", name: "COCO", facts: "JSON with RLE masks; track_id says which object it is" },
   { form: "ytvis", name: "YouTube-VIS", facts: "JSON with a track for each object" },
   { form: "overlay", name: "Video", facts: "an MP4 of the video with its objects tinted" },
@@ -77,7 +89,7 @@ export class Files {
     const found = exports.find((each) => each.form === form);
     if (job.state === "finished" && found) {
       make("a", { href: api.exportAddress(found.id), download: found.name }).click();
-      toast(`${found.name} (${formatBytes(found.bytes)}) is downloaded.`);
+      toast(`Downloading ${found.name} (${formatBytes(found.bytes)}).`);
     }
   }
 

@@ -14,7 +14,9 @@ export class Gestures {
    * @param {import("./strokes.js").Strokes} strokes
    */
   constructor(model, stage, strokes) {
-    Object.assign(this, { model, stage, strokes });
+    this.model = model;
+    this.stage = stage;
+    this.strokes = strokes;
     /** Pointers that are down, by their id. @type {Map<number, {x: number, y: number}>} */
     this.down = new Map();
     /** @type {"draw"|"tap"|"pan"|"pinch"|null} */

@@ -64,7 +64,8 @@ function showProgress(job) {
 function announce(job) {
   const name = NAMES[job.kind] ?? job.kind;
   if (job.state === "failed") showError(Object.assign(new Error(job.message), { status: 0 }));
-  else if (job.state === "cancelled") toast(job.message || `${name} was stopped; what was finished is kept.`);
+  else if (job.state === "cancelled")
+    toast(job.message || `${name} was stopped; what was finished is kept.`);
   else if (job.kind === "propagate") speak(`${name} has finished after ${job.done} frames.`);
   if (job.state === "finished" && job.message && job.kind !== "propagate") toast(job.message);
 }

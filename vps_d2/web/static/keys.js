@@ -21,7 +21,12 @@ const GESTURES = [
 
 /** How keys are called in the help. */
 const NAMES = {
-  ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", PageUp: "Page ↑",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  Escape: "Esc",
+  PageUp: "Page ↑",
   PageDown: "Page ↓",
 };
 
@@ -36,7 +41,11 @@ export function keyName(event) {
   const key = event.key === " " ? "Space" : isLetter ? event.key.toUpperCase() : event.key;
   // Other characters, such as the question mark, may need Shift on some keyboards.
   const shift = event.shiftKey && (isLetter || !isCharacter) ? "Shift+" : "";
-  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift}${key}`;
+  // Some keyboards write brackets by AltGr, which looks like Ctrl and Alt.
+  const isPlain = event.getModifierState("AltGraph");
+  const control = !isPlain && (event.ctrlKey || event.metaKey) ? "Ctrl+" : "";
+  const alt = !isPlain && event.altKey ? "Alt+" : "";
+  return `${control}${alt}${shift}${key}`;
 }
 
 /**
@@ -63,7 +72,7 @@ export function startCommands(page) {
       if (command.pressed) button.setAttribute("aria-pressed", String(command.pressed(model)));
     }
     const icon = model.playing ? "pause" : "play";
-    const play = document.querySelector('[data-command="play"]');
+    const play = /** @type {HTMLElement} */ (document.querySelector('[data-command="play"]'));
     if (play.dataset.icon !== icon) play.replaceChildren(makeIcon(icon));
     play.dataset.icon = icon;
   };
@@ -71,7 +80,8 @@ export function startCommands(page) {
   update();
   // A button that was clicked by the mouse does not take the keys away from the frame.
   addEventListener("mousedown", (event) => {
-    if (event.target instanceof Element && event.target.closest("[data-command]")) event.preventDefault();
+    if (event.target instanceof Element && event.target.closest("[data-command]"))
+      event.preventDefault();
   });
   const typeDigit = makeDigitReader(model);
   addEventListener("keydown", (event) => {
@@ -113,24 +123,34 @@ function makeDigitReader(model) {
   return { isOpen, press };
 }
 
+/** @param {any} button @param {import("./commands.js").Command} command */
 function dressButton(button, { label, keys, icon, text }) {
   button.type = "button";
   if (icon) button.append(makeIcon(icon));
   if (text) button.append(make("span", { text }));
   button.title = keys.length ? `${label} (${keys.map(showKey).join(" or ")})` : label;
-  button.setAttribute("aria-label", text ? `${text.replace(/[←→|]/g, "").trim()}: ${label}` : label);
+  button.setAttribute(
+    "aria-label",
+    text ? `${text.replace(/[←→|]/g, "").trim()}: ${label}` : label,
+  );
   button.setAttribute("aria-keyshortcuts", keys.join(" ").replaceAll("Ctrl", "Control"));
 }
 
 function showKey(key) {
-  return key.split(/\+(?=.)/).map((part) => NAMES[part] ?? part).join(" ");
+  return key
+    .split(/\+(?=.)/)
+    .map((part) => NAMES[part] ?? part)
+    .join(" ");
 }
 
 /** Fill the dialog of the help, once. */
 export function fillHelp() {
   const rows = groupCommands();
   const groups = [...rows].map(([group, commands]) =>
-    makeGroup(group, commands.map(({ label, keys }) => [label, ...keys.map(showKey)])),
+    makeGroup(
+      group,
+      commands.map(({ label, keys }) => [label, ...keys.map(showKey)]),
+    ),
   );
   groups[1].querySelector("dl").append(...makeRow(["Choose by number", "1 … 9", "12"]));
   byId("help-groups").replaceChildren(...groups, makeGroup("Mouse and touch", GESTURES, "span"));

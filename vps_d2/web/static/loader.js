@@ -20,7 +20,13 @@ export class Loader {
    * @param {(error: any) => void} options.onError
    */
   constructor({ load, isFresh, size, limit, parallel, onLoad, onError }) {
-    Object.assign(this, { load, isFresh, size, limit, parallel, onLoad, onError });
+    this.load = load;
+    this.isFresh = isFresh;
+    this.size = size;
+    this.limit = limit;
+    this.parallel = parallel;
+    this.onLoad = onLoad;
+    this.onError = onError;
     /** The last used comes last. @type {Map<number, T>} */
     this.values = new Map();
     this.bytes = 0;

@@ -2,7 +2,16 @@
  * What the user has chosen survives a reload. The session itself is on the server's disk.
  */
 
-const CHOICES = ["frame", "chosen", "tool", "sizes", "opacity", "showMasks", "showStrokes", "range"];
+const CHOICES = [
+  "frame",
+  "chosen",
+  "tool",
+  "sizes",
+  "opacity",
+  "showMasks",
+  "showStrokes",
+  "range",
+];
 const PREFIX = "vps_d2.annotate.";
 
 /**

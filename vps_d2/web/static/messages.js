@@ -20,7 +20,10 @@ export function toast(text, { error = false, action } = {}) {
   same?.remove();
   const close = make("button", { "aria-label": "Dismiss", click: () => item.remove() });
   close.append(makeIcon("close"));
-  const item = make("div", { class: error ? "toast error" : "toast", role: error ? "alert" : "status" });
+  const item = make("div", {
+    class: error ? "toast error" : "toast",
+    role: error ? "alert" : "status",
+  });
   item.dataset.text = text;
   item.append(make("span", { text }));
   if (action) {

@@ -42,6 +42,8 @@ export class Model {
     /** A sentence about a frame that cannot be shown. */
     this.trouble = "";
     this.playing = false;
+    /** Whether a stroke has been sent whose mask has not come yet. */
+    this.sending = false;
     /** Why the server is lost; "" while it answers. */
     this.problem = "";
     /** Pixel of the video at which the keyboard points; null while it does not. */
@@ -86,7 +88,7 @@ export class Model {
     return Math.max(1, Math.min(known, this.ended));
   }
 
-  /** @returns {Array<{number: number, name: string, color: string}>} */
+  /** @returns {Array<import("./api.js").VideoObject>} */
   get objects() {
     return this.session?.objects ?? [];
   }

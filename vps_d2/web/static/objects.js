@@ -14,7 +14,9 @@ export class ObjectList {
    * @param {() => void} undo - offered after an object was deleted.
    */
   constructor(model, strokes, undo) {
-    Object.assign(this, { model, strokes, undo });
+    this.model = model;
+    this.strokes = strokes;
+    this.undo = undo;
     this.list = byId("objects");
     /** Shown items, by number; null is the one for a new object. @type {Map<number|null, any>} */
     this.items = new Map();
@@ -32,7 +34,8 @@ export class ObjectList {
       items.delete(number);
     }
     numbers.forEach((number, place) => {
-      if (!items.has(number)) items.set(number, number === null ? this._makeNew() : this._make(number));
+      if (!items.has(number))
+        items.set(number, number === null ? this._makeNew() : this._make(number));
       const item = items.get(number);
       if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
       this._update(number, item);
@@ -49,8 +52,13 @@ export class ObjectList {
     pick.append(make("span", { class: "dot" }), make("span", { text: String(number) }));
     const rename = (event) => this._rename(number, event.target);
     const name = make("input", {
-      list: "class-names", maxlength: 100, autocomplete: "off", spellcheck: "false", change: rename,
-      "aria-label": `Class of object ${number}`, focus: choose,
+      list: "class-names",
+      maxlength: 100,
+      autocomplete: "off",
+      spellcheck: "false",
+      change: rename,
+      "aria-label": `Class of object ${number}`,
+      focus: choose,
       keydown: (event) => {
         if (event.key === "Enter" || event.key === "Escape") {
           if (event.key === "Escape") name.value = this.model.object(number).name;
@@ -59,8 +67,16 @@ export class ObjectList {
         }
       },
     });
-    const hide = make("button", { class: "hide", type: "button", click: () => this.toggle(number) });
-    const remove = make("button", { class: "delete", type: "button", click: () => this.remove(number) });
+    const hide = make("button", {
+      class: "hide",
+      type: "button",
+      click: () => this.toggle(number),
+    });
+    const remove = make("button", {
+      class: "delete",
+      type: "button",
+      click: () => this.remove(number),
+    });
     remove.append(makeIcon("trash"));
     return make("li", { class: "object" }, pick, name, hide, remove);
   }

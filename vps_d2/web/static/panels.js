@@ -21,6 +21,7 @@ export function showPanels(page) {
   model.on(["range", "frame", "session"], () => showRange(model));
   model.on(["session"], () => showFacts(model));
   model.on(["session", "chosen", "tool", "takesAway"], () => showTarget(model));
+  model.on(["sending"], () => byId("stage-note").classList.toggle("busy", model.sending));
   model.on(["pointerAt"], () => showPlace(model));
   model.on(["problem"], () => {
     byId("notice").textContent = model.problem;
@@ -34,7 +35,9 @@ function connectFields(page) {
   listen("size", "input", ({ target }) => {
     model.set({ sizes: { ...model.sizes, [model.tool]: Number(target.value) } });
   });
-  listen("opacity", "input", ({ target }) => model.set({ opacity: Number(target.value), showMasks: true }));
+  listen("opacity", "input", ({ target }) =>
+    model.set({ opacity: Number(target.value), showMasks: true }),
+  );
   listen("show-strokes", "change", ({ target }) => model.set({ showStrokes: target.checked }));
   listen("only-chosen", "change", ({ target }) => model.set({ onlyChosen: target.checked }));
   listen("frame-number", "change", ({ target }) => {
@@ -69,7 +72,8 @@ function showRange(model) {
   byId("range-text").textContent = range
     ? `Frames ${range.start + 1} to ${range.end}`
     : `From frame ${frame + 1}`;
-  byId("range-text").title = "The keys I and O, or Shift and dragging on the timeline, set a range.";
+  byId("range-text").title =
+    "The keys I and O, or Shift and dragging on the timeline, set a range.";
 }
 
 function showFacts(model) {
@@ -82,11 +86,12 @@ function showFacts(model) {
   const parts = [];
   if (!engine) parts.push("Loading the network…");
   else parts.push(`Engine: ${[engine.source, engine.license_note].filter(Boolean).join(", ")}`);
-  if (prompts) parts.push(`Clicks: ${[prompts.source, prompts.license_note].filter(Boolean).join(", ")}`);
+  if (prompts)
+    parts.push(`Clicks: ${[prompts.source, prompts.license_note].filter(Boolean).join(", ")}`);
   if (video.losses) parts.push(video.losses);
   byId("engine-facts").textContent = byId("engine-facts").title = parts.join(" · ");
   byId("start-hint").hidden = objects.length > 0;
-  document.querySelector('[data-command="resume"]').hidden = !model.session.unfinished;
+  byId("resume").hidden = !model.session.unfinished;
 }
 
 /** Say over the frame what the next stroke belongs to. */

@@ -145,7 +145,10 @@ export class Stage {
       : pointer;
     if (!place) return;
     const twice = (draw) => {
-      for (const [width, color] of [[3, "#000a"], [1.2, "#fff"]]) {
+      for (const [width, color] of [
+        [3, "#000a"],
+        [1.2, "#fff"],
+      ]) {
         context.lineWidth = width;
         context.strokeStyle = color;
         draw();
@@ -154,7 +157,12 @@ export class Stage {
     if (crosshair) {
       twice(() => {
         context.beginPath();
-        for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        for (const [dx, dy] of [
+          [1, 0],
+          [-1, 0],
+          [0, 1],
+          [0, -1],
+        ]) {
           context.moveTo(place.x + 5 * dx, place.y + 5 * dy);
           context.lineTo(place.x + 18 * dx, place.y + 18 * dy);
         }
@@ -162,11 +170,12 @@ export class Stage {
       });
     }
     const radius = (model.sizes[tool] ?? 0) * view.scale;
-    if (radius > 1) twice(() => {
-      context.beginPath();
-      context.arc(place.x, place.y, radius, 0, TAU);
-      context.stroke();
-    });
+    if (radius > 1)
+      twice(() => {
+        context.beginPath();
+        context.arc(place.x, place.y, radius, 0, TAU);
+        context.stroke();
+      });
   }
 }
 

@@ -24,14 +24,15 @@ export class Strokes {
    * @param {() => void} onChange - what is drawn has changed.
    */
   constructor(model, pictures, onChange) {
-    Object.assign(this, { model, pictures, onChange });
+    this.model = model;
+    this.pictures = pictures;
+    this.onChange = onChange;
     /** Drawn, and not answered yet, the oldest first. @type {PendingStroke[]} */
     this.pending = [];
     /** Under the pen. @type {PendingStroke|null} */
     this.current = null;
     /** Of the frame that is shown, by object number, as the server has them. */
     this.saved = { frame: -1, revision: -1, strokes: {} };
-    this.sending = false;
     this.target = /** @type {{number: number|null}|null} */ (null);
   }
 
@@ -58,6 +59,7 @@ export class Strokes {
     }
     const kind = tool === "click" || tool === "scribble" ? tool : "paint";
     const radius = tool === "click" ? CLICK_RADIUS : model.sizes[tool];
+    /** @type {import("./api.js").Stroke} */
     const stroke = { points: [[x, y]], positive: adds, radius, tool: kind };
     this.current = { frame, target: this._findTarget(), stroke };
     model.set({ playing: false });
@@ -77,12 +79,13 @@ export class Strokes {
 
   /** @param {number} number @returns {boolean} whether an object was made here a moment ago. */
   isMaking(number) {
-    return this.sending && this.pending.some((each) => each.target.number === number);
+    return this.model.sending && this.pending.some((each) => each.target.number === number);
   }
 
   _findTarget() {
     const { chosen } = this.model;
-    const same = this.target && (chosen === null ? this._waitsForNew() : this.target.number === chosen);
+    const same =
+      this.target && (chosen === null ? this._waitsForNew() : this.target.number === chosen);
     if (!same) this.target = { number: chosen };
     return this.target;
   }
@@ -122,8 +125,8 @@ export class Strokes {
   }
 
   async _send() {
-    if (this.sending || !this.pending.length) return;
-    this.sending = true;
+    if (this.model.sending || !this.pending.length) return;
+    this.model.set({ sending: true });
     const { frame, target } = this.pending[0];
     const batch = [];
     for (const each of this.pending) {
@@ -139,7 +142,7 @@ export class Strokes {
       this.pending = this.pending.filter((each) => !lost(each));
       showError(error);
     }
-    this.sending = false;
+    this.model.set({ sending: false });
     this.onChange();
     this._send();
   }
@@ -147,10 +150,15 @@ export class Strokes {
   async _sendBatch(frame, target, batch) {
     const { model } = this;
     const isNew = target.number === null;
-    const answer = await api.addStrokes(frame, target.number, batch.map((each) => each.stroke));
+    const answer = await api.addStrokes(
+      frame,
+      target.number,
+      batch.map((each) => each.stroke),
+    );
     target.number = answer.object;
     this.pictures.putMask(frame, await decodeBase64Mask(answer.mask, answer.revision));
-    if (isNew && model.chosen === null && this.target === target) model.set({ chosen: answer.object });
+    if (isNew && model.chosen === null && this.target === target)
+      model.set({ chosen: answer.object });
     const name = model.object(answer.object)?.name ?? "object";
     speak(`The mask of ${name} ${answer.object} in frame ${frame + 1} has changed.`);
     await this.refresh(answer.revision);

@@ -20,7 +20,8 @@ export class Timeline {
     /** @type {"seek"|"range"|null} */
     this.mode = null;
     new ResizeObserver(() => this.draw()).observe(this.element);
-    const listen = (name, call, options) => this.element.addEventListener(name, call.bind(this), options);
+    const listen = (name, call, options) =>
+      this.element.addEventListener(name, call.bind(this), options);
     listen("pointerdown", this._press);
     listen("pointermove", this._move);
     listen("pointerup", this._lift);
@@ -64,7 +65,9 @@ export class Timeline {
   _describe() {
     const { model } = this;
     const object = model.object(model.chosen);
-    const status = object ? `, ${object.name} ${object.number}: ${model.status(object.number, model.frame)}` : "";
+    const status = object
+      ? `, ${object.name} ${object.number}: ${model.status(object.number, model.frame)}`
+      : "";
     const set = (name, value) => this.element.setAttribute(`aria-${name}`, String(value));
     set("valuemax", model.numFrames);
     set("valuenow", model.frame + 1);
@@ -105,7 +108,8 @@ export class Timeline {
     const frame = scale.frameAt(x);
     this.anchor = frame;
     this.mode = event.shiftKey ? "range" : "seek";
-    if (event.shiftKey && event.detail < 2) this.anchor = model.range ? this._far(frame) : model.frame;
+    if (event.shiftKey && event.detail < 2)
+      this.anchor = model.range ? this._far(frame) : model.frame;
     this._follow(frame);
   }
 

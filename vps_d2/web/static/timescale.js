@@ -57,7 +57,10 @@ export class TimeScale {
    */
   zoom(factor, frame) {
     const count = this.end - this.start;
-    const next = Math.min(Math.max(count / factor, Math.min(MIN_FRAMES, this.numFrames)), this.numFrames);
+    const next = Math.min(
+      Math.max(count / factor, Math.min(MIN_FRAMES, this.numFrames)),
+      this.numFrames,
+    );
     this._show(frame - ((frame - this.start) / count) * next, next);
   }
 
