@@ -45,7 +45,7 @@ def test_files_and_what_is_printed(
     assert names == [("a", "001"), ("a", "002"), ("b", "robot")]
     assert min(scores["rounds"]["J&F"]) > 0.95 and len(scores["rounds"]["seconds"]) == 2
     assert "3 samples of 2 videos, 6 objects" in scores["caption"]
-    assert "the robot in 1 samples, and people in the others; 60 s per object" in scores["caption"]
+    assert "the robot in 1 sample, and people in the others; 60 s per object" in scores["caption"]
     rows = list(csv.DictReader((tmp_path / "out/rounds.csv").read_text().splitlines()))
     assert [(each["video"], each["round"]) for each in rows[2:5]] == [
         *(("a", "1"), ("a", "2"), ("b", "1"))

@@ -60,6 +60,8 @@ def draw_curves(curves: Sequence[Curve], score: str, caption: str = "") -> bytes
             axes.axvline(place, color="gray", linewidth=1, linestyle=":")
             axes.annotate(f"{height:.3f}", (place, height), (6, -14), textcoords="offset points")
         axes.set(xlabel=curve.label, ylabel=score, title=curve.title, ylim=(0, 1))
+        if all(float(value).is_integer() for value in curve.values):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     figure.supxlabel(caption, fontsize="small", wrap=True)
     buffer = io.BytesIO()

@@ -60,7 +60,7 @@ def test_a_sample_without_a_round_in_time_scores_0() -> None:
 
 
 def test_the_worst_frame_is_next_and_each_only_once() -> None:
-    scores = np.array([[[0.9, 0.7]], [[0.2, 0.4]], [[0.1, 0.6]], [[0.3, 0.3]]])  # .8 .3 .35 .3
+    scores = np.array([[[0.9, 0.7]], [[0.1, 0.4]], [[0.1, 0.6]], [[0.3, 0.3]]])  # 0.8 0.25 0.35 0.3
     assert choose_frame(scores, []) == 1
     assert choose_frame(scores, [1]) == 3
     assert choose_frame(scores, [3, 1]) == 2

@@ -86,7 +86,7 @@ def test_a_small_object_of_a_large_picture_is_seen_in_a_crop() -> None:
     found = maker.make_mask(picture_of(wanted), ~wanted & wanted, [click(910, 310)])
     assert len(network.shown) == 2
     for pixels, guides in network.shown:
-        assert max(pixels.shape[-2:]) == 320 and guides[0, 1].any()
+        assert max(pixels.shape[-2:]) == 224 and guides[0, 1].any()
     shares = [bright(*shown).mean().item() for shown in network.shown]
     assert shares[0] < 0.002 and shares[1] > 0.1
     assert (found & wanted).sum() > 0.85 * (found | wanted).sum()
@@ -179,3 +179,20 @@ def test_the_engine_s_own_prompts_come_first() -> None:
 def test_a_model_without_strokes_is_one_sentence(tmp_path: Any) -> None:
     with pytest.raises(UserError, match="whose task is video_objects, not object_mask"):
         make_s2m_mask_maker("x.pth", str(ROOT / "configs" / "vos" / "small_vos.yaml"))
+
+
+def test_shipped_weights_find_and_correct_an_object() -> None:
+    maker = find_mask_maker(device="cpu")
+    assert "s2m_small.pth" in maker.source and not maker.license_note
+    wanted, other = square(30, 30, 50), square(70, 110, 30)
+    rng = np.random.default_rng(0)
+    picture = picture_of(wanted | other) + rng.integers(0, 24, (*SIZE, 3), np.uint8)
+    found = maker.make_mask(picture, EMPTY, [click(55, 55)])
+    assert (found & wanted).sum() > 0.8 * (found | wanted).sum()
+    strokes = [click(55, 55), click(125, 85)]
+    both = maker.make_mask(picture, found, strokes)
+    assert (both & other).sum() > 0.7 * other.sum() and not (found & ~both).any()
+    strokes.append(click(125, 85, positive=False))
+    less = maker.make_mask(picture, both, strokes)
+    assert (less & other).sum() < 0.3 * other.sum()
+    assert (less & wanted).sum() > 0.8 * (less | wanted).sum()

@@ -132,14 +132,15 @@ class InteractiveEvaluation:
         robot = sum(sample.scribbles == ROBOT for sample in samples)
         begun = "the robot" if robot == len(samples) else "people"
         if 0 < robot < len(samples):
-            begun = f"the robot in {robot} samples, and people in the others"
+            begun = f"the robot in {_count(robot, 'sample')}, and people in the others"
         side, limit = self.options.short_side, self.options.object_seconds
         size = f"{side} rows" if side else "the size of the video"
         time = f"{limit:g} s per object" if limit else "no time limit"
-        device = "a GPU" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+        threads = _count(torch.get_num_threads(), "CPU thread")
+        device = "a GPU" if torch.cuda.is_available() else threads
         return (
-            f"{len(samples)} samples of {len(videos)} videos, {objects} objects in all; first "
-            f"scribbles by {begun}; {time}. Objects followed at {size} by {self.engine.source}; "
+            f"{_count(len(samples), 'sample')} of {_count(len(videos), 'video')}, "
+            f"{_count(objects, 'object')} in all; first scribbles by {begun}; {time}. Objects followed at {size} by {self.engine.source}; "
             f"masks of scribbles by {self.mask_maker.source}. Times are those of this machine "
             f"({device}), so AUC and J&F@60s compare only with others measured on it."
         )
@@ -156,6 +157,10 @@ class InteractiveEvaluation:
         )
         with write_whole(self.output / _CURVES) as file:
             file.write(picture)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _read_samples(manifest: Mapping[str, Any], path: Path) -> dict[str, Sample]:

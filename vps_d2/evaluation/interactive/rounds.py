@@ -30,7 +30,7 @@ from vps_d2.io.errors import UserError
 
 __all__ = ["RoundOptions", "run_sample"]
 
-_RADIUS = 1.0  # of the robot's pen, in pixels: it draws thin lines
+_RADIUS = 0.5  # of the robot's pen: its lines are one pixel wide, as in the challenge
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,13 @@ SMALL_CONFIG = "package://configs/vos/small_s2m.yaml"
 SMALL_WEIGHTS = "package://s2m_small.pth"
 PUBLIC_CONFIG = "package://configs/vos/s2m.yaml"
 
-_SIDES = {"small": 320, "deeplab": 480}  # pixels of the longer side at which a network works
+_SIDES = {"small": 224, "deeplab": 480}  # pixels of the longer side at which a network works
 _MARGIN = 1.4  # side of a crop, in sides of what is in it
 _LEAST_CROP = 48  # pixels
 _WORTH_A_LOOK = 0.7  # side of a crop, in sides of the picture, up to which a second look is taken
 _RADII = (2.0, 5.0)  # smallest radius of a stroke, and largest one of a click, as the network sees
+_SURE = 5.0  # log odds that the newest stroke has at least
+_REACH = 0.1  # how far it persuades the network, a standard deviation in sides of a crop
 _RIM = 0.015  # width of changes along the outline that are not worth one, in sides of a crop
 
 
@@ -128,7 +130,9 @@ class S2MMaskMaker(MaskMaker):
             "negative": torch.from_numpy(negative),
         }
         probability = self._loaded([inputs])[0]["probability"].cpu().numpy()
-        found: np.ndarray = cv2.resize(probability, (crop.width, crop.height)) > 0.5
+        newest = crop.move(strokes[-1])
+        score = _persuade(probability, draw_strokes([newest], crop.size), newest.positive)
+        found: np.ndarray = cv2.resize(score, (crop.width, crop.height)) > 0
         return found
 
     def _crop(self, region: np.ndarray) -> _Crop:
@@ -172,6 +176,30 @@ def make_s2m_mask_maker(
         )
     named = Path(chosen or loaded.cfg.MODEL.WEIGHTS).name
     return S2MMaskMaker(loaded, f"S2M ({loaded.cfg.MODEL.S2M.NETWORK}) with the weights {named}")
+
+
+def _persuade(
+    probability: np.ndarray, drawn: tuple[np.ndarray, np.ndarray], positive: bool
+) -> np.ndarray:
+    """Return log odds that agree with the newest stroke, and the less changed the farther away.
+
+    Args:
+        probability: of the network, float32 ``(h, w)``.
+        drawn: where the stroke is positive, and where it is negative, bool ``(h, w)``.
+        positive: whether it is.
+    """
+    clipped = probability.clip(1e-4, 1 - 1e-4)
+    odds: np.ndarray = np.log(clipped / (1 - clipped))
+    stroke, sign = (drawn[0], 1.0) if positive else (drawn[1], -1.0)
+    if not stroke.any():
+        return odds
+    lacking = _SURE - sign * float(np.median(odds[stroke]))
+    if lacking <= 0:
+        return odds
+    away = cv2.distanceTransform((~stroke).astype(np.uint8), cv2.DIST_L2, 3)
+    reach = _REACH * max(odds.shape)
+    result: np.ndarray = odds + sign * lacking * np.exp(-0.5 * (away / reach) ** 2)
+    return result
 
 
 def _within(first: float, last: float, length: int) -> tuple[int, int]:
