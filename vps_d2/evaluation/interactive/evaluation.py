@@ -140,8 +140,9 @@ class InteractiveEvaluation:
         device = "a GPU" if torch.cuda.is_available() else threads
         return (
             f"{_count(len(samples), 'sample')} of {_count(len(videos), 'video')}, "
-            f"{_count(objects, 'object')} in all; first scribbles by {begun}; {time}. Objects followed at {size} by {self.engine.source}; "
-            f"masks of scribbles by {self.mask_maker.source}. Times are those of this machine "
+            f"{_count(objects, 'object')} in all; first scribbles by {begun}; {time}. Objects "
+            f"followed at {size} by {self.engine.source}; masks of scribbles by "
+            f"{self.mask_maker.source}. Times are those of this machine "
             f"({device}), so AUC and J&F@60s compare only with others measured on it."
         )
 
