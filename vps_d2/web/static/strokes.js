@@ -156,9 +156,10 @@ export class Strokes {
       batch.map((each) => each.stroke),
     );
     target.number = answer.object;
-    this.pictures.putMask(frame, await decodeBase64Mask(answer.mask, answer.revision));
+    // At once, so that the next stroke belongs to the same object.
     if (isNew && model.chosen === null && this.target === target)
       model.set({ chosen: answer.object });
+    this.pictures.putMask(frame, await decodeBase64Mask(answer.mask, answer.revision));
     const name = model.object(answer.object)?.name ?? "object";
     speak(`The mask of ${name} ${answer.object} in frame ${frame + 1} has changed.`);
     await this.refresh(answer.revision);
