@@ -146,7 +146,7 @@ class Exports:
         with scratch_folder(self.session_folder) as scratch:
             if _SUFFIXES[form] != ".zip":
                 return " ".join(export_session(frozen, self.path(form), form))
-            folder = scratch / _plain(session.source.name)
+            folder = scratch / Path(self.name(form, session.source.name)).stem
             notes = export_session(frozen, folder, form)
             with write_whole(self.path(form)) as file, zipfile.ZipFile(file, "w") as archive:
                 for path in sorted(folder.rglob("*")):
