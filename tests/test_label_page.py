@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import ROOT, load_tool
-from tests.inference.vos.stub import truth, write_clip
+from tests.inference.vos.stub import draw, truth, write_clip
 
 PAGE = (ROOT / "docs/label.md").read_text(encoding="utf-8")
 FILE = re.compile(r"```(?:python|yaml)\n# (pets/\S+)\n(.*?)```", re.DOTALL)
@@ -20,6 +20,7 @@ SHORT = {
     "MODEL.RESNETS.RES2_OUT_CHANNELS 32",
     "segment": "--format png --no-overlay --device cpu",
     "propagate": "--engine flow",
+    "eval-interactive": "--rounds 1 --engine flow --device cpu",
 }
 
 
@@ -38,10 +39,16 @@ def test_the_page_from_the_first_mask_to_the_scores(
     Path("datasets/true_masks/clip").mkdir(parents=True)
     for index in range(8):
         Image.fromarray(truth(index)).save(f"datasets/true_masks/clip/{index:05d}.png")
+    for name in ("frames", "masks"):
+        Path(f"datasets/DAVIS/clip/{name}").mkdir(parents=True)
+    for index in range(4):
+        Image.fromarray(truth(index)).save(f"datasets/DAVIS/clip/masks/{index:05d}.png")
+        Image.fromarray(draw(index)).save(f"datasets/DAVIS/clip/frames/{index:05d}.png")
     for path, text in FILE.findall(PAGE):
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_text(text)
-    lines = "".join(blocks("bash")).replace("\\\n", " ").replace("57=", "5=").splitlines()
+    text = "".join(blocks("bash")).replace("\\\n", " ").replace("57=", "5=")
+    lines = re.sub(r"\$\(cat .*?\)", "clip", text).splitlines()
     for words in (shlex.split(line) for line in lines if line):
         assert words[0] == "vps-d2"
         extra = SHORT.get(words[1], "").split()
@@ -55,6 +62,8 @@ def test_the_page_from_the_first_mask_to_the_scores(
     assert len(np.load("datasets/pets/video_0/mask.npy")) == 8
     assert json.loads(Path("output/segmented/other/segmentation.json").read_text())["complete"]
     assert json.loads(Path("output/labels/scores.json").read_text())["J"] > 0.2
+    scores = json.loads(Path("output/interactive/scores.json").read_text())
+    assert len(scores["rounds"]["J&F"]) == 1
     capsys.readouterr()
     example = next(text for text in blocks("python") if not text.startswith("#"))
     exec(compile(example.replace("(40, 57)", "(4, 6)"), "label.md", "exec"), {})
