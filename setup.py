@@ -9,7 +9,19 @@ ROOT = Path(__file__).parent
 INIT = (ROOT / "vps_d2" / "__init__.py").read_text(encoding="utf-8")
 HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
-TEST = [*SAM, "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "setuptools>=70.1"]
+WEB = ["fastapi>=0.115.3", "uvicorn>=0.30", "python-multipart>=0.0.18"]
+INTERACTIVE = ["scikit-image>=0.22", "scikit-learn>=1.3", "networkx>=3.0", "matplotlib>=3.7"]
+BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
+TEST = [
+    *SAM,
+    *WEB,
+    *INTERACTIVE,
+    "httpx>=0.27",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
+    "setuptools>=70.1",
+]
 
 setup(
     name="vps_d2",
@@ -37,7 +49,7 @@ setup(
     packages=[*find_packages(include=["vps_d2", "vps_d2.*"]), "vps_d2.configs"],
     package_dir={"vps_d2.configs": "configs"},
     package_data={
-        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md"],
+        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md", "web/static/*"],
         "vps_d2.configs": ["*.yaml", "*/*.yaml"],
     },
     entry_points={"console_scripts": ["vps-d2 = vps_d2.cli.main:main"]},
@@ -71,8 +83,13 @@ setup(
         "hf": HF,
         # SAM 2.1 and EdgeTAM, to follow objects; timm has the backbone of EdgeTAM.
         "sam": SAM,
+        # The page of vps-d2 annotate.
+        "web": WEB,
+        # The robot of vps-d2 eval-interactive, and curves.
+        "interactive": INTERACTIVE,
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
+        "browser": BROWSER,
+        "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],
         "fuzz": ["atheris>=2.3"],  # has no wheel for some versions of Python
         # Ruff formats the signatures on the pages.
         "docs": [

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import write_tiny_videos
 from tests.helpers import ROOT
 
+WANTED = ("configs/**/*.yaml", "weights/*.pth", "cli/*.py", "web/static/*")
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "configs", "pyproject.toml", "setup.py", "vps_d2")
 
 
@@ -60,7 +61,7 @@ def test_the_wheel_holds_all_that_commands_read(wheel: Path) -> None:
     expected = {
         f"vps_d2/{path.relative_to(folder).as_posix()}"
         for folder in (ROOT, ROOT / "vps_d2")
-        for pattern in ("configs/**/*.yaml", "weights/*.pth", "cli/*.py", "py.typed")
+        for pattern in (*WANTED, "py.typed")
         for path in folder.glob(pattern)
     }
     assert len(expected) > 60 and expected <= names

@@ -18,7 +18,8 @@ LAYERS = (
     ("modeling",),
     ("engine", "inference"),
     ("evaluation",),
-    ("cli", "web"),
+    ("web",),
+    ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 MODULES = sorted(ROOT.glob("*/**/*.py"))

@@ -9,7 +9,7 @@ from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.datasets import load_records
 from vps_d2.data.vos.clips import visible
 from vps_d2.data.vos.datasets import register_davis
-from vps_d2.data.vos.maps import read_object_map
+from vps_d2.data.vos.maps import read_dataset_map
 from vps_d2.io.errors import UserError
 
 SIZE = ["--height", "48", "--width", "64", "--frames", "3", "--objects", "1", "2"]
@@ -41,7 +41,7 @@ def test_the_folder_is_a_data_set_in_the_layout_of_davis(data):
     for record in records:
         assert record["num_frames"] == 3
         frame = cv2.imread(record["file_names"][2])
-        object_map = read_object_map(record["object_map_file_names"][0], frame.shape[:2])
+        object_map = read_dataset_map(record["object_map_file_names"][0], frame.shape[:2])
         assert frame.shape == (48, 64, 3)
         assert visible(object_map)
         assert object_map.max() <= 2

@@ -20,6 +20,7 @@ from vps_d2.data.datasets import (
     register_videos,
 )
 from vps_d2.data.synthetic import make_tracks
+from vps_d2.data.vos.datasets import register_vos_procedural
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
@@ -35,6 +36,7 @@ SCORES = {
     "object_dynamics": "future_mask/jaccard",
     "vistr": "segm/AP",
     "video_mask_former": "segm/AP",
+    "small_vos": "video_objects/J&F",
 }
 # What each is trained on, where it is not videos.
 KINDS = {
@@ -43,6 +45,7 @@ KINDS = {
     "object_dynamics": "tracks_",
     "vistr": "vis_",
     "video_mask_former": "vis_",
+    "small_vos": "clips_",
 }
 
 
@@ -52,6 +55,7 @@ def datasets(tiny_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Non
         register_videos(f"{split}_of_test_train_net", tiny_videos / split)
         register_frames(f"frames_{split}_of_test_train_net", tiny_videos / split)
         register_video_instances(f"vis_{split}_of_test_train_net", tiny_videos / split)
+        register_vos_procedural(f"clips_{split}_of_test_train_net", count=2)
     tracks = tmp_path_factory.mktemp("tracks")
     make_tracks(tracks, 3, workers=1)
     register_tracks("tracks_train_of_test_train_net", tracks)
@@ -126,6 +130,18 @@ def test_a_full_disk_ends_with_the_earlier_checkpoint(
         if many:
             last = (out / "last_checkpoint").read_text()
             assert read_checkpoint(str(out / last))["iteration"] >= 0
+
+
+def test_on_a_full_disk_config_yaml_is_whole_or_absent(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command, path = arguments("convlstm", out), out / "config.yaml"
+    for before in (None, "an older one"):
+        if before:
+            path.write_text(before)
+        with file_size_limit(1000), pytest.raises(UserError, match=r"config\.yaml cannot be writ"):
+            load_tool("train_net").main(command)
+        assert (path.read_text() if path.exists() else None) == before
+        assert [each.name for each in out.iterdir()] == (["config.yaml"] if before else [])
 
 
 @pytest.mark.parametrize(

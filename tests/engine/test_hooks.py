@@ -71,6 +71,36 @@ def test_pictures_of_clips_show_the_middle_frame(count: int) -> None:
     assert picture[-1, -1].any() == bool(count) and not picture[0, -1].any()
 
 
+def clip(count: int, last_known: int) -> dict:
+    maps = torch.zeros(count, 4, 6, dtype=torch.uint8)
+    maps[: last_known + 1, :, :2] = 1
+    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 4, 6)
+    return {"images": images, "object_maps": maps}
+
+
+def test_pictures_of_followed_objects_show_the_last_frame_of_which_they_are_known() -> None:
+    sample = clip(4, last_known=2)
+    found = torch.zeros_like(sample["object_maps"])
+    found[2, :, 4:] = 2
+    picture = draw_result(sample, {"object_maps": found}, TAXONOMY)
+    assert picture.shape == (4, 18, 3)
+    given, predicted, truth = picture[0, :6], picture[0, 6:12], picture[0, 12:]
+    assert (given[2:] == 0).all() and given[1, 0] > 50  # red, the first color of DAVIS
+    assert (predicted[:4] == 2).all() and predicted[5, 1] > 50  # green
+    assert (truth[2:] == 2).all() and truth[1, 0] > 50
+
+
+def test_of_a_long_video_only_the_first_frames_are_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vps_d2.engine.hooks.load_records", lambda *_: [{"video_id": 0}])
+    monkeypatch.setattr("vps_d2.engine.hooks.build_mapper", lambda *_, **__: lambda _: clip(30, 3))
+    hook = PictureHook(get_vps_cfg(), Copy())
+    hook.cfg.DATASETS.TRAIN = ("any",)
+    (sample,) = hook._load_samples()
+    assert len(sample["images"]) == len(sample["object_maps"]) == 10
+
+
 def test_pictures_show_a_true_mask_in_detectron2s_form(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), np.tile(np.uint8([1, 0, 255]), (4, 2)))
     sample = {

@@ -14,19 +14,12 @@ from vps_d2.d2 import ENGINE
 from vps_d2.d2.config import CfgNode
 from vps_d2.d2.engine import HookBase, launch
 from vps_d2.d2.utils import comm
-from vps_d2.data.datasets import register_videos
 from vps_d2.engine.hooks import read_evaluated
 from vps_d2.engine.trainer import Trainer, share_buffers
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.checkpoint import find_last
 
 STEPS = 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def videos(tiny_videos: Path) -> None:
-    register_videos("train_of_test_trainer", tiny_videos / "train")
-    register_videos("test_of_test_trainer", tiny_videos / "val")
 
 
 def make_config(folder: Path, amp: bool) -> CfgNode:

@@ -1,6 +1,7 @@
 """The cases: a folder of valid files of every kind that is read, and which command reads each."""
 
 import pickle
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -20,6 +22,7 @@ from tests.hostile.mutations import (
     mutate_bytes,
     mutate_checkpoint,
     mutate_json,
+    mutate_lines,
     mutate_pickle,
     mutate_png,
     mutate_text,
@@ -30,7 +33,10 @@ from vps_d2.config.loading import load_config
 from vps_d2.d2.config import CfgNode
 from vps_d2.data.layout import VPS_LAYOUT
 from vps_d2.data.synthetic import make_tracks
+from vps_d2.data.vos.maps import write_object_map
 from vps_d2.inference.hidden import HiddenInference
+from vps_d2.inference.vos import propagation
+from vps_d2.inference.vos.maps import SessionMaps
 from vps_d2.io.files import write_json
 from vps_d2.modeling.build import build_model
 
@@ -48,6 +54,9 @@ _TRACK = "make-tracks --out out --videos 2 --workers 1"
 _MEASURE = f"compute-mean-std --data {_VIDEOS}/train --out out/measured.yaml"
 _COMPARE = "leaderboard --data data/vps --split val --configs methods --out out"
 _SPLIT = f"split-errors --config-file objects.yaml --data {_VIDEOS}/val --json out/errors.json"
+_FOLLOW = f"propagate {_VIDEOS}/train/video_00000 --mask first.png --engine flow --output out"
+_FOLLOWED = "out/video_00000/session"
+_JUDGE = "evaluate-vos truth followed --sequences video_00000 --json out/scores.json"
 _PICTURES = "train --config-file pictures.yaml --import pictures.py OUTPUT_DIR out"
 
 
@@ -131,6 +140,21 @@ KINDS += (
     Kind("pictures/mask_1.png", mutate_png, _PICTURES, 5),
     Kind("pictures/mask_2.png", mutate_png, _PICTURES, 3),
     Kind("pictures/frame_1.png", mutate_png, _PICTURES, 2),
+    Kind("first.png", mutate_png, f"{_FOLLOW} --mask 9=first.png --name 1=cube", 4),
+    Kind("out/video_00000/propagation.json", mutate_json, f"{_FOLLOW} --resume", 3, "stopped"),
+    Kind(f"{_FOLLOWED}/session.json", mutate_json, f"{_FOLLOW} --resume", 4, "stopped"),
+    Kind(f"{_FOLLOWED}/actions.jsonl", mutate_lines, f"{_FOLLOW} --resume", 6, "stopped"),
+    Kind(f"{_FOLLOWED}/masks/000001/000000.png", mutate_png, f"{_FOLLOW} --resume", 3, "stopped"),
+    Kind(f"{_FOLLOWED}/frames/000002/000003.png", mutate_png, f"{_FOLLOW} --resume", 3, "stopped"),
+    Kind(
+        f"{_FOLLOWED}/frames/000002/state.pt",
+        mutate_checkpoint,
+        f"{_FOLLOW} --resume",
+        6,
+        "stopped",
+    ),
+    Kind("truth/video_00000/000003.png", mutate_png, _JUDGE, 3),
+    Kind("followed/video_00000/masks/000004.png", mutate_png, _JUDGE, 3),
     Kind("", mutate_bytes, _PREDICT, 6),
     Kind("", mutate_bytes, f"{_GENERATE} MODEL.WEIGHTS simvp.pth", 6),
     Kind("", mutate_bytes, f"{_TRAIN} SOLVER.MAX_ITER 1", 6),
@@ -149,6 +173,8 @@ ARGUMENTS: tuple[str, ...] = (
     f"{_LABEL} --shard 0/1 --batch-size 2 MODEL.WEIGHTS unet.pth",
     f"visualize --output out --videos 1 --fps 5 --input {_VIDEOS}/val",
     *(_COMPARE, _SPLIT, _MEASURE, _EVALUATE, f"{_PREDICT} --import pictures.py"),
+    f"{_FOLLOW} --objects 1 --name 1=cube --start 0 --end 9 --short-side 24 --direction both",
+    *(f"{_FOLLOW} --dataset out/labels --rate 5 --device cpu", f"{_JUDGE} --import pictures.py"),
     "export-weights --output out/half.pth --checkpoint unet.pth",
 )
 """Commands of which the value of an option is changed."""
@@ -170,7 +196,7 @@ def change_an_argument(random: Random) -> list[str]:
     words = random.choice(ARGUMENTS).split()
     places = [index for index, word in enumerate(words) if word.startswith("--")]
     place = random.choice(places)
-    is_output = words[place] in ("--out", "--output", "--json")
+    is_output = words[place] in ("--out", "--output", "--json", "--dataset")
     words[place + 1] = random.choice(_OUTPUTS if is_output else _WORDS)
     return words
 
@@ -296,6 +322,7 @@ def write_valid_files(folder: Path) -> None:
     _run(_PREDICT.replace("--output out", "--output result"))
     _write_predicted_frames(folder / "result")
     _stop_predicting()
+    _follow()
     _run(f"{_LABEL} MODEL.WEIGHTS unet.pth".replace("--output out", "--output labeled"))
     _run(_MAKE.replace("--out out", "--out made"))
     _run(_TRACK.replace("--out out", "--out tracked"))
@@ -333,6 +360,26 @@ def _write_predicted_frames(result: Path) -> None:
     described: dict[str, Any] = {"num_known": 11, "frames": list(range(12, 23)), "mask_frame": 22}
     names = list(VPS_LAYOUT.taxonomy.thing_classes)
     write_json(result / "predictions.json", {**described, "classes": names})
+
+
+def _follow() -> None:
+    """Follow objects, once to the end and once until half of the frames are done."""
+    object_map = np.zeros((32, 48), np.uint8)
+    object_map[4:16, 6:20], object_map[12:30, 24:40] = 1, 2
+    write_object_map("first.png", object_map)
+    _run(_FOLLOW.replace("--output out", "--output followed"))
+    shutil.copytree("followed/video_00000/masks", "truth/video_00000")
+    with pytest.MonkeyPatch.context() as patch, suppress(_Killed):
+        patch.setattr(propagation, "_MIN_PAUSE", 0.0)
+        write = SessionMaps.write
+
+        def stop(maps: SessionMaps, path: Path, *found: Any) -> None:
+            if path.stem == "000011":
+                raise _Killed
+            write(maps, path, *found)
+
+        patch.setattr(SessionMaps, "write", stop)
+        _run(_FOLLOW.replace("--output out", "--output stopped"))
 
 
 def _stop_predicting() -> None:

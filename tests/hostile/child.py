@@ -167,7 +167,10 @@ def main() -> None:
     valid, work = Path(sys.argv[1]), Path(sys.argv[2])
     seed, first, count = map(int, sys.argv[3:])
     # What takes long to import, and would be half imported if a case was stopped.
-    for name in ("torchmetrics.functional.image", "vps_d2.engine.trainer", "vps_d2.data.synthetic"):
+    for name in (
+        *("torchmetrics.functional.image", "vps_d2.engine.trainer", "vps_d2.data.synthetic"),
+        *("vps_d2.inference.video_propagation", "vps_d2.evaluation.video_objects"),
+    ):
         importlib.import_module(name)
     _limit()
     right = look_at(valid / "result")
@@ -214,3 +217,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # threads and processes that a case left would be waited for

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from tests.hostile.mutations import (
     mutate_array,
     mutate_checkpoint,
     mutate_json,
+    mutate_lines,
     mutate_pickle,
     mutate_png,
     mutate_yaml,
@@ -79,6 +81,25 @@ def _read_mask() -> Callable[[Path], object]:
     from vps_d2.data.annotations import load_mask_frame
 
     return lambda path: load_mask_frame(str(path))
+
+
+def _read_object_maps() -> Callable[[Path], object]:
+    from vps_d2.data.object_maps import read_object_map
+    from vps_d2.data.vos.maps import read_dataset_map
+    from vps_d2.io.errors import UserError
+
+    def read(path: Path) -> None:
+        with suppress(UserError):
+            read_dataset_map(path)
+        read_object_map(path)
+
+    return read
+
+
+def _read_log() -> Callable[[Path], object]:
+    from vps_d2.inference.vos.log import ActionLog
+
+    return ActionLog
 
 
 def _read_checkpoint() -> Callable[[Path], object]:
@@ -140,6 +161,15 @@ def _seed_layout() -> bytes:
     return json.dumps({**content, "num_frames": 9, "num_known_frames": 3}).encode()
 
 
+def _seed_log() -> bytes:
+    actions = [
+        {"id": 1, "do": "masks", "frames": {"0": [1, 2]}},
+        {"id": 2, "do": "clear", "start": 0, "end": None, "objects": [1]},
+        {"id": 3, "do": "undo", "of": 2},
+    ]
+    return b"".join(json.dumps(action).encode() + b"\n" for action in actions)
+
+
 def _seed_settings() -> bytes:
     return json.dumps({"seed": 3, "options": {"size": [32, 48]}}).encode()
 
@@ -149,6 +179,8 @@ READERS = {
     "array": Reader("mask.npy", _seed_array, mutate_array, _read_array),
     "picture": Reader("image_0.png", _seed_picture, mutate_png, _read_picture),
     "mask": Reader("mask.png", lambda: _seed_picture("P"), mutate_png, _read_mask),
+    "object_map": Reader("map.png", lambda: _seed_picture("P"), mutate_png, _read_object_maps),
+    "log": Reader("actions.jsonl", _seed_log, mutate_lines, _read_log),
     "checkpoint": Reader("x.pth", _seed_checkpoint, mutate_checkpoint, _read_checkpoint),
     "pickle": Reader("x.pkl", _seed_pickle, mutate_pickle, _read_pickle),
     "layout": Reader("dataset.json", _seed_layout, mutate_json, _read_layout),

@@ -30,6 +30,8 @@ def _run(words: Sequence[str], folder: Path) -> None:
     os.environ["DETECTRON2_DATASETS"] = str(folder / "data")
     tracks = importlib.import_module("vps_d2.data.synthetic.tracks")
     tracks._SHARD_SIZE = 2  # instead of 500, so that there are several
+    propagation = importlib.import_module("vps_d2.inference.vos.propagation")
+    propagation._MIN_PAUSE = 0.0  # instead of 10 seconds, so that there is a state to go on from
     with open("said", "a") as said, redirect_stdout(said), redirect_stderr(said):
         status = run_main(words)
     os._exit(status)
@@ -44,6 +46,9 @@ def _start(words: Sequence[str], folder: Path) -> multiprocessing.process.BasePr
 def _finish(words: Sequence[str], folder: Path) -> None:
     process = _start(words, folder)
     process.join(120)
+    if process.exitcode is None:  # a process that hangs would be waited for at the end of all tests
+        process.kill()
+        process.join()
     said = (folder / "said").read_text()
     # A training run that is killed while it exits has nothing left to do, and says so.
     is_finished = "error: the run in OUTPUT_DIR out is finished" in said.splitlines()[-1]

@@ -96,6 +96,20 @@ def mutate_json(content: bytes, random: Random) -> bytes:
     return json.dumps(mutate_tree(json.loads(content), random), default=str).encode()
 
 
+def mutate_lines(content: bytes, random: Random) -> bytes:
+    """Change a line of JSON lines, leave one out, or repeat one."""
+    lines = content.splitlines(keepends=True)
+    place = random.randrange(len(lines))
+    chance = random.random()
+    if chance < 0.2:
+        del lines[place]
+    elif chance < 0.4:
+        lines.insert(random.randrange(len(lines) + 1), lines[place])
+    else:
+        lines[place] = mutate_json(lines[place], random).rstrip() + b"\n"
+    return b"".join(lines)
+
+
 def mutate_yaml(content: bytes, random: Random) -> bytes:
     """Change YAML, as bytes or as a tree, or add what makes readers grow."""
     chance = random.random()

@@ -15,7 +15,7 @@ def test_each_reader_begins_with_a_valid_file(name: str, tmp_path: Path) -> None
     read, path = reader.make(), tmp_path / reader.file
     path.write_bytes(reader.seed())
     read(path)
-    path.write_bytes(b"\x93[")
+    path.write_bytes(b"\x93[\n")
     with pytest.raises(UserError):
         read(path)
 

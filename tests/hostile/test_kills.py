@@ -28,6 +28,8 @@ COMMANDS = {
     "make-tracks": "make-tracks --out out --videos 6 --workers 1",
     "segment": f"segment {_VIDEOS}/train/video_00000 --config-file unet.yaml --weights unet.pth "
     "--threshold 0 --output out --resume",
+    "propagate": f"propagate {_VIDEOS}/train/video_00000 --mask 5=first.png --engine flow "
+    "--output out --dataset out/labels --resume",
     "train": "train --config-file simvp.yaml --resume OUTPUT_DIR out TEST.EVAL_PERIOD 2 "
     "SOLVER.MAX_ITER 5 TEST.EVALUATORS ('FramePredictionEvaluator',)",
 }

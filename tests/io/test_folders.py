@@ -1,6 +1,5 @@
 """Folders that one run at a time writes."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,6 +23,23 @@ with claim_folder(sys.argv[1]):
         os._exit(0)
     print("parent", flush=True)
     time.sleep(60)
+"""
+
+CLAIM_OFTEN = """
+import sys
+from pathlib import Path
+from vps_d2.io.errors import UserError
+from vps_d2.io.folders import claim_folder
+folder, won = Path(sys.argv[1]), 0
+for _ in range(300):
+    try:
+        with claim_folder(folder):
+            (folder / "inside").touch(exist_ok=False)
+            (folder / "inside").unlink()
+            won += 1
+    except UserError:
+        pass
+print(won)
 """
 
 
@@ -122,28 +138,12 @@ def test_a_disk_without_locks_is_used_with_a_warning(
 @pytest.mark.skipif(os.name == "nt", reason="threads of one process share a lock there")
 def test_never_two_at_a_time(tmp_path: Path) -> None:
     """Also when the file of the lock comes and goes."""
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    processes = [context.Process(target=_claim_often, args=(tmp_path, results)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
-    assert sum(results.get() for _ in processes) > 0
-
-
-def _claim_often(folder: Path, results: "multiprocessing.Queue[int]") -> None:
-    won = 0
-    for _ in range(300):
-        try:
-            with claim_folder(folder):
-                (folder / "inside").touch(exist_ok=False)
-                (folder / "inside").unlink()
-                won += 1
-        except UserError:
-            pass
-    results.put(won)
+    command = [sys.executable, "-c", CLAIM_OFTEN, str(tmp_path)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    won = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4 and sum(won) > 0
 
 
 def test_results_do_not_go_into_what_they_are_made_from(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,16 @@ EPILOG = """examples:
   vps-d2 benchmark --quick
   vps-d2 benchmark --only segmenter --segmenter configs/unet/unet_frames.yaml --batch-size 22
   vps-d2 benchmark --only segment memory
+  vps-d2 benchmark --only annotate
+  vps-d2 benchmark --only vos --stcn-code STCN
 
 "segment" is vps-d2 segment --model vps on one clip, and "memory" the growth of its memory from 100
-to 10,000 frames, which takes minutes and is only measured if it is named.
+to 10,000 frames. "vos" is each part of following 1 and 3 objects at 240x427 pixels, in float32,
+with the small network and with STCN. "annotate" is the page of vps-d2 annotate on clips of 100 and
+10,000 frames of 480 rows. These three take minutes, and are only measured if they are named.
 """
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline", "segment")
-LONG_PARTS = ("memory",)
+LONG_PARTS = ("memory", "vos", "annotate")
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
     "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
@@ -49,7 +54,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but memory)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last 3)",
     )
     for name, config in CONFIGS.items():
         add(
@@ -68,6 +73,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         default=4,
         metavar="N",
         help="videos or frames at a time (default: 4)",
+    )
+    add(
+        "--stcn-code",
+        type=Path,
+        metavar="DIR",
+        help="checkout of the public code of STCN (github.com/hkchengrex/STCN), to time it on the "
+        "CPU beside ours with vos",
     )
     add("--quick", action="store_true", help="repeat once instead of five times")
     add(
@@ -141,7 +153,7 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
 
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        if args.data is None and set(args.only) != {"generator"}:
+        if args.data is None and set(args.only) - {"generator", "vos"}:
             generate(Path(folder), 4)
         data = args.data or Path(folder, "train")
         parts = [part for part in PARTS[1:-1] if part in args.only]
@@ -159,7 +171,23 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
             figures += getattr(benchmark, part)()
         if {"segment", "memory"} & set(args.only):
             figures += _measure_segmentation(args, data, device)
+        if "vos" in args.only:
+            figures += _measure_vos(args, device)
+        if "annotate" in args.only:
+            figures += _measure_page(args, data, device)
     return figures
+
+
+def _measure_page(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":
+    from vps_d2.data.video import find_videos
+    from vps_d2.web.timing import time_page
+
+    return time_page(
+        find_videos(data),
+        num_frames=1_000 if args.quick else 10_000,
+        repeats=5 if args.quick else 20,
+        options=["--device", device],
+    )
 
 
 def _measure_segmentation(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":
@@ -179,3 +207,15 @@ def _measure_segmentation(args: argparse.Namespace, data: Path, device: str) -> 
         count = 1_000 if args.quick else 10_000
         figures += measure_memory(folders, device=device, num_frames=count)
     return figures
+
+
+def _measure_vos(args: argparse.Namespace, device: str) -> "list[Figure]":
+    from vps_d2.evaluation.vos_benchmark import time_vos
+
+    further = {}
+    if args.stcn_code:
+        from vps_d2.evaluation.public_stcn import PublicFollower
+
+        further["public STCN"] = partial(PublicFollower, args.stcn_code)
+    count, repeats = (16, 1) if args.quick else (31, 5)
+    return time_vos(device=device, further=further, num_frames=count, repeats=repeats)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vps_d2.cli.arguments import CommandParser, parse_positive
+from vps_d2.cli.arguments import CommandParser
 from vps_d2.cli.plugins import import_parts
 from vps_d2.cli.videos import (
+    add_engine_options,
     add_overlay_option,
     add_range_options,
     add_run_options,
@@ -79,7 +80,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="class of an object, for labels and --dataset (repeatable)",
     )
     _add_result_options(parser)
-    _add_engine_options(parser)
+    add_engine_options(parser)
     add(
         "--direction",
         choices=("forward", "backward", "both"),
@@ -112,21 +113,6 @@ def _add_result_options(parser: CommandParser) -> None:
         help="also add frames and masks to this data set, to train on",
     )
     add_overlay_option(parser)
-
-
-def _add_engine_options(parser: CommandParser) -> None:
-    add = parser.add_argument
-    add("--engine", metavar="NAME", help="what follows the objects, see below (default: small)")
-    add("--config-file", metavar="FILE", help="config of a model that the engine loads")
-    add("--weights", metavar="FILE", help="weights of that config")
-    add("--device", metavar="NAME", help="of PyTorch (default: a GPU if there is one, else cpu)")
-    add(
-        "--short-side",
-        type=parse_positive,
-        metavar="N",
-        help="pixels of the shorter side at which the engine works; masks keep the video's size "
-        "(default: what suits the engine)",
-    )
 
 
 def parse_mask(text: str) -> tuple[int | None, Path]:

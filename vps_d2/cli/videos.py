@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from vps_d2.io.video import VideoSource
 
 __all__ = [
+    "add_engine_options",
     "add_overlay_option",
+    "add_override_options",
+    "add_prompt_options",
     "add_range_options",
+    "add_rate_option",
     "add_run_options",
     "check_range",
     "clean_each",
@@ -33,7 +37,12 @@ def add_range_options(parser: CommandParser) -> None:
     add = parser.add_argument
     add("--start", type=parse_count, default=0, metavar="K", help="first frame, counted from 0")
     add("--end", type=parse_positive, metavar="K", help="frame to stop before")
-    add(
+    add_rate_option(parser)
+
+
+def add_rate_option(parser: CommandParser) -> None:
+    """Add the option for the rate of a folder of pictures."""
+    parser.add_argument(
         "--rate",
         type=parse_rate,
         metavar="FPS",
@@ -52,7 +61,7 @@ def add_overlay_option(parser: CommandParser) -> None:
 
 
 def add_run_options(parser: CommandParser) -> None:
-    """Add the options of resuming and cleaning, ``--import``, and ``--opts``, which comes last."""
+    """Add the options of resuming and cleaning, and those that come last."""
     add = parser.add_argument
     add("--resume", action="store_true", help="go on with an interrupted run")
     add(
@@ -60,14 +69,50 @@ def add_run_options(parser: CommandParser) -> None:
         action="store_true",
         help="remove the results of an earlier run for these inputs, and nothing else",
     )
+    add_override_options(parser)
+
+
+def add_override_options(parser: CommandParser) -> None:
+    """Add ``--import``, and ``--opts``, which comes last."""
     add_import_option(parser)
-    add(
+    parser.add_argument(
         "--opts",
         nargs=argparse.REMAINDER,
         default=[],
         metavar="KEY VALUE",
         help="config keys to override; must come last",
     )
+
+
+def add_engine_options(parser: CommandParser) -> None:
+    """Add the options that say what follows the objects."""
+    add = parser.add_argument
+    add(
+        "--engine",
+        metavar="NAME",
+        help="what follows the objects: small (default), stcn, sam2:NAME, edgetam:NAME or flow",
+    )
+    add("--config-file", metavar="FILE", help="config of a model that the engine loads")
+    add("--weights", metavar="FILE", help="weights of that config")
+    add("--device", metavar="NAME", help="of PyTorch (default: a GPU if there is one, else cpu)")
+    add(
+        "--short-side",
+        type=parse_positive,
+        metavar="N",
+        help="pixels of the shorter side at which the engine works; masks keep the video's size "
+        "(default: what suits the engine)",
+    )
+
+
+def add_prompt_options(parser: CommandParser) -> None:
+    """Add the options that say what makes masks of clicks and scribbles."""
+    add = parser.add_argument
+    add(
+        "--prompt-weights",
+        metavar="FILE",
+        help="of another network that makes masks of clicks and scribbles, such as s2m.pth",
+    )
+    add("--prompt-config", metavar="FILE", help="config of these weights")
 
 
 def check_range(parser: CommandParser, args: argparse.Namespace) -> None:

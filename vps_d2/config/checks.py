@@ -227,8 +227,8 @@ _NETWORKS: dict[str, _Rule] = {
     "MODEL.VOS.FRAME_PROTOTYPES": _at_least(1),
     "MODEL.VOS.PROTOTYPES": _at_least(1),
     "MODEL.VOS.LOSS.BOOTSTRAP_ITERS": (
-        "two rising whole numbers of 0 or more",
-        lambda values, _: len(values) == 2 and 0 <= values[0] < values[1],
+        "two rising whole numbers",
+        lambda values, _: len(values) == 2 and values[0] < values[1],
     ),
     "MODEL.VOS.LOSS.BOOTSTRAP_SHARE": _number(1e-3, 1),
     "MODEL.VOS.LOSS.DICE": _number(0),
@@ -295,7 +295,11 @@ _RULES: dict[str, _Rule] = {
             list(steps) == sorted(set(steps)) and all(0 <= step <= 1 for step in steps)
         ),
     ),
-    **{f"INPUT.VOS.{key}": _SHARE for key in ("LOOKALIKES", "REVERSE", "GRAY")},
+    **{f"INPUT.VOS.{key}": _SHARE for key in ("LOOKALIKES", "REVERSE", "GRAY", "FAR_SHARE")},
+    "INPUT.VOS.FAR_GAPS": (
+        "two whole numbers of 1 or more in ascending order",
+        lambda gaps, _: len(gaps) == 2 and 1 <= gaps[0] <= gaps[1],
+    ),
     "INPUT.VOS.MIN_CROP": _number(0.05, 1),
     "INPUT.MIN_SIZE_TRAIN": _each("whole numbers of 0 or more", _at_least(0)),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": (
@@ -318,6 +322,8 @@ _RULES: dict[str, _Rule] = {
     "DATALOADER.SAMPLER_TRAIN": _one_of("TrainingSampler"),
     "DATALOADER.NUM_WORKERS": _at_least(0, _MOST_WORKERS),
     "TEST.EVAL_PERIOD": _at_least(0),
+    "MODEL_EMA.DECAY": _SHARE,
+    "MODEL_EMA.DECAY_WARM_UP_FACTOR": _at_least(-1),
     "TEST.PICTURE_PERIOD": _at_least(0),
     "TEST.NUM_PICTURES": _at_least(0, _MOST_WORKERS),
     "TEST.EXPECTED_RESULTS": (

@@ -22,6 +22,13 @@ def add_vps_config(cfg: CfgNode) -> None:
     cfg.SOLVER.AMP.ENABLED = True
     # "auto": bfloat16 where the device has instructions for it, float32 elsewhere.
     cfg.SOLVER.AMP.DTYPE = "auto"
+    # Keep the exponential moving average of the weights, with which models are evaluated and used;
+    # the share of it that is kept in each iteration; and, if 0 or more, the factor F with which
+    # iteration n keeps no more than (1 + n) / (F + n). The names are d2go's.
+    cfg.MODEL_EMA = CfgNode()
+    cfg.MODEL_EMA.ENABLED = False
+    cfg.MODEL_EMA.DECAY = 0.999
+    cfg.MODEL_EMA.DECAY_WARM_UP_FACTOR = -1
     # Names in EVALUATOR_REGISTRY; each is run on every data set in DATASETS.TEST.
     cfg.TEST.EVALUATORS = ()
     # Iterations between pictures in TensorBoard (0: no pictures), and samples shown each time.
@@ -115,6 +122,9 @@ def _add_vos_config(cfg: CfgNode) -> None:
     # beginning, each further one from its share of SOLVER.MAX_ITER in GAP_STEPS on.
     cfg.INPUT.VOS.MAX_GAPS = (10,)
     cfg.INPUT.VOS.GAP_STEPS = ()
+    # Of made clips: how often the first step is a long one, and its least and most frames.
+    cfg.INPUT.VOS.FAR_SHARE = 0.0
+    cfg.INPUT.VOS.FAR_GAPS = (5, 40)
     # Of made clips: the chance that an object has a double that is not an object.
     cfg.INPUT.VOS.LOOKALIKES = 0.35
     # Chance that the frames of a clip of a real video are given in reverse.
@@ -342,12 +352,23 @@ def _add_vos_model_config(cfg: CfgNode) -> None:
     cfg.MODEL.VOS.MEMORY_LATEST = 5
     cfg.MODEL.VOS.FRAME_PROTOTYPES = 128
     cfg.MODEL.VOS.PROTOTYPES = 4096
+    # Checkpoint of the network that fuses masks before and after a correction, in a session; "" for
+    # no fusion.
+    cfg.MODEL.VOS.FUSER = ""
     # The cross-entropy counts all pixels up to the first of two iterations, and from the second on
     # only this share of them, the hardest. Beside it, the weight of the Dice loss.
     cfg.MODEL.VOS.LOSS = CfgNode()
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_ITERS = (20000, 70000)
     cfg.MODEL.VOS.LOSS.BOOTSTRAP_SHARE = 0.15
     cfg.MODEL.VOS.LOSS.DICE = 0.0
+
+    cfg.MODEL.FUSION = CfgNode()
+    # "fusion": the published network; "small": one of the same class for CPUs, which chooses
+    # between the two masks.
+    cfg.MODEL.FUSION.NETWORK = "fusion"
+    # In training: checkpoint of the propagation network that made the data, of the kind in
+    # MODEL.VOS.NETWORK. Its keys are used, and it is not trained.
+    cfg.MODEL.FUSION.PROPAGATION = ""
 
 
 def _add_s2m_model_config(cfg: CfgNode) -> None:

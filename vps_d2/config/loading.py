@@ -24,6 +24,8 @@ _KINDS = {
 }
 _WEIGHTS = {
     "MODEL.WEIGHTS",
+    "MODEL.VOS.FUSER",
+    "MODEL.FUSION.PROPAGATION",
     *(f"PIPELINE.{model}.WEIGHTS" for model in ("PREDICTOR", "SEGMENTER", "MASK_PREDICTOR")),
 }
 _MISMATCH = re.compile(

@@ -4,23 +4,21 @@ Where every object in a video has a different class, each class is an instance; 
 connected part of a class is one.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 from pycocotools import mask as mask_utils
 
 from vps_d2.d2.structures import BoxMode
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.metadata import dataset_taxonomy
-from vps_d2.data.png import MAX_PIXELS
+from vps_d2.data.pictures import open_picture
 from vps_d2.data.taxonomy import MAX_CLASSES, NO_CLASS, Taxonomy
 from vps_d2.data.video import FaultError, check_classes, read_mask
-from vps_d2.io.files import check_output, open_regular, write_json
+from vps_d2.io.files import check_output, write_json
 
 
 def split_mask(
@@ -148,22 +146,9 @@ def load_mask_frame(uri: str, dtype: Any = np.uint8, num_classes: int = MAX_CLAS
 
 
 def _read_picture(path: str, num_classes: int) -> np.ndarray:
-    try:
-        with open_regular(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-            # OpenCV would turn the indices of a palette into colors.
-            picture = Image.open(file)
-            if picture.width * picture.height > MAX_PIXELS:  # before memory is allocated for them
-                reason = f"mask of {picture.width}x{picture.height} pixels, which is too large"
-                raise FaultError(path, reason, "make it smaller")
-            mask = np.array(picture)
-    except FileNotFoundError as error:
-        raise FaultError(path, "missing mask", "add it or remove the frame") from error
-    except (FaultError, MemoryError):
-        raise
-    # Pillow has decoders of many formats, and content that is wrong can make them raise anything.
-    except Exception as error:
-        raise FaultError(path, "unreadable mask") from error
+    # OpenCV would turn the indices of a palette into colors.
+    with open_picture(path, "mask") as picture:
+        mask = np.array(picture)
     if mask.ndim != 2 or mask.dtype != np.uint8:
         reason = f"mask of the wrong form ({mask.dtype} {mask.shape}, not uint8 with one channel)"
         raise FaultError(path, reason, "convert it")

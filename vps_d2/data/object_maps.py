@@ -7,11 +7,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from vps_d2.data.pictures import open_picture
+from vps_d2.data.video import FaultError
 from vps_d2.io.errors import UserError
-from vps_d2.io.files import open_regular
-from vps_d2.io.video import MAX_PIXELS
 
 __all__ = [
     "MAX_OBJECTS",
@@ -19,14 +18,13 @@ __all__ = [
     "find_sequences",
     "numbered_pngs",
     "object_numbers",
+    "read_mask_pixels",
     "read_object_map",
 ]
 
 MAX_OBJECTS = 100
 """Objects in one map beyond which it is taken for a photograph."""
 
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError)
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM")
 _NUMBER = re.compile(r"(\d+)$")
 # Where DAVIS and YouTube-VOS keep the folders of their sequences, and where the masks of one are.
 _ROOTS = ("Annotations/480p", "Annotations/Full-Resolution", "Annotations", "")
@@ -54,8 +52,30 @@ def object_numbers(object_map: np.ndarray) -> list[int]:
     return [int(number) for number in np.flatnonzero(np.bincount(object_map.ravel())) if number]
 
 
+def read_mask_pixels(path: str | Path) -> tuple[np.ndarray, str]:
+    """Read a picture of masks as it is.
+
+    Returns:
+        the indices of a palette or gray values ``(H, W)``, with 255 for what is white in a picture
+        of 1 bit, or colors uint8 ``(H, W, 3)``; and the mode of the file, as Pillow calls it.
+
+    Raises:
+        FaultError: if it is missing, too large, not a readable picture, or a JPEG.
+    """
+    with open_picture(path, "mask") as picture:
+        if picture.format == "JPEG":
+            reason = "mask in a JPEG, which changes the numbers of the objects"
+            raise FaultError(path, reason, "save it as a PNG")
+        mode = picture.mode
+        if mode == "P" or mode.startswith("I"):
+            return np.array(picture), mode
+        return np.array(picture.convert("RGB" if len(picture.getbands()) > 2 else "L")), mode
+
+
 def read_object_map(path: str | Path) -> np.ndarray:
-    """Read an object map, whatever kind of picture it was saved as.
+    """Read an object map that a user gives, whatever kind of picture it was saved as.
+
+    Those of data sets are read by :func:`vps_d2.data.vos.maps.read_dataset_map`.
 
     A picture with a palette, or of gray values, holds the numbers themselves; what is white in a
     picture of nothing but black and white is object 1.
@@ -67,31 +87,11 @@ def read_object_map(path: str | Path) -> np.ndarray:
     Raises:
         UserError: if it cannot be read, or its values are no numbers of objects.
     """
-    try:
-        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
-            has_palette = image.mode == "P"
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(
-                    f"mask {path} has more than the {MAX_PIXELS:,} pixels that are read; make it "
-                    "smaller."
-                )
-            if image.format == "JPEG":
-                raise UserError(
-                    f"mask {path} is a JPEG, which changes the numbers of the objects; save it as "
-                    "a PNG."
-                )
-            if image.mode in ("P", "1") or image.mode.startswith("I"):
-                values = np.array(image).astype(np.int64)
-            else:
-                values = np.array(image.convert("RGB" if len(image.getbands()) > 2 else "L"))
-    except UserError:
-        raise
-    except (*_UNREADABLE, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is no whole picture"
-        raise UserError(f"mask {path} cannot be read ({reason}); give a PNG.") from error
+    values, mode = read_mask_pixels(path)
+    values = values.astype(np.int64)
     if values.ndim == 3:
         values = _decode_colors(values, path)
-    return _to_numbers(values, path, has_palette)
+    return _to_numbers(values, path, mode == "P")
 
 
 def _to_numbers(values: np.ndarray, path: str | Path, has_palette: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ labeled video, of which :func:`record_tubes` makes them. A mask is COCO's compre
 encoding (RLE), ``{"size": [H, W], "counts": bytes}``; None where the object is not visible.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -25,6 +25,18 @@ _DATA_BITS, _CONTINUES, _NEGATIVE = 5, 0x20, 0x10
 follows, and that the number is negative."""
 _OFFSET = 48
 _FARTHEST = 1e6  # coordinate of a polygon; more would take too much memory to fill
+
+
+def elect_class(votes: Mapping[int, float]) -> int:
+    """Return the class of an object that was seen in several frames.
+
+    Args:
+        votes: sum of its scores by class number minus one.
+
+    Returns:
+        the one with the largest sum; of equal ones, the lowest.
+    """
+    return min(votes, key=lambda number: (-votes[number], number))
 
 
 class Tube(TypedDict):

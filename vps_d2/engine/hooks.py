@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,17 +24,20 @@ from vps_d2.data.datasets import load_records
 from vps_d2.data.loader import SafeMapper
 from vps_d2.data.mappers import build_mapper
 from vps_d2.data.metadata import find_taxonomy
+from vps_d2.data.object_maps import OBJECT_PALETTE
 from vps_d2.data.taxonomy import MAX_CLASSES, Taxonomy
+from vps_d2.engine.average import averaged
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_text
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 from vps_d2.modeling.outputs import output_to_mask
 from vps_d2.modeling.precision import inference_autocast
-from vps_d2.visualization.drawing import colorize_mask
+from vps_d2.visualization.drawing import colorize_mask, overlay_mask
 
 _EVALUATED = "last_evaluation"
 _NUMBER_BYTES = 30
+_FOLLOWED_FRAMES = 10  # of a video, for a picture of followed objects
 
 
 def read_evaluated(folder: str | Path) -> int:
@@ -159,7 +163,8 @@ class PictureHook(HookBase):
 
     For a video: its last input frame, the last predicted frame and the true one. For a frame, and
     for the middle frame of a clip with instances: the frame, with detections named in it, its
-    predicted mask and the true one. The same
+    predicted mask and the true one. For a clip with objects to follow: its first frame with the
+    given masks, and a later one with the predicted and with the true ones. The same
     TEST.NUM_PICTURES samples are shown each time, spread over the first data set of DATASETS.TEST,
     or of DATASETS.TRAIN if that is empty.
 
@@ -183,7 +188,10 @@ class PictureHook(HookBase):
             self.samples = self._load_samples()
         storage = get_event_storage()
         for index, sample in enumerate(self.samples):
-            with inference_context(self.model), torch.no_grad(), inference_autocast(self.cfg):
+            with ExitStack() as stack:
+                for each in (averaged(self.model), inference_context(self.model), torch.no_grad()):
+                    stack.enter_context(each)
+                stack.enter_context(inference_autocast(self.cfg))
                 output = self.model([sample])[0]
             picture = draw_result(sample, output, self.taxonomy, self.cfg.PIPELINE.SCORE_THRESH)
             storage.put_image(f"results/{index}", torch.from_numpy(picture).permute(2, 0, 1))
@@ -201,6 +209,9 @@ class PictureHook(HookBase):
             if isinstance(sample, UserError):  # for example, because tracks are not videos
                 logging.getLogger(__name__).warning("No pictures are made: %s", sample)
                 return []
+            if "object_maps" in sample:
+                cut = {key: sample[key][:_FOLLOWED_FRAMES] for key in ("images", "object_maps")}
+                sample = {**sample, **cut}
             samples.append(sample)
         return samples
 
@@ -223,6 +234,8 @@ def draw_result(
         uint8 ``(H, 2 W or 3 W, 3)``, RGB; the truth is left out if there is none. Instances are
         named in the input; everything is then twice as large, so that the names can be read.
     """
+    if "object_maps" in output:
+        return _side_by_side(_draw_objects(sample, output))
     if "images" in sample:
         sample, output = _middle_frame(sample, output)
     if "frames" in output:
@@ -249,6 +262,24 @@ def draw_result(
         kept = found[found.scores >= score_thresh].to("cpu")
         pictures[0] = _name_instances(_to_picture(sample["image"]), kept, taxonomy)
     return _side_by_side(pictures)
+
+
+def _draw_objects(sample: dict[str, Any], output: dict[str, Any]) -> list[np.ndarray]:
+    """Draw the objects of the first frame of a clip, and of the last one of which they are known.
+
+    Returns:
+        pictures of the given masks, of the predicted ones and of the true ones.
+    """
+    truth = sample["object_maps"]
+    known = [index for index, each in enumerate(truth) if bool(each.any())]
+    shown = known[-1] if known else len(truth) - 1
+    pairs = ((0, truth), (shown, output["object_maps"]), (shown, truth))
+    return [
+        overlay_mask(
+            _to_picture(sample["images"][index]), maps[index].cpu().numpy(), OBJECT_PALETTE
+        )
+        for index, maps in pairs
+    ]
 
 
 def _middle_frame(

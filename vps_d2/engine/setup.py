@@ -22,7 +22,7 @@ from vps_d2.engine.evaluators import check_evaluators
 from vps_d2.engine.hooks import read_evaluated
 from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError, shorten_record
-from vps_d2.io.files import DISK_ERRORS, write_errors
+from vps_d2.io.files import DISK_ERRORS, write_errors, write_text
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.resources import config_path
 from vps_d2.modeling.build import check_model
@@ -139,6 +139,10 @@ def _claim(folder: str) -> AbstractContextManager[object]:
 
 def _start(cfg: CfgNode, args: argparse.Namespace) -> None:
     """Start the log of a run, and write its configuration to OUTPUT_DIR."""
+    if cfg.OUTPUT_DIR and comm.is_main_process():
+        # Whole, or not at all; Detectron2's function, which writes the same once more, would leave
+        # an empty file on a full disk, and on resuming take the old one.
+        write_text(Path(cfg.OUTPUT_DIR, "config.yaml"), cfg.dump())
     # Detectron2's function reads the file once more, to log it.
     path = config_path(args.config_file)
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": path}))

@@ -13,6 +13,7 @@ from vps_d2.d2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from vps_d2.d2.evaluation import DatasetEvaluators
 from vps_d2.d2.utils import comm
 from vps_d2.data.loader import CheckedLoader, build_test_loader, build_train_loader
+from vps_d2.engine.average import AverageHook, averaged, keep_average
 from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.engine.hooks import BestCheckpointer, EvaluationNote, PictureHook, read_evaluated
 from vps_d2.engine.optimizer import build_optimizer
@@ -49,7 +50,10 @@ class Trainer(DefaultTrainer):
             seed=cfg.SEED,
         )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self._average = keep_average(cfg, model)
         self.checkpointer = SafeCheckpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
+        for name, average in self._average.items():
+            self.checkpointer.add_checkpointable(name, average)
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.register_hooks(self.build_hooks())
@@ -159,8 +163,11 @@ class Trainer(DefaultTrainer):
             ) from error
 
     def build_hooks(self) -> list[HookBase | None]:
-        """Return Detectron2's hooks, with pictures and the best model before the writers."""
-        all_hooks = super().build_hooks()
+        """Return Detectron2's hooks, with pictures and the best model before the writers.
+
+        The average of the weights, if there is one, is updated before all others.
+        """
+        all_hooks = [AverageHook(each) for each in self._average.values()] + super().build_hooks()
         test = self.cfg.TEST
         if comm.is_main_process():
             extra: list[HookBase] = []
@@ -207,14 +214,16 @@ class Trainer(DefaultTrainer):
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
         """Evaluate a model on DATASETS.TEST, in the number format of training.
 
+        If it keeps an average of its weights, that is evaluated.
+
         Returns:
             the scores by evaluator and metric; with several data sets, by data set first.
         """
         if evaluators is None and not cfg.TEST.EVALUATORS:
             logging.getLogger(__name__).info("TEST.EVALUATORS is empty: nothing to evaluate.")
             return {}
-        share_buffers(model)
-        with inference_autocast(cfg):
+        with averaged(model), inference_autocast(cfg):
+            share_buffers(model)
             return super().test(cfg, model, evaluators)
 
 

@@ -5,6 +5,7 @@ from vps_d2.evaluation.evaluators import (
     SemanticJaccardEvaluator,
 )
 from vps_d2.evaluation.future_mask import FutureMaskEvaluator
+from vps_d2.evaluation.mask_fusion import FusionEvaluator
 from vps_d2.evaluation.metrics import FrameErrors, JaccardIndex
 from vps_d2.evaluation.tube_ap import TubeAP
 from vps_d2.evaluation.video_objects import VOSEvaluator, evaluate_vos
@@ -14,6 +15,7 @@ from vps_d2.evaluation.ytvis import YTVISEvaluator, evaluate_tubes
 __all__ = [
     "FrameErrors",
     "FramePredictionEvaluator",
+    "FusionEvaluator",
     "FutureMaskEvaluator",
     "JaccardIndex",
     "SemanticJaccardEvaluator",

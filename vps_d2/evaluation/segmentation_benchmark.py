@@ -8,6 +8,8 @@ from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
 
+import cv2
+
 from vps_d2.data.video import frame_indices, read_frames
 from vps_d2.evaluation.benchmark import Figure
 from vps_d2.inference.detectron_models import VPS_CONFIG, VPS_WEIGHTS, load_detectron_model
@@ -26,16 +28,20 @@ _MEASURE = (
 )
 
 
-def write_clip(path: Path, folders: list[Path], num_frames: int) -> None:
+def write_clip(path: Path, folders: list[Path], num_frames: int, rows: int | None = None) -> None:
     """Write the frames of videos as an MP4, again and again until there are enough.
 
     Args:
         path: of the file.
         folders: of videos of one size.
         num_frames: of the file.
+        rows: height to which the frames are enlarged; None for their own.
     """
     frames = (f for folder in cycle(folders) for f in read_frames(folder, frame_indices(folder)))
     _, height, width, _ = read_frames(folders[0], [0]).shape
+    if rows is not None:
+        height, width = rows, round(width * rows / height)
+        frames = (cv2.resize(f, (width, height)) for f in frames)
     with VideoWriter(path, height, width, _RATE) as writer:
         for index, frame in enumerate(islice(frames, num_frames)):
             writer.write(frame, index / _RATE)

@@ -22,7 +22,7 @@ from vps_d2.d2.structures import Instances
 from vps_d2.d2.utils import comm
 from vps_d2.data.datasets import Record, load_records
 from vps_d2.data.metadata import dataset_taxonomy
-from vps_d2.data.tubes import Rle, record_tubes, to_rle
+from vps_d2.data.tubes import Rle, elect_class, record_tubes, to_rle
 from vps_d2.data.ytvis import category_numbers, read_ytvis, ytvis_records
 from vps_d2.engine.evaluators import EVALUATOR_REGISTRY
 from vps_d2.evaluation.segmented import collect_results
@@ -162,8 +162,8 @@ def _to_prediction(
 def join_tubes(frames: Sequence[Instances], size: tuple[int, int]) -> list[TubePrediction]:
     """Join the objects of a video's frames into tubes by their ``track_ids``.
 
-    The score of a tube is the mean over the frames in which it is seen, and its class the one with
-    the largest sum of scores. Tubes without any pixel are left out.
+    The score of a tube is the mean over the frames in which it is seen, and its class that of
+    :func:`~vps_d2.data.tubes.elect_class`. Tubes without any pixel are left out.
 
     Args:
         frames: the objects of each frame.
@@ -199,7 +199,7 @@ def _summarize(masks: list[Rle | None], seen: Sequence[tuple[int, float]]) -> Tu
     for number, score in seen:
         votes[number] += score
     return {
-        "category_id": max(votes, key=lambda number: votes[number]),
+        "category_id": elect_class(votes),
         "score": sum(score for _, score in seen) / len(seen),
         "segmentations": masks,
     }

@@ -269,17 +269,6 @@ class FutureMaskPredictor:
         frames = self.predictor.clip.target_frames(num_known)
         return range(frames.start + 1, frames.stop + 1)
 
-    def predict_frames(self, frames: np.ndarray) -> np.ndarray:
-        """Predict frames alone.
-
-        Args:
-            frames: uint8 ``(N, T, H, W, 3)``, one batch.
-
-        Returns:
-            uint8 ``(N, T_out, H, W, 3)``; the last input frame where there is no predictor.
-        """
-        return _to_numpy(self._predict(frames))
-
     def _predict(self, frames: np.ndarray, place: int | None = None) -> torch.Tensor:
         """Return predicted frames as uint8 ``(N, T_out, 3, H, W)``, on the device of their model.
 

@@ -20,7 +20,7 @@ from vps_d2.config.files import parse_yaml
 from vps_d2.d2.structures import Instances
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.inference.instance_models import InstanceModel, make_instances
-from vps_d2.inference.models import hash_weights
+from vps_d2.inference.models import hash_model
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular
 
@@ -299,7 +299,7 @@ class QueryModel(InstanceModel):
     def fingerprint(self) -> str:
         """Return a hash of weights and settings."""
         settings = (self.processor.to_json_string(), self._settings, self.threshold)
-        return hash_weights(repr(settings), self.model.state_dict())
+        return hash_model(repr(settings), self.model)
 
 
 class PromptedModel(InstanceModel):
@@ -388,4 +388,4 @@ class PromptedModel(InstanceModel):
         """Return a hash of weights, settings and texts."""
         processor = self.processor.image_processor.to_json_string()
         settings = (processor, self.texts, self.threshold)
-        return hash_weights(repr(settings), self.model.state_dict())
+        return hash_model(repr(settings), self.model)

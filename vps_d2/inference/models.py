@@ -1,9 +1,10 @@
 """Models with their weights, ready to run."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -51,21 +52,29 @@ class LoadedModel(NamedTuple):
         cfg = self.cfg.clone()
         cfg.defrost()
         cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = cfg.OUTPUT_DIR = ""
-        return hash_weights(cfg.dump(), self.model.state_dict())
+        cfg.MODEL.VOS.FUSER = cfg.MODEL.FUSION.PROPAGATION = ""
+        return hash_model(cfg.dump(), self.model)
 
 
-def hash_weights(settings: str, weights: Mapping[str, Any]) -> str:
-    """Return a short hash of settings and weights.
+_weights_hashes: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def hash_model(settings: str, model: nn.Module) -> str:
+    """Return a short hash of settings and of a model's weights.
+
+    Weights are only hashed at the first call, so those of a model must not change afterwards.
 
     Args:
         settings: a text that is the same on every machine.
-        weights: a ``state_dict``, on any device.
+        model: on any device.
     """
-    digest = hashlib.sha256(settings.encode())
-    for name, value in weights.items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+    if model not in _weights_hashes:
+        digest = hashlib.sha256()
+        for name, value in model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        _weights_hashes[model] = digest.hexdigest()
+    return hashlib.sha256((settings + _weights_hashes[model]).encode()).hexdigest()[:16]
 
 
 def load_model(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vps_d2.data.tubes import elect_class
+
 MAX_OBJECTS = 255
 """Objects of a video that an object map, uint8, can number."""
 
@@ -37,7 +39,7 @@ class TrackedObject:
     @property
     def category_id(self) -> int:
         """The class number minus one with the largest sum of scores; the lowest of equal ones."""
-        return min(self.votes, key=lambda number: (-self.votes[number], number))
+        return elect_class(self.votes)
 
 
 class ObjectCollector:

@@ -13,7 +13,7 @@ from vps_d2.d2.structures import Instances
 from vps_d2.data.coco import COCO_TAXONOMY, class_of_category
 from vps_d2.data.mappers import to_tensor
 from vps_d2.inference.instance_models import InstanceModel, make_instances
-from vps_d2.inference.models import hash_weights
+from vps_d2.inference.models import hash_model
 from vps_d2.io.checkpoints import find_weights, read_checkpoint
 from vps_d2.io.download import fetch_weights
 from vps_d2.io.errors import UserError
@@ -118,4 +118,4 @@ class CocoModel(InstanceModel):
         """Return a hash of weights and settings."""
         transform = self.network.transform
         settings = (self.threshold, tuple(transform.min_size), transform.max_size)
-        return hash_weights(repr(settings), self.network.state_dict())
+        return hash_model(repr(settings), self.network)

@@ -20,6 +20,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from vps_d2.d2.structures import Instances
+from vps_d2.data.tubes import elect_class
 
 DESCRIPTIONS = ("embeddings", "appearance")
 """Fields of instances that say what they look like; the first one that there is counts."""
@@ -48,7 +49,7 @@ class _Track:
 
     @property
     def best_class(self) -> int:
-        return max(self.votes, key=self.votes.__getitem__)
+        return elect_class(self.votes)
 
 
 class Tracker:

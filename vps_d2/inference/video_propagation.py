@@ -136,8 +136,9 @@ class VideoPropagation:
         files = self.options.files()
         with claim_folder(self.output), write_errors(self.output):
             manifest = check_results(self._manifest, files, self._run, resume)
-            if resume and manifest.get("complete"):
-                return PropagatedVideo(*(manifest[k] for k in ("objects", "num_frames", "notes")))
+            result: list[Any] = [manifest.get(key) for key in ("objects", "num_frames", "notes")]
+            if resume and manifest.get("complete") and None not in result:
+                return PropagatedVideo(*result)
             if not resume:
                 # A file of the earlier run must not pass for one of this run.
                 remove_results(self.output, manifest.get("files", []), _ALL_FILES, _REMOVERS)

@@ -20,6 +20,9 @@ _FOREIGN_GLOBAL = re.compile(
     r"unsupported (?:global|class)\W+(?:GLOBAL\s+)?([\w.]+)", re.IGNORECASE
 )
 
+AVERAGE = "ema_state"
+"""Where a checkpoint of a training run has the moving average of its weights, if it has one."""
+
 _FOLDER = 0x10
 _ZIP = b"PK\x03\x04"
 
@@ -153,7 +156,23 @@ def export_weights(checkpoints: Sequence[str], path: str) -> int:
 
 
 def _read_weights(checkpoint: str) -> dict[str, torch.Tensor]:
-    return find_weights(read_checkpoint(local_path(checkpoint)), checkpoint)
+    return find_averaged(read_checkpoint(local_path(checkpoint)), checkpoint)
+
+
+def find_averaged(loaded: Any, path: str) -> dict[str, torch.Tensor]:
+    """Return the weights to use a model with: the moving averages, where a run kept them.
+
+    Args:
+        loaded: see :func:`find_weights`.
+        path: likewise.
+
+    Raises:
+        UserError: likewise.
+    """
+    weights = find_weights(loaded, path)
+    if AVERAGE not in loaded or "model" not in loaded:
+        return weights
+    return {**weights, **find_weights(loaded[AVERAGE], path)}
 
 
 def find_weights(loaded: Any, path: str) -> dict[str, torch.Tensor]:

@@ -75,7 +75,10 @@ def write_palette_png(path: str | Path, indices: np.ndarray, palette: np.ndarray
 
 
 def encode_palette_png(
-    indices: np.ndarray, palette: np.ndarray, texts: Mapping[str, str] | None = None
+    indices: np.ndarray,
+    palette: np.ndarray,
+    texts: Mapping[str, str] | None = None,
+    transparent: int | None = None,
 ) -> bytes:
     """Return the PNG of :func:`write_palette_png`; the same map always gives the same bytes.
 
@@ -83,6 +86,7 @@ def encode_palette_png(
         indices: uint8 ``(H, W)``, each less than K.
         palette: colors, uint8 ``(K, 3)`` RGB, K <= 256.
         texts: to store in the file, by their keywords.
+        transparent: index of which the pixels are transparent; None for none.
     """
     if indices.dtype != np.uint8 or indices.ndim != 2 or indices.max(initial=0) >= len(palette):
         raise ValueError(f"indices are {indices.dtype} {indices.shape}, or not in the palette")
@@ -91,7 +95,8 @@ def encode_palette_png(
     file, info = io.BytesIO(), PngInfo()
     for key, text in (texts or {}).items():
         info.add_text(key, text)
-    image.save(file, "PNG", compress_level=_COMPRESSION, pnginfo=info)
+    clear = {} if transparent is None else {"transparency": transparent}
+    image.save(file, "PNG", compress_level=_COMPRESSION, pnginfo=info, **clear)
     return file.getvalue()
 
 

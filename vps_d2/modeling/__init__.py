@@ -15,6 +15,8 @@ from vps_d2.modeling.vis.video_mask_former import VideoMaskFormer
 from vps_d2.modeling.vis.vistr import VisTR
 from vps_d2.modeling.vis.vistr_network import VisTRNetwork
 from vps_d2.modeling.vos.architecture import STCN
+from vps_d2.modeling.vos.fusion import FusionNet
+from vps_d2.modeling.vos.fusion_network import FusionNetwork
 from vps_d2.modeling.vos.network import STCNNetwork
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "ConvLSTM",
     "ConvLSTMNetwork",
     "ConvLSTMReconstructor",
+    "FusionNet",
+    "FusionNetwork",
     "MaskSimVP",
     "ObjectDynamics",
     "ObjectDynamicsNetwork",

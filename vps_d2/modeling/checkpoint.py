@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vps_d2.d2.checkpoint import DetectionCheckpointer
-from vps_d2.io.checkpoints import find_weights, read_checkpoint
+from vps_d2.io.checkpoints import AVERAGE, find_averaged, find_weights, read_checkpoint
 from vps_d2.io.download import fetch_weights, is_address
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import open_regular, write_errors, write_text, write_whole
@@ -26,7 +26,7 @@ class SafeCheckpointer(DetectionCheckpointer):
 
     Weights in half precision load into a model in single precision. A model that has a method
     ``adapt_weights`` is called as ``adapt_weights(weights, strict)`` first, and loads what
-    it returns.
+    it returns. If it is strict, the moving averages of weights are loaded, where a run kept them.
 
     Args:
         model: to load into, and to save.
@@ -125,6 +125,8 @@ class SafeCheckpointer(DetectionCheckpointer):
         return loaded
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
+        if self.strict and AVERAGE in checkpoint:
+            checkpoint["model"] = find_averaged(checkpoint, self._path)
         adapt = getattr(self.model, "adapt_weights", None)
         if adapt is not None:
             checkpoint["model"] = adapt(checkpoint["model"], self.strict)

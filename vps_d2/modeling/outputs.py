@@ -78,6 +78,15 @@ class ObjectMaskOutput(TypedDict):
     probability: torch.Tensor
 
 
+class FusedMasksOutput(TypedDict):
+    """Of a frame, by a model for ``fused_masks``: ``probabilities`` float32 ``(K + 1, H, W)``.
+
+    The background is first; they sum to 1 in each pixel.
+    """
+
+    probabilities: torch.Tensor
+
+
 @runtime_checkable
 class ClassMapper(Protocol):
     """A segmenter that can return class maps alone, which is faster than scores."""

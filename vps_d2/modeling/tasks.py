@@ -7,7 +7,13 @@ from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.io.errors import UserError
 
 Task = Literal[
-    "frames", "segmentation", "future_masks", "video_instances", "video_objects", "object_mask"
+    "frames",
+    "segmentation",
+    "future_masks",
+    "video_instances",
+    "video_objects",
+    "object_mask",
+    "fused_masks",
 ]
 """Class attribute ``task`` of an architecture; its outputs are in
 :mod:`vps_d2.modeling.outputs`."""

@@ -12,7 +12,7 @@ from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.data.datasets import load_records
 from vps_d2.data.video import FaultError
 from vps_d2.data.vos.library import load_cutout, load_picture, open_library
-from vps_d2.data.vos.maps import read_object_map, read_saliency, write_object_map
+from vps_d2.data.vos.maps import read_dataset_map, read_saliency, write_object_map
 from vps_d2.io.errors import UserError
 
 SIZE = (30, 40)
@@ -151,37 +151,37 @@ def test_an_object_map_is_written_and_read_as_a_palette_picture(tmp_path):
         # The first colors of DAVIS.
         assert picture.getpalette()[:12] == [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
     expected = np.where(object_map == 255, 0, object_map)
-    assert np.array_equal(read_object_map(tmp_path / "map.png"), expected)
+    assert np.array_equal(read_dataset_map(tmp_path / "map.png"), expected)
     assert np.array_equal(read_saliency(tmp_path / "map.png"), expected)
 
 
 def test_black_and_white_is_one_object_and_gray_is_numbers(tmp_path):
     path = tmp_path / "mask.png"
     cv2.imwrite(str(path), np.array([[0, 255], [255, 0]], np.uint8))
-    assert read_object_map(path).tolist() == [[0, 1], [1, 0]]
+    assert read_dataset_map(path).tolist() == [[0, 1], [1, 0]]
     cv2.imwrite(str(path), np.array([[0, 2], [200, 255]], np.uint8))
-    assert read_object_map(path).tolist() == [[0, 2], [200, 0]]
+    assert read_dataset_map(path).tolist() == [[0, 2], [200, 0]]
     assert read_saliency(path).tolist() == [[0, 0], [1, 1]]
     Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(path)
-    assert read_object_map(path).tolist() == [[0, 1], [1, 0]]
+    assert read_dataset_map(path).tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_faulty_object_map_is_one_sentence(tmp_path):
     path = tmp_path / "mask.png"
     with pytest.raises(FaultError, match="missing mask"):
-        read_object_map(path)
+        read_dataset_map(path)
     path.write_bytes(b"no picture")
     with pytest.raises(FaultError, match="unreadable mask"):
-        read_object_map(path)
+        read_dataset_map(path)
     cv2.imwrite(str(path), np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(FaultError, match="mask of the kind RGB"):
-        read_object_map(path)
+        read_dataset_map(path)
     cv2.imwrite(str(path), np.zeros((2, 2), np.uint16))
     with pytest.raises(FaultError, match="mask of the kind I"):
-        read_object_map(path)
+        read_dataset_map(path)
     cv2.imwrite(str(path), np.zeros((2, 3), np.uint8))
     with pytest.raises(FaultError, match="mask of 3x2 pixels, frame 5x4"):
-        read_object_map(path, (4, 5))
+        read_dataset_map(path, (4, 5))
 
 
 def test_cutouts_lose_their_margins_and_are_made_smaller(tmp_path):

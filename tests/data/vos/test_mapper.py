@@ -60,6 +60,8 @@ def test_training_batches_depend_on_the_seed_alone():
         assert one["images"].shape == (3, 3, *SIZE)
         assert one["images"].dtype == one["object_maps"].dtype == torch.uint8
         assert one["object_maps"].shape == (3, *SIZE)
+        first, second, third = one["frame_indices"]
+        assert first == 0 and 1 <= second <= 10 and 1 <= third - second <= 10
         assert torch.equal(one["images"], other["images"])
     assert not torch.equal(batches[0][0]["images"], batches[0][1]["images"])
 
@@ -83,10 +85,12 @@ def test_the_largest_gap_follows_the_iterations():
         ("GAP_STEPS", (0.5, 0.1)),
         ("REVERSE", 1.5),
         ("MIN_CROP", 0.0),
+        ("FAR_SHARE", -0.1),
+        ("FAR_GAPS", (9, 7)),
     ],
 )
 def test_settings_out_of_range_are_refused(key, value):
-    with pytest.raises(UserError, match=r"INPUT\.VOS\.(SIZE|M|G|R)[A-Z_]* must be"):
+    with pytest.raises(UserError, match=r"INPUT\.VOS\.(SIZE|F|M|G|R)[A-Z_]* must be"):
         config(**{key: value})
 
 
@@ -101,9 +105,9 @@ def test_clips_of_a_video_keep_the_gap_and_number_objects_from_1(tmp_path):
         assert set(sample["object_maps"].unique().tolist()) <= {0, 1}
         assert (sample["object_maps"][0] == 1).any()
         shown = indices(sample["images"])
-        gaps += np.diff(shown).tolist()
-    assert min(gaps) >= 0  # augmented brightness is a little off
-    assert max(gaps) <= 4
+        assert sample["frame_indices"] == pytest.approx(shown, abs=1)
+        gaps += np.diff(sample["frame_indices"]).tolist()
+    assert set(gaps) == {1, 2, 3}
     assert sample["video_id"] == 3
 
 
@@ -111,15 +115,23 @@ def test_a_clip_can_be_reversed(tmp_path):
     record = video_record(tmp_path)
     np.random.seed(1)
     mapper = build_mapper(config(MAX_GAPS=(4,), REVERSE=1.0), is_train=True)
-    shown = indices(mapper(record)["images"])
-    assert shown[0] > shown[-1]
+    sample = mapper(record)
+    assert sample["frame_indices"] == sorted(sample["frame_indices"], reverse=True)
+    assert sample["frame_indices"] == pytest.approx(indices(sample["images"]), abs=1)
 
 
 def test_only_frames_with_a_map_are_taken_in_training(tmp_path):
     record = video_record(tmp_path, step=5, labeled=(0, 5, 10))
     mapper = build_mapper(config(MAX_GAPS=(5,), REVERSE=0.0), is_train=True)
     np.random.seed(2)
-    assert indices(mapper(record)["images"]) == pytest.approx([0, 5, 10], abs=1)
+    sample = mapper(record)
+    assert indices(sample["images"]) == pytest.approx([0, 5, 10], abs=1)
+    assert sample["frame_indices"] == [0, 5, 10]
+
+
+def test_frames_that_were_left_out_of_a_video_count(tmp_path):
+    sample = build_mapper(config(), is_train=False)(video_record(tmp_path, count=3, step=5))
+    assert sample["frame_indices"] == [0, 5, 10]
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -132,7 +144,7 @@ def test_a_video_is_evaluated_as_a_whole_with_its_own_numbers(tmp_path):
     record = video_record(tmp_path, labeled=(0,))
     sample = build_mapper(config(), is_train=False)(record)
     assert sample["images"].shape == (12, 3, 60, 90)
-    assert indices(sample["images"]) == list(range(12))
+    assert indices(sample["images"]) == sample["frame_indices"] == list(range(12))
     assert sample["object_maps"][0, 30, 40] == 7
     assert not sample["object_maps"][1:].any()
 
@@ -145,6 +157,17 @@ def test_a_made_clip_is_evaluated_the_same_each_time():
     assert torch.equal(one["images"], other["images"])
     assert np.array_equal(state, np.random.get_state()[1])
     assert not torch.equal(one["images"], mapper({**record, "video_id": 5})["images"])
+
+
+def test_the_first_step_of_a_made_clip_can_be_a_long_one():
+    mapper = build_mapper(config(MAX_GAPS=(2,), FAR_SHARE=0.5, FAR_GAPS=(7, 9)), is_train=True)
+    steps = []
+    for seed in range(8):
+        np.random.seed(seed)
+        steps.append(np.diff(mapper({"video_id": 4, "clip_source": (None, None)})["frame_indices"]))
+    first, second = zip(*steps, strict=True)
+    assert set(first) <= {1, 2, 7, 8, 9} and min(first) <= 2 and max(first) >= 7
+    assert set(second) <= {1, 2}
 
 
 def test_a_still_becomes_a_clip(tmp_path):
@@ -176,12 +199,8 @@ def test_augmentation_moves_frames_and_maps_alike():
     frame[20:50, 30:80] = (200, 100, 150)
     object_map = (frame[..., 0] > 0).astype(np.uint8)
     for seed in range(5):
-        clip = augment(np.random.default_rng(seed), [frame] * 2, [object_map] * 2)
-        assert np.all(clip.frames[..., 0] == clip.frames[..., 1])  # gray
-        shown = clip.frames[..., 0] > (int(clip.frames.min()) + int(clip.frames.max())) / 2
-        both, either = (
-            (shown & (clip.object_maps > 0)).sum(),
-            (shown | (clip.object_maps > 0)).sum(),
-        )
-        assert both > 0.9 * either
-        assert np.any(clip.frames[0] != clip.frames[1])
+        frames, maps = augment(np.random.default_rng(seed), [frame] * 2, [object_map] * 2)
+        assert np.all(frames[..., 0] == frames[..., 1])  # gray
+        shown = frames[..., 0] > (int(frames.min()) + int(frames.max())) / 2
+        assert (shown & (maps > 0)).sum() > 0.9 * (shown | (maps > 0)).sum()
+        assert np.any(frames[0] != frames[1])

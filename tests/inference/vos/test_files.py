@@ -219,10 +219,10 @@ def test_pictures_that_are_no_masks(values, message, tmp_path):
 
 def test_files_that_are_no_masks(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "mask.jpg")
-    with pytest.raises(UserError, match="is a JPEG, which changes the numbers"):
+    with pytest.raises(UserError, match="mask in a JPEG, which changes the numbers"):
         read_object_map(tmp_path / "mask.jpg")
     (tmp_path / "mask.png").write_bytes(b"\x89PNG")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"mask\.png: unreadable mask"):
         read_object_map(tmp_path / "mask.png")
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match=r"none\.png: missing mask"):
         read_object_map(tmp_path / "none.png")

@@ -1,9 +1,11 @@
 """The session of video object segmentation: what is given, found, undone, and kept on the disk."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
+import torch
 
 from tests.inference.vos.stub import SIZE, ColorEngine, overlap, truth, write_clip
 from vps_d2.inference.vos import propagation
@@ -220,6 +222,40 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
     assert not list((tmp_path / "cut").rglob("state.pt"))
 
 
+@pytest.mark.parametrize("damage", ["bytes", "part", "index", "seen", "permanent", "engine"])
+def test_with_a_damaged_state_all_frames_are_done_again(
+    clip, tmp_path, monkeypatch, caplog, damage
+):
+    monkeypatch.setattr(propagation, "_MIN_PAUSE", 0.0)
+    monkeypatch.setattr(propagation, "_PAUSE", 0)
+    for name, fail_at in (("whole", None), ("cut", 6)):
+        with VOSSession(open_video(clip), tmp_path / name, ColorEngine(fail_at)) as session:
+            session.add_mask(0, truth(0))
+            with suppress(KeyboardInterrupt):
+                list(session.propagate())
+    (path,) = (tmp_path / "cut").rglob("state.pt")
+    state = torch.load(path, weights_only=True)
+    wrong = {"part": 1, "index": -1, "seen": ["x"], "permanent": 4, "engine": {"kept": 3}}
+    torch.save({**state, **{key: wrong[key] for key in wrong if key == damage}}, path)
+    if damage == "bytes":
+        path.write_bytes(b"no state")
+    with VOSSession.load(tmp_path / "cut", ColorEngine()) as session:
+        assert len(list(session.resume())) == 11
+    assert "so all frames are done again" in caplog.text
+    assert read_all(tmp_path / "cut") == read_all(tmp_path / "whole")
+
+
+def test_what_may_be_none_may_be_missing_in_the_log(session):
+    session.add_mask(0, truth(0))
+    next(session.propagate())
+    log = session.folder / "actions.jsonl"
+    assert b', "short_side": null' in log.read_bytes()
+    log.write_bytes(log.read_bytes().replace(b', "short_side": null', b""))
+    session.close()
+    with VOSSession.load(session.folder, ColorEngine()) as again:
+        assert len(list(again.resume())) == 11
+
+
 def test_a_propagation_ends_when_something_else_is_done(session):
     session.add_mask(0, truth(0))
     run = session.propagate()
@@ -283,3 +319,12 @@ def test_folders_of_something_else(clip, tmp_path):
     (tmp_path / "session/actions.jsonl").write_text('{"id": 1, "do": "masks"}\n')
     with pytest.raises(UserError, match="damaged in line 1"):
         VOSSession(open_video(clip), tmp_path / "session")
+
+
+def test_what_is_undone_before_it_began_finds_nothing(session):
+    session.add_mask(0, truth(0))
+    results = session.propagate()
+    session.undo()
+    assert list(results) == [] and session.known_frames == [0]
+    session.redo()
+    assert session.unfinished is not None

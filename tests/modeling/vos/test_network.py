@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.modeling.vos.made import make_clip, make_weights
+from tests.modeling.vos.made import make_clip
 from vps_d2.modeling.vos.matching import best_matches, read_all, read_best, similarity
 from vps_d2.modeling.vos.memory import MemoryBudget
 from vps_d2.modeling.vos.network import (
@@ -15,7 +15,6 @@ from vps_d2.modeling.vos.network import (
     STCNNetwork,
     aggregate,
     build_small_stcn,
-    build_stcn,
     with_others,
 )
 from vps_d2.modeling.vos.propagation import Propagation
@@ -24,13 +23,6 @@ from vps_d2.modeling.vos.public_weights import to_our_names
 PUBLIC = json.loads(Path(__file__).with_name("public_numbers.json").read_text())
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
-
-
-@pytest.fixture(scope="module")
-def stcn() -> STCNNetwork:
-    network = build_stcn().eval()
-    network.load_state_dict(make_weights(network.state_dict()))
-    return network
 
 
 def chosen(values: torch.Tensor, count: int) -> np.ndarray:

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from vps_d2.data.vos.clips import Clip
-
 _TURN, _SHEAR = 15.0, 10.0  # degrees
 _ASPECT = 4 / 3
 
@@ -33,7 +31,7 @@ class ClipAugmentation:
 
     def __call__(
         self, rng: np.random.Generator, frames: Sequence[np.ndarray], maps: Sequence[np.ndarray]
-    ) -> Clip:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Augment a clip.
 
         Args:
@@ -42,7 +40,7 @@ class ClipAugmentation:
             maps: object maps, ``T`` of uint8 ``(h, w)``.
 
         Returns:
-            a clip of ``(H, W)``.
+            frames uint8 ``(T, H, W, 3)`` and maps uint8 ``(T, H, W)``.
         """
         crop = self._crop(rng, frames[0].shape[:2])
         gains = np.exp(rng.uniform(-0.1, 0.1) + rng.uniform(-0.05, 0.05, 3))
@@ -59,7 +57,7 @@ class ClipAugmentation:
             )
             moved_frames.append(_color(moved, tint, contrast, mean, gray))
             moved_maps.append(cv2.warpAffine(object_map, matrix[:2], size, flags=cv2.INTER_NEAREST))
-        return Clip(np.stack(moved_frames), np.stack(moved_maps))
+        return np.stack(moved_frames), np.stack(moved_maps)
 
     def _crop(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """Return a matrix ``(3, 3)`` that brings a random part of a picture to the new size."""

@@ -12,10 +12,17 @@ _TRIES = 20
 
 
 class Clip(NamedTuple):
-    """Frames uint8 RGB ``(T, H, W, 3)`` and their object maps uint8 ``(T, H, W)``."""
+    """Frames of a video or a scene.
+
+    Attributes:
+        frames: uint8 RGB ``(T, H, W, 3)``.
+        object_maps: uint8 ``(T, H, W)``.
+        indices: of the frames in the video, ``T`` of them.
+    """
 
     frames: np.ndarray
     object_maps: np.ndarray
+    indices: Sequence[int]
 
 
 def make_clip(
@@ -24,6 +31,7 @@ def make_clip(
     draw: Callable[[], Scene],
     max_objects: int = 3,
     max_gap: int = 10,
+    far: tuple[float, int, int] = (0.0, 5, 40),
 ) -> Clip:
     """Make a clip of a random scene, whose first frame shows at least one object.
 
@@ -33,6 +41,7 @@ def make_clip(
         draw: returns a random scene; called again if no object is seen, but not for ever.
         max_objects: number of objects of which no more are kept.
         max_gap: most frames from one frame of the clip to the next.
+        far: how often the first of these steps is a long one, and its least and most frames.
     """
     for _ in range(_TRIES):
         scene = draw()
@@ -40,9 +49,14 @@ def make_clip(
         if visible(first[1]):
             break
     gaps = rng.integers(1, max_gap + 1, num_frames - 1)
-    rendered = [first, *(scene.render(time) for time in np.cumsum(gaps).tolist())]
+    share, least, most = far
+    if share and rng.random() < share:
+        gaps[:1] = rng.integers(least, most + 1)
+    times = np.cumsum(gaps).tolist()
+    rendered = [first, *(scene.render(time) for time in times)]
     frames, maps = (np.stack(parts) for parts in zip(*rendered, strict=True))
-    return Clip(frames, renumber(maps, choose(rng, visible(maps[0]), max_objects)))
+    kept = choose(rng, visible(maps[0]), max_objects)
+    return Clip(frames, renumber(maps, kept), [0, *times])
 
 
 def choose(rng: np.random.Generator, numbers: Sequence[int], most: int) -> list[int]:

@@ -18,7 +18,7 @@ from vps_d2.data.vos.augment import ClipAugmentation
 from vps_d2.data.vos.clips import Clip, choose, make_clip, renumber, visible
 from vps_d2.data.vos.datasets import register_vos_procedural  # noqa: F401  registers the built-in
 from vps_d2.data.vos.library import open_library
-from vps_d2.data.vos.maps import read_object_map, read_saliency
+from vps_d2.data.vos.maps import read_dataset_map, read_saliency
 from vps_d2.data.vos.scenes import SceneOptions, draw_scene
 from vps_d2.data.vos.stills import draw_still_scene
 
@@ -37,6 +37,7 @@ class VOSClipMapper:
         max_gaps: most frames from one frame of a clip to the next; the first value holds from the
             beginning on.
         gap_samples: how many samples were drawn when each further value begins to hold.
+        far: of made clips; see :func:`~vps_d2.data.vos.clips.make_clip`.
         augmentation: of clips of real videos; None for the default one.
         reverse: chance that such a clip is reversed.
     """
@@ -50,6 +51,7 @@ class VOSClipMapper:
         options: SceneOptions | None = None,
         max_gaps: Sequence[int] = (10,),
         gap_samples: Sequence[int] = (),
+        far: tuple[float, int, int] = (0.0, 5, 40),
         augmentation: ClipAugmentation | None = None,
         reverse: float = 0.5,
     ) -> None:
@@ -58,6 +60,7 @@ class VOSClipMapper:
         self.options = options or SceneOptions()
         self.max_gaps = tuple(max_gaps)
         self.gap_samples = tuple(gap_samples)
+        self.far = far
         self.augmentation = augmentation or ClipAugmentation(self.options.size)
         self.reverse = reverse
 
@@ -76,6 +79,7 @@ class VOSClipMapper:
             ),
             "max_gaps": keys.MAX_GAPS,
             "gap_samples": [round(share * samples) for share in keys.GAP_STEPS],
+            "far": (keys.FAR_SHARE, *keys.FAR_GAPS),
             "augmentation": ClipAugmentation(tuple(keys.SIZE), keys.MIN_CROP, keys.GRAY),
             "reverse": keys.REVERSE,
         }
@@ -88,8 +92,9 @@ class VOSClipMapper:
 
         Returns:
             ``images`` uint8 ``(T, 3, H, W)``; ``object_maps`` uint8 ``(T, H, W)``, in which the
-            objects of the first frame are numbered from 1 on, and all else is 0; ``video_id``, and
-            the record's ``video_name`` and ``stream_position``.
+            objects of the first frame are numbered from 1 on, and all else is 0; ``frame_indices``,
+            a list of ``T`` ints, which fall if a clip is reversed; ``video_id``, and the record's
+            ``video_name`` and ``stream_position``.
 
         Raises:
             UserError: if a file cannot be read.
@@ -100,6 +105,7 @@ class VOSClipMapper:
             **{key: record[key] for key in keys if key in record},
             "images": to_tensor(clip.frames),
             "object_maps": torch.from_numpy(clip.object_maps),
+            "frame_indices": list(clip.indices),
         }
 
     def max_gap(self, position: int) -> int:
@@ -110,8 +116,9 @@ class VOSClipMapper:
     def _fixed(self, record: Record) -> Clip:
         """Return a whole video, or the same clip each time."""
         if "file_names" in record:
-            frames, maps = _read(record, range(record["num_frames"]))
-            return Clip(np.stack(frames), np.stack(maps))
+            chosen = range(record["num_frames"])
+            frames, maps = _read(record, chosen)
+            return Clip(np.stack(frames), np.stack(maps), _in_video(record, chosen))
         state = np.random.get_state()
         try:
             np.random.seed(record["video_id"])
@@ -128,24 +135,25 @@ class VOSClipMapper:
         if "clip_source" in record:
             library = open_library(*record["clip_source"])
             scene = partial(draw_scene, rng, self.options, library)
-            return make_clip(rng, self.num_frames, scene, most, gap)
+            return make_clip(rng, self.num_frames, scene, most, gap, self.far)
         picture = read_picture(record["file_name"])
         object_map = read_saliency(record["object_map_file_name"], picture.shape[:2])
         min_crop = self.augmentation.min_crop
         scene = partial(draw_still_scene, rng, self.options, picture, object_map, min_crop)
         # Objects that are left out look like those that are followed more than most things do.
-        return make_clip(rng, self.num_frames, scene, int(rng.integers(1, most + 1)), gap)
+        kept = int(rng.integers(1, most + 1))
+        return make_clip(rng, self.num_frames, scene, kept, gap, self.far)
 
     def _cut(self, rng: np.random.Generator, record: Record, max_gap: int) -> Clip:
         """Cut a clip out of a real video, if possible one that shows an object in its frame 1."""
         for _ in range(_TRIES):
             chosen = self._choose(rng, record, max_gap)
-            clip = self.augmentation(rng, *_read(record, chosen))
-            seen = visible(clip.object_maps[0])
+            frames, maps = self.augmentation(rng, *_read(record, chosen))
+            seen = visible(maps[0])
             if seen:
                 break
         kept = choose(rng, seen, int(rng.integers(1, self.options.objects[1] + 1)))
-        return clip._replace(object_maps=renumber(clip.object_maps, kept))
+        return Clip(frames, renumber(maps, kept), _in_video(record, chosen))
 
     def _choose(self, rng: np.random.Generator, record: Record, max_gap: int) -> list[int]:
         """Return the indices of frames that have a map, in order or in reverse."""
@@ -161,6 +169,15 @@ class VOSClipMapper:
         return [labeled[place] for place in places]
 
 
+def _in_video(record: Record, indices: Sequence[int]) -> list[int]:
+    """Return which frames of the video some files of a record are.
+
+    Where every file has a map, frames without one were left out, as YouTube-VOS does.
+    """
+    step = record["frame_step"] if all(record["object_map_file_names"]) else 1
+    return [index * step for index in indices]
+
+
 def _read(record: Record, indices: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Read frames of a video, all of one size, and their maps, empty ones where there is none."""
     frames: list[np.ndarray] = []
@@ -171,6 +188,6 @@ def _read(record: Record, indices: Sequence[int]) -> tuple[list[np.ndarray], lis
         map_file = record["object_map_file_names"][index]
         size = frames[0].shape[:2]
         maps.append(
-            np.zeros(size, np.uint8) if map_file is None else read_object_map(map_file, size)
+            np.zeros(size, np.uint8) if map_file is None else read_dataset_map(map_file, size)
         )
     return frames, maps

@@ -1,22 +1,19 @@
-"""Object maps in PNG files: palette pictures as those of DAVIS, and pictures in black and white."""
+"""Object maps of data sets: palette pictures as those of DAVIS, and those in black and white."""
 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from vps_d2.data.object_maps import OBJECT_PALETTE
-from vps_d2.data.png import MAX_PIXELS
+from vps_d2.data.object_maps import OBJECT_PALETTE, read_mask_pixels
 from vps_d2.data.video import FaultError
-from vps_d2.io.files import open_regular
 from vps_d2.io.pictures import write_palette_png
 
 _WHITE = 255
 _IGNORED = 255
 
 
-def read_object_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read an object map from a PNG.
+def read_dataset_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read an object map of a data set, in which what belongs to no object may be marked by 255.
 
     In a palette picture, the indices are the object numbers, and 255 is read as 0. A gray picture
     with nothing between black and white is the mask of a single object; in any other, the gray
@@ -43,13 +40,13 @@ def read_saliency(path: str | Path, size: tuple[int, int] | None = None) -> np.n
 
     Args:
         path: of the file.
-        size: see :func:`read_object_map`.
+        size: see :func:`read_dataset_map`.
 
     Returns:
         uint8 ``(H, W)``.
 
     Raises:
-        FaultError: see :func:`read_object_map`.
+        FaultError: see :func:`read_dataset_map`.
     """
     values, mode = _read(path, size)
     if mode == "P":
@@ -80,23 +77,12 @@ def write_object_map(path: str | Path, object_map: np.ndarray) -> None:
 
 
 def _read(path: str | Path, size: tuple[int, int] | None) -> tuple[np.ndarray, str]:
-    try:
-        with open_regular(path) as file, Image.open(file) as picture:
-            mode, pixels = picture.mode, (picture.height, picture.width)
-            readable = mode in ("P", "L", "1") and pixels[0] * pixels[1] <= MAX_PIXELS
-            values = (
-                np.array(picture.convert("L") if mode == "1" else picture) if readable else None
-            )
-    except FileNotFoundError as error:
-        raise FaultError(path, "missing mask", "add it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FaultError(path, "unreadable mask") from error
-    words = f"mask of {pixels[1]}x{pixels[0]} pixels"
-    if pixels[0] * pixels[1] > MAX_PIXELS:
-        raise FaultError(path, f"{words}, which is too large", "make it smaller")
-    if values is None:
+    values, mode = read_mask_pixels(path)
+    rows, columns = values.shape[:2]
+    if mode not in ("P", "L", "1"):
         reason = f"mask of the kind {mode}, in which pixels have no object numbers"
         raise FaultError(path, reason, "save it as a palette PNG or a gray one")
-    if size is not None and pixels != tuple(size):
-        raise FaultError(path, f"{words}, frame {size[1]}x{size[0]}", "make them of one size")
+    if size is not None and (rows, columns) != tuple(size):
+        reason = f"mask of {columns}x{rows} pixels, frame {size[1]}x{size[0]}"
+        raise FaultError(path, reason, "make them of one size")
     return values, mode

@@ -16,7 +16,7 @@ from vps_d2.data.pictures import read_picture
 from vps_d2.data.vos.clips import visible
 from vps_d2.data.vos.datasets import register_vos_procedural  # noqa: F401  registers the built-in
 from vps_d2.data.vos.library import open_library
-from vps_d2.data.vos.maps import read_object_map, read_saliency
+from vps_d2.data.vos.maps import read_dataset_map, read_saliency
 from vps_d2.data.vos.scenes import SceneOptions, draw_scene
 from vps_d2.data.vos.simulated_strokes import (
     StrokeMaps,
@@ -148,7 +148,7 @@ class StrokeMapper:
             paths = record["object_map_file_names"]
             index = int(rng.choice([index for index, path in enumerate(paths) if path]))
             picture = read_picture(record["file_names"][index])
-            return picture, read_object_map(paths[index], picture.shape[:2])
+            return picture, read_dataset_map(paths[index], picture.shape[:2])
         picture = read_picture(record["file_name"])
         return picture, read_saliency(record["object_map_file_name"], picture.shape[:2])
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vps_d2.inference.vos.fuser import FrameFuser
 from vps_d2.inference.vos.prompts import MaskMaker
 
 __all__ = ["VOSEngine"]
@@ -35,12 +36,14 @@ class VOSEngine(ABC):
             it is made for; what the command uses if the user names no other size.
         mask_maker: makes masks from clicks and scribbles, with the engine's own prompts; None if it
             has none.
+        fuser: fuses masks before and after a correction; None if the new ones are to hold.
     """
 
     source: str
     license_note: str = ""
     short_side: int = 480
     mask_maker: MaskMaker | None = None
+    fuser: FrameFuser | None = None
 
     @abstractmethod
     def reset(self) -> None:

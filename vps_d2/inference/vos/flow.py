@@ -71,8 +71,17 @@ class FlowEngine(VOSEngine):
         return {"gray": torch.from_numpy(self._gray), "map": torch.from_numpy(self._map)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over the last frame and its map."""
-        self._gray, self._map = state["gray"].numpy(), state["map"].numpy()
+        """Take over the last frame and its map.
+
+        Raises:
+            ValueError: if they are no pictures of one size.
+        """
+        gray, object_map = state["gray"].numpy(), state["map"].numpy()
+        if {gray.dtype, object_map.dtype} != {np.dtype(np.uint8)} or gray.ndim != 2:
+            raise ValueError("its pictures are not gray ones")
+        if gray.shape != object_map.shape:
+            raise ValueError("its pictures are of two sizes")
+        self._gray, self._map = gray, object_map
 
 
 @register_vos_engine("flow")

@@ -126,7 +126,8 @@ class ActionLog:
                     f"{self.path} is damaged in line {number}; remove that line and those after it "
                     "to go on from there."
                 )
-            self.actions.append(action)
+            # What may be None may be missing.
+            self.actions.append({**dict.fromkeys(_FORMS[action["do"]]), **action})
         if len(whole) < len(text):
             os.truncate(self.path, len(whole))
 

@@ -80,16 +80,34 @@ class SessionMaps:
                 continue
             if any(e.objects is None and e.covers(index, number) for e in self.state.erasures):
                 return None
-            if self.pass_path(number, index).exists():
+            inside = action["start"] <= index and (action["end"] is None or index < action["end"])
+            if inside and self.pass_path(number, index).exists():
                 return int(number)
         return None
+
+    def pass_frames(self, action: int) -> list[int]:
+        """Return the indices of the frames to which a propagation came, in ascending order."""
+        folder = self.action_folder("propagate", action)
+        return sorted(int(path.stem) for path in folder.glob("[0-9]*.png"))
+
+    def read_scores(self, action: int, index: int) -> Scores | None:
+        """Return the scores that a propagation found in a frame, without reading the map.
+
+        Returns:
+            scores by number; None if the file is missing or damaged.
+        """
+        try:
+            with Image.open(self.pass_path(action, index), formats=["PNG"]) as image:
+                scores = json.loads(image.info.get(_SCORES, "{}"))
+            return {int(number): float(score) for number, score in scores.items()}
+        except _UNREADABLE:
+            return None
 
     def known_frames(self) -> list[int]:
         """Return the indices of the frames of which anything is known, in ascending order."""
         indices = set(self.state.given)
         for action in self.state.passes:
-            folder = self.action_folder("propagate", action["id"])
-            indices.update(int(path.stem) for path in folder.glob("[0-9]*.png"))
+            indices.update(self.pass_frames(action["id"]))
         found = (index for index in indices if index in self.state.given or self.find_pass(index))
         return sorted(found)
 
@@ -106,20 +124,26 @@ class SessionMaps:
         Raises:
             UserError: if a file of the session is damaged.
         """
-        found = self.find_pass(index, before)
+        found = self.read_found(index, before)
         if found is None and index not in self.state.given:
             return None
-        object_map, scores = np.zeros(self.size, np.uint8), Scores()
-        if found is not None:
-            object_map, scores = self._read_file(self.pass_path(found, index))
-            unknown = set(object_numbers(object_map)) - self.state.objects.keys()
-            erase(object_map, frozenset(unknown))  # only in a folder that somebody changed
-            for erasure in self.state.erasures:
-                if erasure.covers(index, found) and erasure.objects is not None:
-                    erase(object_map, erasure.objects)
-                    scores = {k: v for k, v in scores.items() if k not in erasure.objects}
+        object_map, scores = found or (np.zeros(self.size, np.uint8), Scores())
         self.draw_given(index, object_map)
         return object_map, {**scores, **dict.fromkeys(self.state.given.get(index, ()), 1.0)}
+
+    def read_found(self, index: int, before: int | None = None) -> tuple[np.ndarray, Scores] | None:
+        """Read what a propagation found in a frame, as :meth:`read` does, without what is given."""
+        found = self.find_pass(index, before)
+        if found is None:
+            return None
+        object_map, scores = self._read_file(self.pass_path(found, index))
+        unknown = set(object_numbers(object_map)) - self.state.objects.keys()
+        erase(object_map, frozenset(unknown))  # only in a folder that somebody changed
+        for erasure in self.state.erasures:
+            if erasure.covers(index, found) and erasure.objects is not None:
+                erase(object_map, erasure.objects)
+                scores = {k: v for k, v in scores.items() if k not in erasure.objects}
+        return object_map, scores
 
     def draw_given(self, index: int, object_map: np.ndarray) -> None:
         """Replace the objects that the user gave in a frame by their masks, in place."""

@@ -8,6 +8,7 @@ saved from time to time, and a run goes on from there, or else from the beginnin
 Shapes: ``H`` rows, ``W`` columns. Object maps are uint8 ``(H, W)``.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,10 +18,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.inference.vos.engine import VOSEngine
+from vps_d2.inference.vos.fuser import RangeFusion, find_fusion
 from vps_d2.inference.vos.log import Action
 from vps_d2.inference.vos.maps import (
     Scores,
@@ -30,12 +31,18 @@ from vps_d2.inference.vos.maps import (
     shrink_object_map,
     working_size,
 )
-from vps_d2.io.checkpoints import read_checkpoint
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = ["DIRECTIONS", "FrameResult", "Propagation", "check_start", "range_around"]
+__all__ = [
+    "DIRECTIONS",
+    "FrameResult",
+    "Propagation",
+    "check_start",
+    "count_visits",
+    "range_around",
+]
 
 DIRECTIONS = ("forward", "backward", "both", "around")
 """Forward from the first mask; backward from the last one; first forward, and then backward to the
@@ -43,6 +50,9 @@ frames before an object was first given; or from one frame both ways, up to the 
 the objects were given as well."""
 
 STATE_FILE = "state.pt"
+
+# What a state with other values than such a one has can raise; a UserError is a ValueError.
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)
 
 _MAX_PERMANENT = 32  # frames that an engine keeps for ever; the others are forgotten like any
 _MAX_CHUNK_BYTES = 2**25  # of the frames in memory when a video is read backward
@@ -110,6 +120,7 @@ class Propagation:
         self.parts = _plan(action, maps, self.first, self.last)
         self._seen: set[int] = set()
         self._permanent: list[int] = []
+        self._fusion: RangeFusion | None = None  # of the part
         self._state_path = maps.action_folder("propagate", action["id"]) / STATE_FILE
         self._saved_at, self._pause = time.monotonic(), _MIN_PAUSE
 
@@ -123,9 +134,14 @@ class Propagation:
         if after is None:
             self.engine.reset()
         for number, part in enumerate(self.parts[begin:], begin):
+            self._fusion = find_fusion(
+                self.engine.fuser, self.maps, self.action, part.backward, self.working
+            )
             if after is None:
                 self.engine.forget_frames()
                 self._remember_given(part)
+            elif self._fusion:
+                self._fusion.begin(self._shrink(self.source.read(part.begin).picture))
             for index, picture in self._frames(part, after):
                 result = self._visit(part, index, picture)
                 path = self.maps.pass_path(self.action["id"], index)
@@ -151,6 +167,8 @@ class Propagation:
         # Where a part begins, a map of an earlier propagation is as good as one that was given.
         if index == part.begin and known and self.maps.find_pass(index, before) is not None:
             self._remember(picture, known[0], followed, index, permanent=bool(fixed))
+            if self._fusion:
+                self._fusion.begin(picture)
             return FrameResult(index, *known)
         object_map, scores = known or (np.zeros(self.size, np.uint8), {})
         erase(object_map, dict.fromkeys(followed))
@@ -158,6 +176,8 @@ class Propagation:
         asked = [number for number in followed if number in self._seen]
         if set(asked) - fixed:
             probabilities = self.engine.segment(picture, asked)
+            if self._fusion:
+                probabilities = self._fusion(index, picture, asked, probabilities)
             found, certain = decide(probabilities, asked, self.size)
             free = object_map == 0
             object_map[free] = found[free]
@@ -252,6 +272,8 @@ class Propagation:
             return
         state = self.engine.get_state()
         if state is not None:
+            import torch  # late: a session is opened, and its masks are shown, without it
+
             numbers = {"part": part, "index": index, "permanent": self._permanent}
             with write_whole(self._state_path) as file:
                 torch.save({**numbers, "seen": sorted(self._seen), "engine": dict(state)}, file)
@@ -259,14 +281,28 @@ class Propagation:
         self._pause = max(_MIN_PAUSE, _PAUSE * (self._saved_at - start))
 
     def _load_state(self) -> tuple[int, int | None]:
-        """Return the part and the index of the frame after which to go on; 0 and None for all."""
+        """Return the part and the index of the frame after which to go on; 0 and None for all.
+
+        All is done again if the state is damaged, as the results are the same.
+        """
         if not Path(self._state_path).exists():
             return 0, None
-        state: dict[str, Any] = read_checkpoint(str(self._state_path))
-        self.engine.reset()
-        self.engine.set_state(state["engine"])
+        from vps_d2.io.checkpoints import read_checkpoint  # late, as PyTorch above
+
+        try:
+            state: dict[str, Any] = read_checkpoint(str(self._state_path))
+            part, index = state["part"], state["index"]
+            numbers = (part, index, *state["permanent"], *state["seen"])
+            if {*map(type, numbers)} != {int} or min(numbers) < 0 or part >= len(self.parts):
+                raise ValueError("its numbers are none of such a state")
+            self.engine.reset()
+            self.engine.set_state(state["engine"])
+        except _DAMAGED as error:
+            words = "%s cannot be used (%r), so all frames are done again."
+            logging.getLogger(__name__).warning(words, self._state_path, error)
+            return 0, None
         self._permanent, self._seen = list(state["permanent"]), set(state["seen"])
-        return int(state["part"]), int(state["index"])
+        return part, index
 
 
 def _plan(
@@ -287,6 +323,31 @@ def _plan(
         if latest > start:
             parts.append(_Part(latest, start, backward=True, fills=True))
     return parts
+
+
+def count_visits(action: Action, maps: SessionMaps, num_frames: int | None) -> int | None:
+    """Return how many frames a propagation visits, one that it visits twice counted twice.
+
+    Args:
+        action: the propagation.
+        maps: of the session, after the action.
+        num_frames: of the video; None if that is not known.
+
+    Returns:
+        the number; None if it goes to the end of a video of unknown length.
+    """
+    given = maps.state.given_frames(action["objects"])
+    first = {number: frames[0] for number, frames in given.items()}
+    last = {number: frames[-1] for number, frames in given.items()}
+    count = 0
+    for part in _plan(action, maps, first, last):
+        limit = part.limit
+        if not part.backward and num_frames is not None:
+            limit = num_frames - 1 if limit is None else min(limit, num_frames - 1)
+        if limit is None:
+            return None
+        count += max(abs(limit - part.begin) + 1, 1)
+    return count
 
 
 def range_around(

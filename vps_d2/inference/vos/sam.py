@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from vps_d2.inference.huggingface import find_license_note, load_whole
-from vps_d2.inference.models import hash_weights
+from vps_d2.inference.models import hash_model
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.engines import EngineOptions, register_vos_engine
 from vps_d2.inference.vos.sam_prompts import SamMaskMaker
@@ -112,7 +112,7 @@ class SamEngine(VOSEngine):
         config = self._model.config.to_dict()
         config.pop("_name_or_path", None)
         settings = (self._processor.image_processor.to_json_string(), config)
-        return hash_weights(repr(settings), self._model.state_dict())
+        return hash_model(repr(settings), self._model)
 
     def _encode(self, picture: np.ndarray) -> torch.Tensor:
         """Give a picture the next index, and return the model's input for it."""

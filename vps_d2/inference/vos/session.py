@@ -17,11 +17,10 @@ palette: those given in ``masks/ACTION/`` and those found in ``frames/ACTION/``.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -29,15 +28,10 @@ from vps_d2.data.object_maps import object_numbers
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.maps import Scores, check_size
+from vps_d2.inference.vos.maps import Scores, SessionMaps, check_size
 from vps_d2.inference.vos.prompts import MaskMaker, apply_strokes
-from vps_d2.inference.vos.propagation import (
-    DIRECTIONS,
-    FrameResult,
-    Propagation,
-    check_start,
-    range_around,
-)
+from vps_d2.inference.vos.propagation import FrameResult
+from vps_d2.inference.vos.runner import PropagationRunner
 from vps_d2.inference.vos.state import DEFAULT_NAME
 from vps_d2.inference.vos.store import SessionStore, read_head
 from vps_d2.io.errors import UserError
@@ -46,7 +40,6 @@ from vps_d2.io.video import VideoSource, open_video
 __all__ = ["FrameResult", "VOSSession"]
 
 _MAX_NUMBER = 255
-_ALLOWED_MEANWHILE = ("masks", "add_object")  # while a propagation runs
 
 
 class VOSSession(AbstractContextManager["VOSSession"]):
@@ -84,6 +77,7 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         self.folder = Path(folder)
         self.size = (source.height, source.width)
         self._store = SessionStore(source, self.folder)
+        self._runner = PropagationRunner(source, self._store, self.lock)
 
     @classmethod
     def load(
@@ -133,6 +127,11 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def maps(self) -> SessionMaps:
+        """The object maps on the disk, and what of them holds; only to be read."""
+        return self._store.maps
 
     @property
     def objects(self) -> dict[int, str]:
@@ -347,37 +346,19 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         Raises:
             UserError: if the range is empty, an object is unknown, or none has a mask in the range.
         """
-        if direction not in DIRECTIONS:
-            raise ValueError(f"a direction is one of {', '.join(DIRECTIONS)}, not {direction}")
         _check_range(start, end)
         self._check_known(objects or ())
         engine = self._require_engine()
-        at = None
-        if direction == "around":
-            at, objects = start, self.given.get(start, []) if objects is None else objects
-            start, end = range_around(self.given, at, objects, end)
-        numbers = sorted(self.objects if objects is None else objects)
-        values: dict[str, Any] = {
-            "direction": direction,
-            "at": at,
-            "start": start,
-            "end": end,
-            "objects": numbers,
-            "engine": engine.fingerprint(),
-            "short_side": self.short_side,
-        }
-        given = self._store.maps.state.given_frames(numbers)
-        check_start({"id": self._store.log.next_id(), **values}, self._store.maps, given)
-        return self._run(self._store.do("propagate", **values), resume=False)
+        return self._runner.start(engine, direction, start, end, objects, self.short_side)
 
     @property
     def unfinished(self) -> Action | None:
         """The last action, if it is a propagation that did not come to its end; None otherwise."""
-        done = self._store.done()
-        ended = {action["of"] for action in self._store.log.actions if action["do"] == "done"}
-        if not done or done[-1]["do"] != "propagate" or done[-1]["id"] in ended:
-            return None
-        return done[-1]
+        return self._runner.unfinished
+
+    def is_done(self, action: int) -> bool:
+        """Return whether a propagation, by the number of its action, came to its end."""
+        return self._runner.is_done(action)
 
     @property
     def is_propagated(self) -> bool:
@@ -395,17 +376,17 @@ class VOSSession(AbstractContextManager["VOSSession"]):
             UserError: if there is nothing to go on with, or it was begun by another engine or at
                 another size.
         """
-        action = self.unfinished
-        if action is None:
-            raise UserError(f"{self.folder} has no interrupted propagation; start a new one.")
-        engine = self._require_engine()
-        same = (action["engine"], action["short_side"]) == (engine.fingerprint(), self.short_side)
-        if not same:
-            raise UserError(
-                f"{self.folder} has a propagation by another engine or at another size; give the "
-                "same ones to go on with it, or start a new one."
-            )
-        return self._run(action, resume=True)
+        return self._runner.resume(self._require_engine(), self.short_side)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an action to undo."""
+        return bool(self._store.done())
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an action to redo."""
+        return bool(self._store.undone())
 
     def undo(self) -> bool:
         """Undo the last action. Return whether there was one."""
@@ -433,11 +414,14 @@ class VOSSession(AbstractContextManager["VOSSession"]):
 
         return export_session(self, Path(path), form, progress=progress)
 
-    def import_masks(self, path: str | Path) -> list[int]:
+    def import_masks(
+        self, path: str | Path, step: Callable[[int], None] | None = None
+    ) -> list[int]:
         """Give the masks of a file or folder, as one action.
 
         Args:
             path: of what :meth:`export` writes as "palette", "binary", "coco" or "ytvis".
+            step: called with the index of each frame; nothing is given if it raises an error.
 
         Returns:
             the numbers of the objects that were given.
@@ -448,29 +432,18 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         from vps_d2.inference.vos.importing import read_masks
 
         names, maps = read_masks(Path(path), self.source)
-        numbers = self.add_masks(maps)
+
+        def watch() -> Iterator[tuple[int, np.ndarray]]:
+            for index, object_map in maps:
+                if step is not None:
+                    step(index)
+                yield index, object_map
+
+        numbers = self.add_masks(watch())
         for number in numbers:
             if names.get(number, DEFAULT_NAME) != self.objects[number]:
                 self.add_object(names[number], number)
         return numbers
-
-    def _run(self, action: Action, resume: bool) -> Iterator[FrameResult]:
-        engine = self._require_engine()
-        if not resume:  # files of a process that was killed before it wrote the log
-            self._store.clean_action("propagate", action["id"])
-        run = Propagation(self.source, engine, self._store.maps, action, action["short_side"])
-        results = run.run(resume)
-        count = len(self._store.log.actions)
-        while True:
-            with self.lock:
-                since = self._store.log.actions[count:]
-                if any(each["do"] not in _ALLOWED_MEANWHILE for each in since):
-                    return
-                result = next(results, None)
-                if result is None:
-                    self._store.log.append("done", {"of": action["id"]})
-                    return
-            yield result
 
     def _require_engine(self) -> VOSEngine:
         if self.engine is None:

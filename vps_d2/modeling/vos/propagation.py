@@ -63,7 +63,7 @@ class Propagation:
         self._known = sorted({*self._known, *found[found > 0].tolist()})
         maps = torch.from_numpy(np.ascontiguousarray(object_map)).to(self._frame.device)
         self._masks = {
-            number: self._pad((maps == number).float()[None, None])[0, 0] for number in self._known
+            number: self.pad((maps == number).float()[None, None])[0, 0] for number in self._known
         }
         self._remember(self._known, permanent)
 
@@ -97,7 +97,33 @@ class Propagation:
         self._count += 1
         if known and self._count % self.memory_every == 0:
             self._remember(known, permanent=False)
-        return self._crop(probabilities, picture.shape[:2])
+        return self.crop(probabilities, picture.shape[:2])
+
+    @torch.inference_mode()
+    def encode(self, picture: np.ndarray) -> tuple[torch.Tensor, FrameFeatures]:
+        """Encode a picture, unless it is the last one; that stays the last one.
+
+        Args:
+            picture: the frame.
+
+        Returns:
+            the frame, normalized and padded on all sides to whole cells, ``(1, 3, H, W)``, and its
+            features.
+        """
+        if self._features is not None and _same(self._picture, picture):
+            return self._frame, self._features
+        frame = self._normalize(picture)
+        return frame, self.network.encode_key(frame)
+
+    def pad(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad ``(N, C, H, W)`` by zeros on all sides to whole cells."""
+        top, bottom, left, right = self._margins(x.shape[-2], x.shape[-1])
+        return F.pad(x, (left, right, top, bottom))
+
+    def crop(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Take away what :meth:`pad` added to ``(..., H, W)`` of a size."""
+        top, _, left, _ = self._margins(*size)
+        return x[..., top : top + size[0], left : left + size[1]]
 
     def forget_frames(self) -> None:
         """Drop all frames that are not permanent."""
@@ -127,13 +153,14 @@ class Propagation:
 
     def _encode(self, picture: np.ndarray) -> FrameFeatures:
         """Return the features of a picture, which becomes the last one."""
-        if self._features is None or not _same(self._picture, picture):
-            self._picture = picture.copy()
-            pixels = torch.from_numpy(self._picture).permute(2, 0, 1)
-            pixels = pixels.to(self.pixel_mean.device)
-            self._frame = self._pad((pixels - self.pixel_mean)[None] / self.pixel_std)
-            self._features = self.network.encode_key(self._frame)
+        self._frame, self._features = self.encode(picture)
+        self._picture = picture.copy()
         return self._features
+
+    def _normalize(self, picture: np.ndarray) -> torch.Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+        pixels = pixels.to(self.pixel_mean.device)
+        return self.pad((pixels - self.pixel_mean)[None] / self.pixel_std)
 
     def _remember(self, objects: Sequence[int], permanent: bool) -> None:
         """Remember the last picture with its masks."""
@@ -155,7 +182,7 @@ class Propagation:
         if last_picture.shape != picture.shape or not self._masks:
             return None
         numbers = list(self._masks)
-        flow = self._pad(backward_flow(picture, last_picture)[None].to(self._frame.device))
+        flow = self.pad(backward_flow(picture, last_picture)[None].to(self._frame.device))
         moved = warp(with_others(torch.stack([self._masks[each] for each in numbers])), flow)
         last = moved.new_zeros(len(objects), 3, height, width)
         for place, number in enumerate(objects):
@@ -163,15 +190,6 @@ class Propagation:
                 last[place, :2] = moved[numbers.index(number)]
                 last[place, 2] = 1
         return last
-
-    def _pad(self, x: torch.Tensor) -> torch.Tensor:
-        """Pad ``(N, C, H, W)`` by zeros on all sides to a multiple of the network's stride."""
-        top, bottom, left, right = self._margins(x.shape[-2], x.shape[-1])
-        return F.pad(x, (left, right, top, bottom))
-
-    def _crop(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        top, _, left, _ = self._margins(*size)
-        return x[..., top : top + size[0], left : left + size[1]]
 
     def _margins(self, height: int, width: int) -> tuple[int, int, int, int]:
         rows, columns = -height % self.network.stride, -width % self.network.stride

@@ -1,0 +1,1 @@
+"""Interactive video object segmentation: a robot that corrects, and how good results become."""
