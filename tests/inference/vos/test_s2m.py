@@ -98,7 +98,7 @@ def test_a_correction_changes_what_was_touched_and_leaves_the_rest() -> None:
     picture = picture_of(left | right)
     mask = left | far
     mask[40:70, 2:6] = False  # missed, at the other end
-    more = maker.make_mask(picture, mask, [click(88, 55)])
+    more = maker.make_mask(picture, mask, [click(80, 55)])
     assert more[right].mean() > 0.9
     assert np.array_equal(more & ~right, mask & ~right)
     less = maker.make_mask(picture, mask, [click(142, 97, positive=False)])
