@@ -94,14 +94,14 @@ def test_a_small_object_of_a_large_picture_is_seen_in_a_crop() -> None:
 
 def test_a_correction_changes_what_was_touched_and_leaves_the_rest() -> None:
     maker, _ = make()
-    left, right, far = square(), square(40, 62), square(90, 100, 15)
+    left, right, far = square(40, 2), square(40, 62), square(90, 135, 15)
     picture = picture_of(left | right)
     mask = left | far
-    mask[40:70, 30:34] = False  # missed, at the other end
-    more = maker.make_mask(picture, mask, [click(77, 55)])
+    mask[40:70, 2:6] = False  # missed, at the other end
+    more = maker.make_mask(picture, mask, [click(80, 55)])
     assert more[right].mean() > 0.9
     assert np.array_equal(more & ~right, mask & ~right)
-    less = maker.make_mask(picture, mask, [click(107, 97, positive=False)])
+    less = maker.make_mask(picture, mask, [click(142, 97, positive=False)])
     assert not less[far].any()
     assert np.array_equal(less | far, mask)
 

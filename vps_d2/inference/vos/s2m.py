@@ -35,6 +35,7 @@ _WORTH_A_LOOK = 0.7  # side of a crop, in sides of the picture, up to which a se
 _RADII = (2.0, 5.0)  # smallest radius of a stroke, and largest one of a click, as the network sees
 _SURE = 5.0  # log odds that the newest stroke has at least
 _REACH = 0.1  # how far it persuades the network, a standard deviation in sides of a crop
+_NEAR = 0.35  # up to where a correction may change anything, in sides of a crop
 _RIM = 0.015  # width of changes along the outline that are not worth one, in sides of a crop
 
 
@@ -84,8 +85,8 @@ class S2MMaskMaker(MaskMaker):
     ) -> np.ndarray:
         """Make or correct the mask of an object; see the base class.
 
-        A correction adds only around positive strokes, and takes away only around negative ones:
-        around the newest one, and those that the mask so far contradicts.
+        A correction adds only near positive strokes and in parts that they touch, and takes away
+        only near negative ones: near the newest one, and those that the mask so far contradicts.
         """
         positive, negative = draw_strokes(strokes, mask.shape)
         if mask.any():
@@ -236,19 +237,21 @@ def _change(
 
 
 def _parts_near(region: np.ndarray, strokes: np.ndarray) -> np.ndarray:
-    """Return the parts of a region that strokes touch.
+    """Return what of a region is near strokes, and the parts of it that they touch.
 
     Parts are not held together by a thin rim, such as one along the whole outline of an object.
     """
     if not strokes.any() or not region.any():
         return np.zeros_like(region)
-    width = 2 * max(1, round(_RIM * max(region.shape) / 2)) + 1
+    away = cv2.distanceTransform((~strokes).astype(np.uint8), cv2.DIST_L2, 3)
+    side = max(region.shape)
+    width = 2 * max(1, round(_RIM * side / 2)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    near = cv2.dilate(strokes.astype(np.uint8), kernel) > 0
     thick = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
-    kept = _parts_at(thick, near) | near
-    around: np.ndarray = cv2.dilate(kept.astype(np.uint8), kernel) > 0
-    return region & around
+    parts = _parts_at(thick, away <= width)
+    around = cv2.dilate(parts.astype(np.uint8), kernel) > 0
+    near: np.ndarray = away <= _NEAR * side
+    return region & (around | near)
 
 
 def _parts_at(region: np.ndarray, places: np.ndarray) -> np.ndarray:
