@@ -86,6 +86,16 @@ def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
     main([*arguments(name, tmp_path, "--eval-only", "--resume")])
 
 
+def test_a_network_for_strokes_trains_and_resumes(tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    config = ["--config-file", str(CONFIGS / "small_s2m_instant_test.yaml")]
+    keys = ["MODEL.DEVICE", "cpu", "OUTPUT_DIR", str(tmp_path)]
+    main([*config, *keys])
+    assert "loss_dice" in (tmp_path / "metrics.json").read_text()
+    main([*config, "--resume", *keys, "SOLVER.MAX_ITER", "5"])
+    assert '"iteration": 4' in (tmp_path / "metrics.json").read_text()
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
