@@ -147,7 +147,7 @@ def _note(target: Target) -> str:
     return (
         f"Every method sees the first {target.num_known} frames of a video, and predicts the mask "
         f"of frame {target.mask_number}. Segmentation alone is the score of its segmenter on the "
-        f"true frame {target.mask_number}. The black line over a bar is the 95 % bootstrap interval over "
+        f"true frame {target.mask_number}. The line over a bar is the 95 % bootstrap interval over "
         "videos. The score of a video is the mean Jaccard index of the objects in it."
     )
 

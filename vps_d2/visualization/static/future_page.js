@@ -244,7 +244,7 @@ function showFacts() {
 }
 
 function markShown() {
-  document.querySelectorAll('#matrix td').forEach((cell) => {
+  document.querySelectorAll('#matrix tbody td').forEach((cell) => {
     const { video: index, row } = cell.firstChild.dataset;
     const shown = Number(index) === state.video && Number(row) === state.row;
     cell.classList.toggle('shown', shown);
@@ -382,7 +382,7 @@ function onKey(event) {
     show(wrap(state.video + (key === '[' ? -1 : 1), data.videos.length), state.row);
     return;
   }
-  const inMatrix = target.closest('#matrix td');
+  const inMatrix = target.closest('#matrix tbody td');
   const inDesk = inMatrix || target === document.body || target.closest('#viewer');
   const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
   if (arrow && inMatrix) {
