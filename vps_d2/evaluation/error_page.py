@@ -60,6 +60,7 @@ def format_error_page(
         taxonomy=taxonomy,
         num_known=num_known,
         tables=[lost],
+        extremes=False,
     )
     return format_future_page(page)
 

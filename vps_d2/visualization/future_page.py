@@ -117,6 +117,7 @@ class FuturePage:
         taxonomy: of the masks.
         num_known: number of input frames.
         tables: further ones.
+        extremes: whether the best and the worst video of each row are among the videos, and shown.
     """
 
     title: str
@@ -127,6 +128,7 @@ class FuturePage:
     taxonomy: Taxonomy
     num_known: int
     tables: Sequence[PageTable] = ()
+    extremes: bool = True
 
 
 def format_future_page(page: FuturePage) -> str:
@@ -246,7 +248,7 @@ def _scores(page: FuturePage) -> str:
     marks = [number * step for number in range(math.floor(top / step + 1e-9) + 1)]
     ticks = "".join(f'<i style="--at:{mark / top:.4f}">{mark:.1f}</i>' for mark in marks)
     first, score, *others = map(_escape, page.header)
-    ends = '<th scope="col">best and worst video' if page.videos else ""
+    ends = '<th scope="col">best and worst video' if page.videos and page.extremes else ""
     head = (
         f'<th scope="col"><span class="unseen">rank</span><th scope="col">{first}'
         f'<th scope="col" class="number">{score}<th class="scale"><div class="ticks">{ticks}</div>'
@@ -283,7 +285,7 @@ def _score_row(row: PageRow, rank: int, top: float, step: float, page: FuturePag
 
 def _ends(page: FuturePage, row: int) -> str:
     """Return buttons that show the best and the worst video of a row."""
-    if not page.videos:
+    if not (page.videos and page.extremes):
         return ""
     scores = [video.masks[row].score for video in page.videos]
     buttons = ""
