@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.web.browser import CHROMIUM, needs_browser
 from vps_d2.data.paths import ObjectPath
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.visualization.future_page import (
@@ -102,3 +103,31 @@ def test_a_page_without_videos_is_a_table():
     text = format_future_page(page)
     assert "viewer" not in text.split("<main>")[1].split("</main>")[0]
     assert read_data(text) == {}
+
+
+@needs_browser
+def test_the_page_in_a_browser(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    (tmp_path / "page.html").write_text(format_future_page(make_page()))
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 420, "height": 900})
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_selector("#methods .method")
+        assert "right 384 px" in page.inner_text("#legend")
+        assert "lost to drawing" in page.inner_text("#objects")
+        page.click("button.best[data-row='1']")  # the best video of the second row
+        page.wait_for_function("document.querySelector('#video-name').textContent == 'video_11'")
+        assert "missed 384 px" in page.inner_text("#legend")
+        assert page.inner_text("#frame-name") == "frame 4 · to be predicted"
+        for key, shown in (("ArrowLeft", "frame 3"), ("ArrowLeft", "frame 2 · known")):
+            page.keyboard.press(key)
+            assert page.inner_text("#frame-name").startswith(shown)
+        page.keyboard.press("[")
+        page.wait_for_function("document.querySelector('#video-name').textContent == 'video_10'")
+        assert page.evaluate("document.documentElement.scrollWidth") == 420
+        browser.close()
+    assert not errors

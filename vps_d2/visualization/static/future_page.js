@@ -383,7 +383,6 @@ function onKey(event) {
     return;
   }
   const inMatrix = target.closest('#matrix tbody td');
-  const inDesk = inMatrix || target === document.body || target.closest('#viewer');
   const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
   if (arrow && inMatrix) {
     const index = wrap(state.video + arrow[0], data.videos.length);
@@ -393,7 +392,7 @@ function onKey(event) {
   } else if (arrow && arrow[1] && target.closest('.method')) {
     show(state.video, wrap(state.row + arrow[1], data.rows.length));
     document.querySelectorAll('.method:not(.truth)')[state.row].focus();
-  } else if (arrow && arrow[0] && inDesk) {
+  } else if (arrow && arrow[0]) {
     step(arrow[0]);
   } else if (key === ' ' && !target.matches('button, input, summary')) {
     play(!state.playing);
