@@ -49,7 +49,13 @@ setup(
     packages=[*find_packages(include=["vps_d2", "vps_d2.*"]), "vps_d2.configs"],
     package_dir={"vps_d2.configs": "configs"},
     package_data={
-        "vps_d2": ["py.typed", "weights/*.pth", "weights/*.md", "web/static/*"],
+        "vps_d2": [
+            "py.typed",
+            "weights/*.pth",
+            "weights/*.md",
+            "web/static/*",
+            "visualization/static/*",
+        ],
         "vps_d2.configs": ["*.yaml", "*/*.yaml"],
     },
     entry_points={"console_scripts": ["vps-d2 = vps_d2.cli.main:main"]},

@@ -1,5 +1,6 @@
 """The split of the lost Jaccard index, on a model that was not trained."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from vps_d2.config.loading import load_config
 from vps_d2.d2.modeling import build_model
 from vps_d2.data.synthetic import SyntheticOptions, render_masks, simulate
 from vps_d2.data.video import write_video
-from vps_d2.evaluation.error_split import CAUSES, split_errors
+from vps_d2.evaluation.error_split import CAUSES, find_lost, split_errors
 from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.io.errors import UserError
+from vps_d2.modeling.object_dynamics.repairs import Repairs
 
 CONFIG = ROOT / "configs" / "instant_test" / "object_dynamics_instant_test.yaml"
 
@@ -39,7 +41,9 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_the_parts_sum_to_what_was_lost(config, tiny_videos):
-    split = split_errors(FutureMaskPredictor.from_config_file(config), tiny_videos / "val")
+    split = split_errors(FutureMaskPredictor.from_config_file(config), tiny_videos / "val", 1)
+    assert len(split.videos) == 1 and split.objects
+    split = split.figures
     assert list(split["lost"]) == list(CAUSES)
     assert sum(split["lost"].values()) == pytest.approx(1 - split["jaccard"])
     assert sum(split["num_objects"].values()) == 3
@@ -48,9 +52,27 @@ def test_the_parts_sum_to_what_was_lost(config, tiny_videos):
 def test_tool(config, tmp_path, capsys, masks):
     write_video(tmp_path / "val" / "video_0", np.zeros((22, 160, 240, 3), np.uint8), masks)
     arguments = ["--config-file", str(config), "--data", str(tmp_path / "val")]
-    load_tool("split_errors").main([*arguments, "--json", str(tmp_path / "lost.json")])
+    load_tool("split_errors").main(
+        [*arguments, "--json", str(tmp_path / "lost.json"), "--page", str(tmp_path / "lost.html")]
+    )
     assert "| motion after contact |" in capsys.readouterr().out
-    assert (tmp_path / "lost.json").is_file()
+    lost = json.loads((tmp_path / "lost.json").read_text())["objects"]
+    page = (tmp_path / "lost.html").read_text()
+    assert lost and page.count("<td>" + lost[0]["cause"]) >= 1 and "https:" not in page
+    assert page.count('data-video="0">video_0<') == len(lost)
+
+
+def test_an_object_is_lost_to_the_cause_whose_repair_adds_most():
+    truth = np.zeros((4, 6), np.uint8)
+    truth[:2, :4] = 1  # in the wrong place until motion after contact is repaired
+    truth[3] = 2  # never seen
+    away, seen = np.zeros_like(truth), np.where(truth == 1, truth, 0)
+    away[2, :] = 1
+    away[3, 0] = 3  # invented by the segmenter
+    moved = np.where(away == 3, 0, away)
+    repairs = Repairs([away, moved, moved, seen, seen], truth, 1, 0, 1)
+    found = {each.class_id: each.cause for each in find_lost("video_0", repairs, 4)}
+    assert found == {1: CAUSES[2], 2: CAUSES[4], 3: CAUSES[0]}
 
 
 def test_other_mask_predictors_are_refused(tmp_path, tiny_videos):

@@ -8,12 +8,10 @@ import pytest
 from tests.helpers import load_tool
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.data.vps import TAXONOMY
-from vps_d2.evaluation.leaderboard import (
-    Target,
+from vps_d2.evaluation.leaderboard import Target, find_methods, run_methods
+from vps_d2.evaluation.leaderboard_report import (
     choose_videos,
-    find_methods,
     format_markdown,
-    run_methods,
     table_header,
     table_rows,
 )
@@ -51,7 +49,11 @@ def test_every_method_is_run_and_one_without_weights_is_named(tiny_videos, confi
     assert report["copy"]["parameters"] < report["moving"]["parameters"]
     assert "not run: lost.pth missing" in (out / "leaderboard.md").read_text()
     page = (out / "leaderboard.html").read_text()
-    assert page.count("<img") == 2 * (3 + 2) and "http" not in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    scores = [report[name]["jaccard"] for name in ("moving", "copy")]
+    order = ["moving", "copy"] if scores[0] > scores[1] else ["copy", "moving"]
+    assert data["rows"] == [report[name]["title"] for name in order]  # as in the table
+    assert [len(video["rows"]) for video in data["videos"]] == [2, 2] and "http" not in page
 
 
 def test_titles_make_no_cells_links_or_lines(configs):

@@ -55,12 +55,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse_args(argv, prog)
     import_parts(args.imports)
 
-    from vps_d2.evaluation.leaderboard import (
-        find_methods,
-        format_markdown,
-        run_methods,
-        write_leaderboard,
-    )
+    from vps_d2.evaluation.leaderboard import find_methods, run_methods
+    from vps_d2.evaluation.leaderboard_report import format_markdown, write_leaderboard
 
     root = args.data / args.split
     methods = find_methods(args.configs, args.opts)

@@ -16,12 +16,13 @@ from vps_d2.d2.config import CfgNode
 from vps_d2.data.clips import num_known_frames
 from vps_d2.data.mappers import to_tensor
 from vps_d2.data.metadata import describe_classes, find_taxonomy
+from vps_d2.data.paths import ObjectPath
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.tracks import join_confused
 from vps_d2.inference.models import LoadedModel, load_model
 from vps_d2.inference.segmentation import FrameSegmenter
 from vps_d2.io.errors import UserError
-from vps_d2.modeling.outputs import output_to_mask
+from vps_d2.modeling.outputs import output_to_mask, output_to_paths
 from vps_d2.modeling.tasks import Task
 
 # An object counts as seen if it is detected in one of this many last input frames. A single frame
@@ -40,6 +41,7 @@ class FuturePrediction(NamedTuple):
         mask_number: the frame that the mask is of; without a model that predicts, the frame that
             the copied mask stands for.
         num_known: number of input frames.
+        paths: of the objects, if the mask predictor follows them.
     """
 
     frames: np.ndarray
@@ -47,6 +49,7 @@ class FuturePrediction(NamedTuple):
     frame_numbers: range
     mask_number: int
     num_known: int
+    paths: Sequence[ObjectPath] = ()
 
     def captions(self) -> list[str]:
         """Return the caption of each frame."""
@@ -185,18 +188,18 @@ class FutureMaskPredictor:
             batch = frames[start : start + self.batch_size]
             if self.mask_predictor is not None:
                 predicted = self._predict(batch) if want_frames else None
-                masks = self.predict_masks(batch)
+                masks, paths = self._predict_objects(batch)
             else:
                 place = self._place_of(target, num_known)
                 predicted = self._predict(batch, None if want_frames else place)
                 last = predicted[:, place if want_frames else 0]
                 seen = self._seen_classes(batch) if self.seen_classes_only else [None] * len(batch)
-                masks = self._frame_segmenter.segment(last, seen)
+                masks, paths = self._frame_segmenter.segment(last, seen), [[] for _ in batch]
             given = _to_numpy(predicted) if want_frames and predicted is not None else batch[:, :0]
             numbers = self._frame_numbers(num_known)[: given.shape[1]]
             predictions += [
-                FuturePrediction(*each, numbers, target, num_known)
-                for each in zip(given, masks, strict=True)
+                FuturePrediction(shown, mask, numbers, target, num_known, followed)
+                for shown, mask, followed in zip(given, masks, paths, strict=True)
             ]
         return predictions
 
@@ -303,18 +306,21 @@ class FutureMaskPredictor:
         """
         if self.mask_predictor is None:
             raise ValueError("this pipeline has no mask predictor")
-        frames = _last_frames(frames, self.mask_predictor)
         if not len(frames):
             return np.zeros((0, *frames.shape[2:4]), np.uint8)
-        masks = self.segment_videos(frames)
+        return self._predict_objects(frames)[0]
+
+    def _predict_objects(self, frames: np.ndarray) -> tuple[np.ndarray, list[list[ObjectPath]]]:
+        """Return the masks of one batch, and the paths of the objects of each video."""
+        assert self.mask_predictor is not None
+        masks = self.segment_videos(_last_frames(frames, self.mask_predictor))
         outputs = self.mask_predictor([{"masks": torch.from_numpy(video)} for video in masks])
         seen = [np.unique(video) if self.seen_classes_only else None for video in masks]
-        return np.stack(
-            [
-                output_to_mask(output, self.score_thresh, classes)
-                for output, classes in zip(outputs, seen, strict=True)
-            ]
-        )
+        predicted = [
+            output_to_mask(output, self.score_thresh, classes)
+            for output, classes in zip(outputs, seen, strict=True)
+        ]
+        return np.stack(predicted), list(map(output_to_paths, outputs, seen))
 
     def segment_videos(self, frames: np.ndarray) -> np.ndarray:
         """Segment all frames of videos, and correct objects whose class is wrong in some frames.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vps_d2.d2.structures import Instances
+from vps_d2.data.paths import ObjectPath
 
 
 class FramesOutput(TypedDict):
@@ -36,7 +37,8 @@ class FutureMasksOutput(TypedDict, total=False):
     ``sem_segs`` ``(T, C, H, W)`` and ``masks`` ``(T, H, W)`` are those of all predicted frames. Of
     the objects that a model follows, ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K,
     T)`` of being near their predicted places, and ``places`` float32 ``(K, T, 2)``, meters on the
-    floor, from the last input frame on.
+    floor, from the last input frame on; ``centers`` float32 ``(K, T, 2)`` is where their centers
+    are seen, x and y in pixels.
     """
 
     sem_seg: torch.Tensor
@@ -46,6 +48,7 @@ class FutureMasksOutput(TypedDict, total=False):
     class_ids: torch.Tensor
     probabilities: torch.Tensor
     places: torch.Tensor
+    centers: torch.Tensor
 
 
 class VideoInstancesOutput(TypedDict):
@@ -191,6 +194,24 @@ def output_to_mask(
         kept = np.isin(instances.pred_classes.cpu().numpy() + 1, classes)
         instances = instances[torch.from_numpy(kept).to(instances.pred_classes.device)]
     return instances_to_semantic(instances, score_thresh, one_per_class)
+
+
+def output_to_paths(
+    output: Mapping[str, Any], classes: np.ndarray | None = None
+) -> list[ObjectPath]:
+    """Return the paths of the objects that a mask predictor follows, none if it follows none.
+
+    Args:
+        output: with ``class_ids``, ``centers`` and ``probabilities``, if the model gives them.
+        classes: class numbers whose paths are wanted; None for all.
+    """
+    if "centers" not in output:
+        return []
+    numbers = output["class_ids"].tolist()
+    centers = output["centers"].float().cpu().numpy()
+    probabilities = output["probabilities"].float().cpu().numpy()
+    paths = map(ObjectPath, numbers, centers, probabilities)
+    return [path for path in paths if classes is None or path.class_id in classes]
 
 
 def confidence(output: Mapping[str, Any], score_thresh: float) -> tuple[float, int]:

@@ -100,7 +100,7 @@ class ObjectDynamics(MaskArchitecture):
 
         Returns:
             for each video ``mask``, the last one, with all frames also ``masks``, and of its ``K``
-            objects ``class_ids``, ``probabilities`` and ``places``.
+            objects ``class_ids``, ``probabilities``, ``places`` and ``centers``.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
@@ -159,11 +159,14 @@ class ObjectDynamics(MaskArchitecture):
         tracks: Tracks, future: Future, video: int, painted: torch.Tensor
     ) -> FutureMasksOutput:
         known = tracks.class_ids[video] > 0
+        height, width = painted.shape[-2:]
+        centers = future.centers[video, known, 1:].float()
         output: FutureMasksOutput = {
             "mask": painted[-1],
             "class_ids": tracks.class_ids[video, known],
             "probabilities": future.probabilities[video, known, 1:],
             "places": future.trajectory.places[video, known, 1:],
+            "centers": centers * width + centers.new_tensor([width / 2, height / 2]),
         }
         if len(painted) > 1:
             output["masks"] = painted

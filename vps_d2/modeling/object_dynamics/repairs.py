@@ -10,17 +10,20 @@ Shapes: ``T`` frames, ``K`` objects, ``H`` rows, ``W`` columns; masks are uint8 
 """
 
 import itertools
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from vps_d2.data.paths import ObjectPath
 from vps_d2.data.tracks import read_outlines
 from vps_d2.modeling.object_dynamics.architecture import ObjectDynamics
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.network import Future
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
+from vps_d2.modeling.outputs import output_to_paths
 
 CAUSES = (
     "segmentation",
@@ -48,6 +51,7 @@ class Repairs(NamedTuple):
         num_without_contact: objects of the true mask that meet no other.
         num_with_contact: those that do.
         num_never_seen: those that are in no true input mask.
+        paths: of the objects, as predicted.
     """
 
     masks: list[np.ndarray]
@@ -55,6 +59,7 @@ class Repairs(NamedTuple):
     num_without_contact: int
     num_with_contact: int
     num_never_seen: int
+    paths: Sequence[ObjectPath] = ()
 
 
 @torch.inference_mode()
@@ -80,7 +85,7 @@ def repair(
     inputs = torch.from_numpy(np.ascontiguousarray(known))
     tracks = model.to_device(masks_to_tracks([inputs]))
     with precision:
-        predicted = model([{"masks": torch.from_numpy(segmented)}])[0]["mask"].cpu().numpy()
+        output = model([{"masks": torch.from_numpy(segmented)}])[0]
         future = model.network(tracks, target + 1 - num_known)
     meeting = find_contacts(model.network.camera, masks[num_known - 1 : target + 1])
     places = _find_places(model, tracks, future, truth)
@@ -93,11 +98,12 @@ def repair(
     ]
     true_seen = np.where(np.isin(truth, list(seen)), truth, 0)
     return Repairs(
-        masks=[predicted, *drawn, true_seen],
+        masks=[output["mask"].cpu().numpy(), *drawn, true_seen],
         truth=truth,
         num_without_contact=sum(n in seen and n not in meeting for n in there),
         num_with_contact=sum(n in seen and n in meeting for n in there),
         num_never_seen=sum(n not in seen for n in there),
+        paths=output_to_paths(output),
     )
 
 
