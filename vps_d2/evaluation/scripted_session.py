@@ -52,7 +52,8 @@ def run_scripted_session(
     for _ in range(corrections):
         found = [_frame_score(session, index, frame) for index, frame in enumerate(truth)]
         for index in np.argsort(found, kind="stable").tolist():
-            clicked = [_click(session, index, k, truth[index], tell) for k in numbers]
+            visible = object_numbers(truth[index])
+            clicked = [_click(session, index, k, truth[index], tell) for k in visible]
             if any(clicked):
                 _follow(session, "around", index, tell)
                 scores.append(_mean_score(session, truth, numbers))
