@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     clip = make_clip(out / "data" / f"clip_{args.seed}", args.seed)
     run_step(
         "Segment a whole video, with objects that keep their identity", "segment",
-        clip, "--model", "vps", "--output", out / "segment", "--overlay", "--clean",
+        clip, "--model", "vps", "--output", out / "segment", "--resume",
     )  # fmt: skip
     print("\n== Label the video: click on its objects, follow them, and correct the worst frames")
     labeling = label_clip(clip, out / "labels")
