@@ -176,14 +176,23 @@ def write_page(out: Path, clip: Path, scores: dict[str, float], labeling: Labeli
     from vps_d2.visualization.gallery import Section, format_gallery
 
     segmented = out / "segment" / clip.name
-    films = [(f"video {path.stem}", path) for path in sorted((out / "gifs").glob("*.gif"))]
-    after = ["after following them", *(f"correction {i}" for i in range(1, len(labeling.scores)))]
+    films = [(path.stem, path) for path in sorted((out / "gifs").glob("*.gif"))]
+    after = [
+        "after following them",
+        *(f"after correction {i}" for i in range(1, len(labeling.scores))),
+    ]
     sections = [
         Section(
             "Predicted",
             "From 11 frames of videos that the models have never seen, frames 12 to 22 and the "
             "mask of frame 22. Each film shows the input, then the prediction.",
-            [*films, *((path.stem, path) for path in sorted((out / "pictures").glob("*.png")))],
+            [
+                *films,
+                *(
+                    (path.stem.replace("_", " "), path)
+                    for path in sorted((out / "pictures").glob("*.png"))
+                ),
+            ],
             [
                 ("Jaccard index of the mask of frame 22", f"{scores['pipeline']:.3f}"),
                 ("the segmentation of frame 11, copied", f"{scores['copy']:.3f}"),

@@ -17,7 +17,9 @@ nav{display:flex;flex-wrap:wrap;gap:.3em 1em;margin:.8em 0}
 p{max-width:48em;margin:.3em 0 .8em}
 .shown{display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start}
 figure{margin:0;padding:.6em;border:1px solid var(--line);border-radius:6px;max-width:100%}
-figure img,figure video{display:block;max-width:100%;min-width:15em}
+figure img,figure video{display:block;max-width:100%}
+.film{flex:1 1 22em;max-width:calc(50% - 1.9em)}.film img,.film video{width:100%}
+@media(max-width:50em){.film{max-width:100%}}
 figcaption{font-size:.85em;opacity:.8;margin-top:.4em;overflow-wrap:anywhere}
 pre{background:var(--soft);padding:.6em .8em;border-radius:6px;overflow-x:auto;font-size:.85em}
 table{border-collapse:collapse;margin:.4em 0 1em}
@@ -85,12 +87,14 @@ def _section(section: Section, folder: Path) -> str:
     )
 
 
-def _file(caption: str, path: Path, folder: Path) -> str:
+def _file(words: str, path: Path, folder: Path) -> str:
     url = html.escape(quote(Path(os.path.relpath(path, folder)).as_posix()))
-    text = html.escape(caption)
-    if path.suffix in _PICTURES:
-        return f'<figure><img src="{url}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+    text = html.escape(words)
+    caption = f"<figcaption>{text}</figcaption>"
     if path.suffix in _FILMS:
         film = f'<video src="{url}" controls muted loop preload="metadata"></video>'
-        return f"<figure>{film}<figcaption>{text}</figcaption></figure>"
+        return f'<figure class="film">{film}{caption}</figure>'
+    if path.suffix in _PICTURES:
+        kind = ' class="film"' if path.suffix == ".gif" else ""
+        return f'<figure{kind}><img src="{url}" alt="{text}">{caption}</figure>'
     return f'<figure><a href="{url}">{text}</a></figure>'
