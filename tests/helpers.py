@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import io
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from vps_d2.d2.data import DatasetCatalog, MetadataCatalog
 from vps_d2.d2.engine import TrainerBase
 from vps_d2.data import faults
 
@@ -106,3 +108,13 @@ def file_size_limit(size: int, _: Path | None = None) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def forget_pets() -> None:
+    """Forget the file that two pages of the manual register their data sets in."""
+    sys.modules.pop("register_pets", None)
+    sys.path[:] = [path for path in sys.path if not path.endswith("pets")]
+    importlib.invalidate_caches()
+    for name in {"pets", "pets_frames"} & set(DatasetCatalog.list()):
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT, load_tool
+from tests.helpers import ROOT, forget_pets, load_tool
 from tests.inference.vos.stub import draw, truth, write_clip
 
 PAGE = (ROOT / "docs/label.md").read_text(encoding="utf-8")
@@ -32,6 +32,7 @@ def test_the_page_from_the_first_mask_to_the_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    forget_pets()
     for name in ("clip", "other"):
         write_clip(tmp_path / f"{name}.mp4", 8)
     Image.fromarray(truth(0)).save("first.png")

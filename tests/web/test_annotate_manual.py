@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, load_tool
+from tests.helpers import ROOT, forget_pets, load_tool
 from tests.inference.vos.stub import ColorEngine, truth, write_clip
 from tests.test_label_page import SHORT
 from vps_d2.cli import annotate
@@ -60,6 +60,7 @@ def test_the_way_from_a_clip_to_a_trained_model(
     from vps_d2.web.transfer import Exports
 
     monkeypatch.chdir(tmp_path)
+    forget_pets()
     for name in ("clip", "other"):
         write_clip(tmp_path / f"{name}.mp4", 8)
     with VOSSession(open_video("clip.mp4"), "session", ColorEngine()) as session:
