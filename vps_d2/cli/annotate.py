@@ -8,6 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,8 +101,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
     annotator = Annotator(open_session(args.input, args.session, OUTPUT, args.rate))
     try:
-        _serve(PageServer(annotator, args.port), annotator, args)
-    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):  # Ctrl-C ends the server, in one way or the other
+            _serve(PageServer(annotator, args.port), annotator, args)
         print_notes([f"stopped; {annotator.session.folder} has all that was done."])
     finally:
         annotator.close()
