@@ -12,14 +12,22 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.data.pictures import read_picture
-from vps_d2.data.strokes import Stroke
+from vps_d2.data.strokes import CLICK_RADIUS, Stroke
 from vps_d2.data.video import FaultError
 from vps_d2.data.vos.library import open_library
 from vps_d2.data.vos.maps import read_gray, read_saliency
 from vps_d2.data.vos.simulated_strokes import center_of, largest_part
 from vps_d2.inference.vos.prompts import MaskMaker
 
-__all__ = ["ClickScores", "click_until", "evaluate_prompts", "mask_iou", "scribble_strokes"]
+__all__ = [
+    "ClickScores",
+    "click_on",
+    "click_until",
+    "evaluate_prompts",
+    "largest_error",
+    "mask_iou",
+    "scribble_strokes",
+]
 
 MAX_CLICKS = 20
 """Clicks after which a robot gives up; such a picture counts with as many."""
@@ -89,16 +97,27 @@ def click_until(
     strokes: list[Stroke] = []
     ious: ClickScores = []
     while len(ious) < MAX_CLICKS and (not ious or ious[-1] < wanted):
-        missed, wrong = largest_part(truth & ~mask), largest_part(mask & ~truth)
-        positive = bool(missed.sum() >= wrong.sum())
-        row, column = center_of(missed if positive else wrong)
-        strokes.append(Stroke(((column + 0.5, row + 0.5),), positive, tool="click"))
+        error, positive = largest_error(mask, truth)
+        strokes.append(click_on(error, positive))
         start = time.perf_counter()
         mask = maker.make_mask(picture, mask, strokes)
         if seconds is not None:
             seconds.append(time.perf_counter() - start)
         ious.append(mask_iou(mask, truth))
     return ious
+
+
+def largest_error(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return the largest connected error of a mask, bool ``(H, W)``, and whether it was missed."""
+    missed, wrong = largest_part(truth & ~mask), largest_part(mask & ~truth)
+    positive = bool(missed.sum() >= wrong.sum())
+    return missed if positive else wrong, positive
+
+
+def click_on(error: np.ndarray, positive: bool, radius: float = CLICK_RADIUS) -> Stroke:
+    """Return a click in the middle of an error, which has at least one pixel."""
+    row, column = center_of(error)
+    return Stroke(((column + 0.5, row + 0.5),), positive, radius, "click")
 
 
 def scribble_strokes(scribbles: np.ndarray) -> list[Stroke]:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vps_d2.data.object_maps import object_numbers
-from vps_d2.data.strokes import CLICK_RADIUS, Stroke
-from vps_d2.data.vos.simulated_strokes import center_of, largest_part
-from vps_d2.evaluation.prompts import mask_iou
+from vps_d2.data.strokes import CLICK_RADIUS
+from vps_d2.evaluation.prompts import click_on, largest_error, mask_iou
 from vps_d2.inference.vos.session import VOSSession
 
 __all__ = ["run_scripted_session"]
@@ -79,14 +78,12 @@ def _click(
     for _ in range(_MAX_CLICKS):
         found = _mask(session, index, number)
         before = mask_iou(found, wanted)
-        missed, wrong = largest_part(wanted & ~found), largest_part(found & ~wanted)
-        positive = bool(missed.sum() >= wrong.sum())
-        error = missed if positive else wrong
+        error, positive = largest_error(found, wanted)
         if before >= _GOOD or error.sum() < _LEAST_ERROR:
             break
-        row, column = center_of(error)
         radius = min(CLICK_RADIUS, max(error.sum() / np.pi, 1) ** 0.5 / 2)
-        click = Stroke(((column + 0.5, row + 0.5),), positive, radius, "click")
+        click = click_on(error, positive, radius)
+        column, row = map(int, click.points[0])
         session.add_strokes(index, [click], number)
         after = mask_iou(_mask(session, index, number), wanted)
         line = (
