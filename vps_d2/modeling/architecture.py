@@ -16,9 +16,20 @@ class Architecture(nn.Module, ABC):
 
     Attributes:
         task: what the model does; its outputs have the types in :mod:`vps_d2.modeling.outputs`.
+        keeps_statistics: batch normalization keeps its statistics in training.
     """
 
     task: Task
+    keeps_statistics: bool = False
+
+    def train(self, mode: bool = True) -> "Architecture":
+        """Switch to training, or back from it."""
+        super().train(mode)
+        if self.keeps_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     @property
     def device(self) -> torch.device:

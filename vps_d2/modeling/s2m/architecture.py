@@ -56,6 +56,7 @@ class S2M(PixelArchitecture):
     """
 
     task: Task = "object_mask"
+    keeps_statistics = True  # as batches are small
 
     @configurable
     def __init__(
@@ -91,14 +92,6 @@ class S2M(PixelArchitecture):
             "dice_weight": keys.DICE,
             "frozen": keys.FREEZE_ENCODER,
         }
-
-    def train(self, mode: bool = True) -> "S2M":
-        """Switch to training; batch normalization keeps its statistics, as batches are small."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def adapt_weights(self, weights: dict[str, Any], strict: bool) -> dict[str, Any]:
         """Return the weights of a checkpoint under the names of this model.

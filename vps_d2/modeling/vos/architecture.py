@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
@@ -82,6 +81,7 @@ class STCN(PixelArchitecture):
     """
 
     task: Task = "video_objects"
+    keeps_statistics = True  # as published
 
     @configurable
     def __init__(
@@ -133,14 +133,6 @@ class STCN(PixelArchitecture):
             "top_k": keys.TOP_K,
             "memory_every": keys.MEMORY_EVERY,
         }
-
-    def train(self, mode: bool = True) -> "STCN":
-        """Switch to training; batch normalization keeps its statistics, as published."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
 
     def adapt_weights(self, weights: dict[str, Any], strict: bool) -> dict[str, Any]:
         """Return the weights of a checkpoint under the names of this model.
