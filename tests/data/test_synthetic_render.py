@@ -8,8 +8,9 @@ import pytest
 
 from vps_d2.data.synthetic.background import empty_floor
 from vps_d2.data.synthetic.render import render, render_masks
-from vps_d2.data.synthetic.scene import SIZES, Body, Scene, SyntheticOptions
+from vps_d2.data.synthetic.scene import Body, Scene, SyntheticOptions
 from vps_d2.data.vps import COLORS, MATERIALS, SHAPES, class_id
+from vps_d2.data.world import SIZES
 
 PLAIN = SyntheticOptions()
 

@@ -17,8 +17,6 @@ from vps_d2.data.taxonomy import MAX_CLASSES
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.arrays import open_array
 
-FRAME_SECONDS = 0.24
-"""Between two frames of the videos."""
 MAX_OBJECTS = 6
 """Of a video."""
 NUM_MEASURES = 7

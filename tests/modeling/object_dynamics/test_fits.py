@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vps_d2.data.tracks import FRAME_SECONDS
+from vps_d2.data.world import FRAME_SECONDS
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.fits import FITS, fit_tracks, ground_places
 from vps_d2.modeling.object_dynamics.tracks import Tracks

@@ -13,8 +13,9 @@ from vps_d2.data.synthetic.dataset import (
 )
 from vps_d2.data.synthetic.physics import simulate
 from vps_d2.data.synthetic.render import render, render_masks
-from vps_d2.data.synthetic.scene import Body, Camera, Scene, SyntheticOptions
+from vps_d2.data.synthetic.scene import Body, Scene, SyntheticOptions
 from vps_d2.data.synthetic.tracks import count_tracks, make_tracks, simulate_tracks
+from vps_d2.data.world import Camera
 
 __all__ = [
     "SPLITS",

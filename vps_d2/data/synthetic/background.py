@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from vps_d2.data.synthetic.geometry import Pose, distance_to_ray
-from vps_d2.data.synthetic.scene import Camera, Scene
+from vps_d2.data.synthetic.scene import Scene
+from vps_d2.data.world import Camera
 
 __all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "jittered_lamps"]
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vps_d2.data.synthetic.scene import SIZES, Body, Camera, Scene, SyntheticOptions
-from vps_d2.data.tracks import FRAME_SECONDS
+from vps_d2.data.synthetic.scene import Body, Scene, SyntheticOptions
 from vps_d2.data.vps import CLASS_NAMES, COLORS, MATERIALS, NUM_FRAMES, SHAPES
+from vps_d2.data.world import FRAME_SECONDS, SIZES, Camera
 
 __all__ = ["simulate"]
 

@@ -10,21 +10,9 @@ from typing import Any
 import numpy as np
 
 from vps_d2.data.vps import CLASS_NAMES, class_id
+from vps_d2.data.world import Camera
 
-__all__ = ["FOCAL_LENGTH", "SIZES", "Body", "Camera", "Scene", "SyntheticOptions"]
-
-FOCAL_LENGTH = 262.5 / 240
-"""Focal length of the real videos' camera, in picture widths."""
-_CAMERA_HEIGHT = 5.212
-"""Meters, where a sphere has a radius of 0.42; fitted with the pitch to the real spheres."""
-_CAMERA_PITCH = np.radians(30.95)
-
-SIZES: dict[str, tuple[float, float, float]] = {
-    "cube": (0.388, 0.388, 0.388),
-    "sphere": (0.415, 0.415, 0.415),
-    "cylinder": (0.41, 0.41, 0.40),
-}
-"""Half extents (x, y, z) in meters: a cylinder's are its radius twice and half its height."""
+__all__ = ["Body", "Scene", "SyntheticOptions"]
 
 
 @dataclass(frozen=True)
@@ -77,59 +65,6 @@ class Body:
     def class_id(self) -> int:
         """Class number, 1-48."""
         return class_id(self.shape, self.material, self.color)
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera.
-
-    Args:
-        position: (x, y, z) in meters.
-        pitch: downwards, in radians.
-        yaw: to the right, in radians.
-        focal_length: in picture widths.
-    """
-
-    position: tuple[float, float, float] = (0.0, 0.0, _CAMERA_HEIGHT)
-    pitch: float = _CAMERA_PITCH
-    yaw: float = 0.0
-    focal_length: float = FOCAL_LENGTH
-
-    def axes(self) -> np.ndarray:
-        """Return the picture's right, down and forward in the world, float64 (3, 3), in rows."""
-        forward = np.array(
-            [
-                np.sin(self.yaw) * np.cos(self.pitch),
-                np.cos(self.yaw) * np.cos(self.pitch),
-                -np.sin(self.pitch),
-            ]
-        )
-        right = np.array([np.cos(self.yaw), -np.sin(self.yaw), 0.0])
-        return np.stack([right, np.cross(forward, right), forward])
-
-    def rays(self, columns: np.ndarray, rows: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return unit directions, float64 (..., 3), through points of a picture.
-
-        Args:
-            columns: of the points, in pixels; the center of the first pixel is 0.5.
-            rows: the same downwards.
-            height: of the picture, in pixels.
-            width: of the picture, in pixels.
-        """
-        focal = self.focal_length * width
-        x = (np.asarray(columns) - width / 2) / focal
-        y = (np.asarray(rows) - height / 2) / focal
-        directions = np.stack([x, y, np.ones_like(x)], axis=-1) @ self.axes()
-        return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-
-    def project(self, points: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return where points (..., 3) are seen: column, row in pixels, depth in meters."""
-        local = (np.asarray(points, dtype=np.float64) - self.position) @ self.axes().T
-        depth = np.where(np.abs(local[..., 2]) < 1e-9, 1e-9, local[..., 2])
-        focal = self.focal_length * width
-        column = width / 2 + focal * local[..., 0] / depth
-        row = height / 2 + focal * local[..., 1] / depth
-        return np.stack([column, row, depth], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
-"""The map between a picture and the floor, learned along with everything else.
+"""The map between a picture and the floor, in PyTorch.
 
 World: meters, z up, the floor at z = 0, the camera above the origin looking along +y and down. The
 camera does not move, so three numbers describe it. Pictures are measured in units of their width,
 with the origin in the middle, x to the right and y down.
 """
 
-import math
-
 import torch
 from torch import nn
 
-CENTER_HEIGHT = 0.4
+from vps_d2.data.world import RADIUS, Camera
+
+CENTER_HEIGHT = RADIUS
 """Meters above the floor of the center of an object."""
 _NEAREST = 0.5
 """Meters: nothing is projected from closer to the camera, or from behind it."""
@@ -19,21 +19,18 @@ _STEEPEST = -0.05
 
 
 class GroundCamera(nn.Module):
-    """A pinhole camera over a floor; its three numbers are parameters.
+    """The camera of :mod:`vps_d2.data.world`."""
 
-    Args:
-        focal_length: in picture widths.
-        pitch: downwards, in radians.
-        height: above the floor, in meters. It sets the scale of the world.
-    """
+    focal_length: torch.Tensor
+    pitch: torch.Tensor
+    height: torch.Tensor
 
-    def __init__(
-        self, focal_length: float = 1.1, pitch: float = math.radians(30), height: float = 5.2
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.focal_length = nn.Parameter(torch.tensor(float(focal_length)))
-        self.pitch = nn.Parameter(torch.tensor(float(pitch)))
-        self.height = nn.Parameter(torch.tensor(float(height)))
+        camera = Camera()
+        self.register_buffer("focal_length", torch.tensor(camera.focal_length), persistent=False)
+        self.register_buffer("pitch", torch.tensor(float(camera.pitch)), persistent=False)
+        self.register_buffer("height", torch.tensor(camera.position[2]), persistent=False)
 
     def project(self, places: torch.Tensor, heights: torch.Tensor) -> torch.Tensor:
         """Return where points are seen.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from vps_d2.data.tracks import FRAME_SECONDS
+from vps_d2.data.world import FRAME_SECONDS
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.tracks import Tracks, shape_index
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from vps_d2.data.tracks import FRAME_SECONDS
+from vps_d2.data.world import FRAME_SECONDS
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
