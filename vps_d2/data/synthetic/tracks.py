@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.data.synthetic.dataset import check_count, run_jobs, video_seed
-from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.physics import engine_version, simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, measure_tracks, open_tracks
@@ -112,15 +112,13 @@ def make_tracks(
         how many videos were made.
 
     Raises:
-        UserError: if there are too many videos, or ``out`` holds tracks of other settings, is being
-            written by another run, or cannot be written.
+        UserError: if there are too many videos, the engine is not installed, or ``out`` holds
+            tracks of other settings, is being written by another run, or cannot be written.
     """
-    import mujoco
-
     out = Path(out)
     options = options or SyntheticOptions(physics_jitter=0.4)
     check_count(count)
-    settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
+    settings = {"seed": seed, "options": asdict(options), "engine": engine_version(options.physics)}
     starts = range(0, count, _SHARD_SIZE)
     shards = [
         _Shard(
