@@ -16,9 +16,11 @@ from vps_d2.data.synthetic.law import Law, Motion, Start
 from vps_d2.data.synthetic.scene import Body, Scene, SyntheticOptions
 from vps_d2.data.vps import CLASS_NAMES, COLORS, MATERIALS, NUM_FRAMES, SHAPES
 from vps_d2.data.world import (
+    FRAME_SECONDS,
     LOG_MASS_DEVIATION,
     METERS_PER_UNIT,
     RADIUS,
+    SIMULATED_SECONDS,
     SIZES,
     SPEED_UNIT,
     START_SPEEDS,
@@ -128,6 +130,7 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
         motion.quaternions,
         motion.velocities * SPEED_UNIT,
         start.masses,
+        motion.spins[..., 2] * SIMULATED_SECONDS / FRAME_SECONDS,
         camera,
     )
 

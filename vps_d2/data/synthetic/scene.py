@@ -80,6 +80,7 @@ class Scene:
         quaternions: their orientations (w, x, y, z), float64 (T, N, 4).
         velocities: meters per second, float64 (T, N, 3).
         masses: relative to each other, float64 (N,).
+        spins: about the vertical, radians per second, float64 (T, N).
         camera: that sees them.
     """
 
@@ -89,6 +90,7 @@ class Scene:
     quaternions: np.ndarray
     velocities: np.ndarray
     masses: np.ndarray
+    spins: np.ndarray
     camera: Camera = field(default_factory=Camera)
 
     def to_json(self) -> dict[str, Any]:
