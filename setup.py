@@ -93,7 +93,7 @@ setup(
         "web": WEB,
         # The robot of vps-d2 eval-interactive, and curves.
         "interactive": INTERACTIVE,
-        # The engine that simulated the real videos, for --physics bullet; no wheels for newer Pythons.
+        # The engine that simulated the real videos. It has no wheels for newer Pythons.
         "bullet": ["pybullet>=3.2.5; python_version < '3.12'"],
         "test": TEST,
         "browser": BROWSER,
