@@ -19,7 +19,7 @@ _CONTACT_RADIUS = CONTACT_RADIUS / METERS_PER_UNIT
 _STIFFNESS = 10_000.0
 """Of the springs, per second squared: contacts take eight steps."""
 _RUB = 0.03
-"""Coefficient of friction between objects. Fitted, as is the next, to replayed scenes of CLEVRER."""
+"""Coefficient of friction between objects; fitted, as is the next, to scenes of CLEVRER."""
 _SHARE = 0.625
 """Of the bounce that the law says: in Bullet, where in its steps objects meet scatters the bounce
 between nothing and all of it."""
