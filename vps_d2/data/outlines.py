@@ -42,17 +42,21 @@ class Points(NamedTuple):
 
     Attributes:
         places: float64 ``(B, P, 2)``.
+        outward: mean directions out of the mask, ``(B, P, 2)``; zero if the point is one-sided.
         weights: how many pixels' sides each stands for, ``(B, P)``.
         one_sided: bool ``(P,)``, whether the silhouette may also reach further.
     """
 
     places: np.ndarray
+    outward: np.ndarray
     weights: np.ndarray
     one_sided: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "Points":
         """Return those of some of the objects."""
-        return Points(self.places[chosen], self.weights[chosen], self.one_sided)
+        return Points(
+            self.places[chosen], self.outward[chosen], self.weights[chosen], self.one_sided
+        )
 
 
 def find_cracks(masks: np.ndarray, class_ids: np.ndarray) -> Cracks:
@@ -111,7 +115,7 @@ def areas_and_middles(cracks: Cracks, num_cells: int) -> tuple[np.ndarray, np.nd
     return area, middle / (2 * np.maximum(area, 1e-6))[:, None]
 
 
-def gather_points(cracks: Cracks, middles: np.ndarray, height: float) -> Points:
+def gather_points(cracks: Cracks, middles: np.ndarray, height: float, scale: float) -> Points:
     """Return the outlines of all cells.
 
     A crack is outline where background begins, or another object that is farther away; it is not
@@ -121,6 +125,7 @@ def gather_points(cracks: Cracks, middles: np.ndarray, height: float) -> Points:
         cracks: where masks end.
         middles: around which directions are counted.
         height: of the pictures, in pixels.
+        scale: length of a crack.
     """
     cell, x, y, dx, dy, other = cracks
     num_cells = len(middles)
@@ -135,13 +140,14 @@ def gather_points(cracks: Cracks, middles: np.ndarray, height: float) -> Points:
     size = NUM_OUTLINE + NUM_CUT
     part = cell * size + np.where(cut, NUM_OUTLINE + edge, outline)
     count = np.bincount(part, minlength=num_cells * size)
-    places = [
+    means = [
         (np.bincount(part, value, num_cells * size) / np.maximum(count, 1)).reshape(-1, size)
-        for value in (x, y)
+        for value in (x, y, dx, dy)
     ]
-    weights = (np.abs(dx) + np.abs(dy))[0] * count if len(x) else count
+    one_sided = np.arange(size) >= NUM_OUTLINE
     return Points(
-        np.stack(places, -1),
-        weights.reshape(-1, size),
-        np.arange(size) >= NUM_OUTLINE,
+        np.stack(means[:2], axis=-1),
+        np.stack(means[2:], axis=-1) * ~one_sided[:, None] / scale,
+        count.reshape(-1, size) * scale,
+        one_sided,
     )

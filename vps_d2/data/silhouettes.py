@@ -23,12 +23,27 @@ from vps_d2.data.world import RADIUS, Camera
 NUM_MEASURES = 10
 """Of an object in a frame."""
 
+
+class _Rule(NamedTuple):
+    """How points count in a step of the fit.
+
+    Attributes:
+        push: pixels by which a point is moved out of the mask to find the side of the silhouette
+            that it belongs to; the more, the more the direction of the outline counts.
+        tolerance: distance in pixels beyond which a point counts less.
+    """
+
+    push: float
+    tolerance: float
+
+
 _MIN_PIXELS = 12
 """In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
 _TRIED_YAWS = np.arange(6) * (np.pi / 12)
-_TOLERANCES = (4.0, 2.0)
-"""Residual in pixels beyond which a point counts less, in the first steps and in the last ones."""
-_LONGEST_STEP = np.array([0.8, 0.8, 0.3])
+_ROUGH = _Rule(20.0, 20.0), _Rule(20.0, 8.0), _Rule(10.0, 4.0)
+_TURNING = _Rule(5.0, 4.0), _Rule(5.0, 4.0)
+_FINE = (_Rule(4.0, 2.0),) * 4
+_LONGEST_STEP = np.array([1.5, 1.5, 0.3])
 _PRIOR = np.diag([0.05, 0.05, 0.05])
 _CAMERA = Camera()
 
@@ -65,7 +80,7 @@ def measure_silhouettes(masks: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     cells = np.flatnonzero(areas >= _MIN_PIXELS)
     cells = cells[np.argsort(shapes[cells], kind="stable")]
     if len(cells):
-        points = gather_points(cracks, middles, height).take(cells)
+        points = gather_points(cracks, middles, height, WIDTH / masks.shape[2]).take(cells)
         state = _start(middles[cells], shapes[cells], height)
         state = _fit(state, points)
         hulls = state.hulls()
@@ -126,13 +141,13 @@ def _start(middles: np.ndarray, shapes: np.ndarray, height: float) -> _State:
 
 def _fit(state: _State, points: Points) -> _State:
     """Return the objects at the places and yaws at which silhouettes fit outlines best."""
-    for _ in range(2):
-        state, _ = _step(state, state.round_hulls(), points, _TOLERANCES[0], turn=False)
+    for rule in _ROUGH:
+        state, _ = _step(state, state.round_hulls(), points, rule, turn=False)
     cubes = state.counts[0]
     if cubes:
         state.yaws[:cubes], state.places[:cubes] = _find_yaws(state, points)
-    for _ in range(4):
-        state, _ = _step(state, state.hulls(), points, _TOLERANCES[1], turn=True)
+    for rule in _FINE:
+        state, _ = _step(state, state.hulls(), points, rule, turn=True)
     return state
 
 
@@ -144,19 +159,19 @@ def _find_yaws(state: _State, points: Points) -> tuple[np.ndarray, np.ndarray]:
         state.places[which], np.tile(_TRIED_YAWS, cubes), (len(which), 0, 0), state.height
     )
     points = points.take(which)
-    for _ in range(2):
+    for rule in _TURNING:
         hulls = project_cubes(tried.places, tried.yaws, state.height)
-        tried, cost = _step(tried, hulls, points, _TOLERANCES[0], turn=True)
+        tried, cost = _step(tried, hulls, points, rule, turn=True)
     best = np.argmin(cost.reshape(cubes, tries), axis=1) + tries * np.arange(cubes)
     return tried.yaws[best], tried.places[best]
 
 
 def _step(
-    state: _State, hulls: Hulls, points: Points, tolerance: float, turn: bool
+    state: _State, hulls: Hulls, points: Points, rule: _Rule, turn: bool
 ) -> tuple[_State, np.ndarray]:
     """Return the objects a Gauss-Newton step further, and how badly they fitted before it, (B,)."""
-    distance, slope, _ = _residuals(hulls, points)
-    weight = points.weights / (1 + (distance / tolerance) ** 2)
+    distance, slope, _ = _residuals(hulls, points, rule.push)
+    weight = points.weights / (1 + (distance / rule.tolerance) ** 2)
     weight = np.where(points.one_sided & (distance < 0), 0, weight)
     cost = (weight * distance**2).sum(1)
     weighted = slope * weight[..., None]
@@ -170,7 +185,7 @@ def _step(
     return moved, cost
 
 
-def _residuals(hulls: Hulls, points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _residuals(hulls: Hulls, points: Points, push: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how far points are outside of silhouettes.
 
     Returns:
@@ -183,13 +198,12 @@ def _residuals(hulls: Hulls, points: Points) -> tuple[np.ndarray, np.ndarray, np
     lengths = np.linalg.norm(edges, axis=2)
     normals = np.stack([edges[..., 1], -edges[..., 0]], axis=-1) / lengths[..., None]
     offsets = (normals * corners).sum(2)
-    distances = points.places @ normals.swapaxes(1, 2) - offsets[:, None]
-    nearest = distances.argmax(2)
+    pushed = points.places + push * points.outward
+    nearest = (pushed @ normals.swapaxes(1, 2) - offsets[:, None]).argmax(2)
     first = nearest + size * np.arange(count)[:, None]
-    second = (nearest + 1) % size + size * np.arange(count)[:, None]
-    distance = np.take_along_axis(distances, nearest[..., None], 2)[..., 0]
     normal = normals.reshape(-1, 2)[first]
     from_corner = points.places - corners.reshape(-1, 2)[first]
+    distance = (from_corner * normal).sum(2)
     along = (from_corner * edges.reshape(-1, 2)[first]).sum(2) / lengths.reshape(-1)[first] ** 2
     share = np.clip(along, 0, 1)[..., None]
     # The derivatives of the corners along the normals of their edges: those of the distance.
@@ -207,8 +221,8 @@ def _areas(hulls: Hulls) -> np.ndarray:
 
 def _uncertain(state: _State, hulls: Hulls, points: Points) -> np.ndarray:
     """Return measures 3 to 7: yaws and covariances."""
-    distance, slope, normal = _residuals(hulls, points)
-    weight = points.weights / (1 + (distance / _TOLERANCES[1]) ** 2)
+    distance, slope, normal = _residuals(hulls, points, _FINE[-1].push)
+    weight = points.weights / (1 + (distance / _FINE[-1].tolerance) ** 2)
     weight = np.where(points.one_sided & (distance < 0), 0, weight)
     weighted = (slope * weight[..., None]).swapaxes(1, 2)
     inverse = np.linalg.inv(weighted @ slope + _PRIOR)
