@@ -55,7 +55,7 @@ LOG_MASS_DEVIATION = 0.21
 SIZES: dict[str, tuple[float, float, float]] = {
     "cube": (0.191 * METERS_PER_UNIT,) * 3,
     "sphere": (0.198 * METERS_PER_UNIT,) * 3,
-    "cylinder": (0.2 * METERS_PER_UNIT,) * 3,
+    "cylinder": (0.197 * METERS_PER_UNIT, 0.197 * METERS_PER_UNIT, 0.194 * METERS_PER_UNIT),
 }
 """Half extents (x, y, z) in meters, as outlines show them: a cube's edges are rounded. A cylinder's
 are its radius twice and half its height. All centers are RADIUS above the floor."""
