@@ -45,9 +45,9 @@ class _Rule(NamedTuple):
     tolerance: float
 
 
-_ROUGH = _Rule(20.0, 20.0), _Rule(20.0, 8.0), _Rule(10.0, 4.0)
+_ROUGH = _Rule(20.0, 20.0), _Rule(20.0, 8.0)
 _TURNING = (_Rule(5.0, 4.0),) * 3
-_FINE = (_Rule(4.0, 2.0),) * 4
+_FINE = (_Rule(4.0, 2.0),) * 3
 _TRIED_YAWS = np.arange(6) * (np.pi / 12)
 """A cube looks the same after a quarter turn."""
 _LONGEST_STEP = np.array([1.5, 1.5, 0.3])
