@@ -117,9 +117,10 @@ def project_cubes(x: np.ndarray, y: np.ndarray, yaw: np.ndarray, splits: int = 1
     signs[aside > half, 2] = _LEFT
     signs[aside < -half, 5] = _RIGHT
     if splits > 1:
-        part = (np.arange(splits, dtype=np.float32) / splits)[:, None]
+        part = np.arange(splits, dtype=np.float32)[:, None] / np.float32(splits)
         sides = np.concatenate([signs[:, 1:], signs[:, :1]], axis=1) - signs
-        signs = (signs[:, :, None] + part * sides[:, :, None]).reshape(len(x), 6 * splits, 3)
+        points = signs[:, :, None] + part * sides[:, :, None]
+        signs = points.reshape(len(x), 6 * splits, 3).astype(np.float32)
     cos, sin = half * np.cos(yaw + quarter), half * np.sin(yaw + quarter)
     arm_x = cos * signs[..., 0] - sin * signs[..., 1]
     arm_y = sin * signs[..., 0] + cos * signs[..., 1]

@@ -62,7 +62,8 @@ class Points(NamedTuple):
 
     def take(self, chosen: np.ndarray) -> "Points":
         """Return those of some of the cells."""
-        return Points(*(values[chosen] for values in self[:-1]), self.one_sided)
+        x, y, out_x, out_y, weights = (values[chosen] for values in self[:-1])
+        return Points(x, y, out_x, out_y, weights, self.one_sided)
 
     def pushed(self, distance: float) -> np.ndarray:
         """Return ``(B, P, 3)``: x, y and 1, moved out of the mask by a distance."""
@@ -83,15 +84,17 @@ def find_cracks(masks: np.ndarray, class_ids: np.ndarray) -> Cracks:
     flat = padded.reshape(-1)
     wanted = np.zeros(256, np.bool_)
     wanted[class_ids] = True
-    found = []
-    for step, out_x, out_y in ((1, 1, 0), (width + 4, 0, 1)):
+    places, steps = [], ((1, 1, 0), (width + 4, 0, 1))
+    for step, _, _ in steps:
         before = np.flatnonzero(flat[:-step] != flat[step:])
-        for place, onward, sign in ((before, step, 1), (before + step, -step, -1)):
-            place = place[wanted[flat[place]]]
-            found.append((place, onward, sign * out_x, sign * out_y))
-    counts = [len(place) for place, *_ in found]
-    onward, out_x, out_y = (np.repeat(column, counts) for column in list(zip(*found))[1:])
-    place = np.concatenate([place for place, *_ in found])
+        for place in (before, before + step):
+            places.append(place[wanted[flat[place]]])
+    counts = [len(place) for place in places]
+    onward, out_x, out_y = (
+        np.repeat([sign * value for value in column for sign in (1, -1)], counts)
+        for column in zip(*steps, strict=True)
+    )
+    place = np.concatenate(places)
     own, other, beyond = flat[place], flat[place + onward], flat[place + 2 * onward]
     other = np.where((other == 0) & (beyond != own), beyond, other)
     frame, rest = np.divmod(place, (height + 4) * (width + 4))
