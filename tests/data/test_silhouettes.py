@@ -28,7 +28,8 @@ def measure(frames, size=SMALL, roughness=0.0, seed=3, asked=None):
         np.cos(states[..., 2] / 2),
         np.sin(states[..., 2] / 2),
     )
-    scene = Scene(seed, bodies, positions, quaternions, np.zeros_like(positions))
+    still, spins = np.zeros_like(positions), np.zeros(positions.shape[:2])
+    scene = Scene(seed, bodies, positions, quaternions, still, np.ones(len(bodies)), spins)
     masks = render_masks(scene, SyntheticOptions(*size, mask_roughness=roughness))
     ids = np.array([body.class_id for body in bodies])
     return masks, ids, measure_silhouettes(masks, ids if asked is None else ids[asked])

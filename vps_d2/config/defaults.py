@@ -88,8 +88,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
     cfg.INPUT.MASK_NOISE.ROUGH = 0.5
     cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
-    # The same for tracks: the largest noise on a place, in the standard deviations that were measured
-    # with it, and the largest share of frames in which an object is missed.
+    # The same for tracks: the largest noise on a place, in the standard deviations that were
+    # measured with it, and the largest share of frames in which an object is missed.
     cfg.INPUT.TRACK_NOISE = CfgNode()
     cfg.INPUT.TRACK_NOISE.PLACE = 0.5
     cfg.INPUT.TRACK_NOISE.MISSED_FRAME = 0.06

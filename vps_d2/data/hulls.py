@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vps_d2.data.outlines import WIDTH
-from vps_d2.data.world import RADIUS, SIZES, Camera
+from vps_d2.data.world import MASK_HEIGHTS, MASK_SIZES, Camera
 
 _CAMERA = Camera()
 _EYE = np.array(_CAMERA.position, np.float32)
@@ -68,7 +68,7 @@ def following(values: np.ndarray) -> np.ndarray:
 
 def project_spheres(x: np.ndarray, y: np.ndarray) -> Hulls:
     """Return the silhouettes of spheres at places on the floor, ``(B, 1)`` each, in meters."""
-    radius, z = SIZES["sphere"][0], RADIUS - _EYE[2]
+    radius, z = MASK_SIZES["sphere"][0], MASK_HEIGHTS["sphere"] - _EYE[2]
     floor = np.hypot(x, y)
     distance = np.hypot(floor, z)
     # The camera sees a sphere up to the circle where its rays touch it.
@@ -86,7 +86,7 @@ def project_spheres(x: np.ndarray, y: np.ndarray) -> Hulls:
 
 def project_cylinders(x: np.ndarray, y: np.ndarray) -> Hulls:
     """Return the silhouettes of upright cylinders; see :func:`project_spheres`."""
-    radius, _, half = SIZES["cylinder"]
+    radius, _, half = MASK_SIZES["cylinder"]
     # On the side that the camera sees, the outline is the lower rim, on the other the upper one.
     edge = np.arccos(np.minimum(radius / np.hypot(x, y), 1))
     halves = np.concatenate([edge, np.pi - edge], axis=1)
@@ -94,7 +94,8 @@ def project_cylinders(x: np.ndarray, y: np.ndarray) -> Hulls:
     reach = np.repeat(radius * np.sqrt(step / np.sin(step)), _HALF, axis=1)
     toward = np.arctan2(-y, -x)
     angles = np.concatenate([edge * _ARC, np.pi + halves[:, 1:] * _ARC], axis=1) + toward
-    z = np.repeat(np.array([RADIUS - half, RADIUS + half], np.float32), _HALF) - _EYE[2]
+    middle = MASK_HEIGHTS["cylinder"] - _EYE[2]
+    z = np.repeat(np.array([middle - half, middle + half], np.float32), _HALF)
     return _project(x + reach * np.cos(angles), y + reach * np.sin(angles), z, None)
 
 
@@ -107,7 +108,7 @@ def project_cubes(x: np.ndarray, y: np.ndarray, yaw: np.ndarray, splits: int = 1
         yaw: about the vertical, ``(B, 1)``, radians.
         splits: parts of each of the six sides, with a corner between two of them.
     """
-    half = SIZES["cube"][0]
+    half = MASK_SIZES["cube"][0]
     # Of the four equal ways to see a cube, take the one whose side +x faces the camera.
     bearing = np.arctan2(-y, -x) - yaw
     quarter = np.round(bearing / (np.pi / 2)) * (np.pi / 2)
@@ -124,7 +125,7 @@ def project_cubes(x: np.ndarray, y: np.ndarray, yaw: np.ndarray, splits: int = 1
     cos, sin = half * np.cos(yaw + quarter), half * np.sin(yaw + quarter)
     arm_x = cos * signs[..., 0] - sin * signs[..., 1]
     arm_y = sin * signs[..., 0] + cos * signs[..., 1]
-    z = half * signs[..., 2] + (RADIUS - _EYE[2])
+    z = half * signs[..., 2] + (MASK_HEIGHTS["cube"] - _EYE[2])
     return _project(x + arm_x, y + arm_y, z, (arm_x, arm_y))
 
 

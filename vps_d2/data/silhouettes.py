@@ -8,9 +8,6 @@ only says that the silhouette reaches at least as far. Nothing here imports PyTo
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns; ``B`` objects in frames, ``P``
 points of an outline. Pixels are those of pictures 240 wide.
-
-The U-Net's masks of real cubes and spheres lie 0.2 pixels lower than SIZES and RADIUS say, so
-places come out 2 cm too near. This is not corrected: a mask drawn at such a place is as low again.
 """
 
 from typing import NamedTuple
