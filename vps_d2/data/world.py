@@ -28,6 +28,8 @@ GRAVITY = 9.8
 """Of the simulation, units per second squared, in its own seconds."""
 FRICTION_COEFFICIENT = 0.03
 """Of cubes and cylinders with the floor; spheres have none."""
+SPIN_FRICTION = 0.0075
+"""Torque by which the floor brakes the spin of cubes and cylinders, over their weight; units."""
 DAMPING = 0.04
 """What Bullet takes from every velocity: this share per second, and as much times the speed."""
 RESTITUTION = 0.8

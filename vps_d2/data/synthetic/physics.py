@@ -92,7 +92,12 @@ def simulate(seed: int, options: SyntheticOptions | None = None) -> Scene:
     factors = np.exp(options.physics_jitter * np.random.default_rng([seed, 5]).uniform(-1, 1, 4))
     speed, friction, drag, bounce = factors ** (0.05, 0.2, 0.3, 0.2)
     plain = Law()
-    law = Law(plain.friction * friction, plain.damping * drag, plain.restitution * bounce)
+    law = Law(
+        plain.friction * friction,
+        plain.spin_friction * friction,
+        plain.damping * drag,
+        plain.restitution * bounce,
+    )
     camera = _draw_camera(rng, options.camera_jitter)
     bodies = draw_bodies(rng)
     start = draw_start(rng, bodies)
