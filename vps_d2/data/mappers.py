@@ -16,7 +16,7 @@ from vps_d2.d2.data import transforms as T
 from vps_d2.d2.structures import BitMasks, Boxes, Instances
 from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import read_class_map, split_mask
-from vps_d2.data.augmentation import build_blur, build_flip
+from vps_d2.data.augmentation import build_blur, build_flip, build_frame_augmentations
 from vps_d2.data.clips import ClipSampler, ClipSpec, num_known_frames
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
@@ -310,7 +310,7 @@ class FrameMapper:
         """Read the arguments from a configuration."""
         return {
             "is_train": is_train,
-            "augmentations": build_flip(cfg) + build_blur(cfg) if is_train else [],
+            "augmentations": build_frame_augmentations(cfg) if is_train else [],
             "with_sem_seg": cfg.INPUT.SEM_SEG,
             "taxonomy": find_taxonomy(cfg),
         }
