@@ -134,3 +134,13 @@ def test_roughness_moves_the_outline_by_about_so_many_pixels():
     assert 0.2 < moved < 1.5
     assert (rough[0] != rough[1]).any()
     assert set(np.unique(rough)) == set(np.unique(smooth))
+
+
+def test_masks_grow_by_a_share_of_the_objects_size():
+    scene = simulate(5, PLAIN)
+    plain, grown = (render_masks(scene, replace(PLAIN, mask_growth=share)) for share in (0, 0.1))
+    areas = [np.count_nonzero(masks == scene.bodies[0].class_id) for masks in (plain, grown)]
+    assert 1.15 < areas[1] / areas[0] < 1.3
+    assert np.array_equal(
+        render(scene, PLAIN)[0], render(scene, replace(PLAIN, mask_growth=0.1))[0]
+    )

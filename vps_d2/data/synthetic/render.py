@@ -104,12 +104,13 @@ def render_masks(
     return _masks(scene, frames, options)
 
 
-def _poses(scene: Scene, frames: np.ndarray) -> list[Pose]:
-    """Return every body's pose in the frames of these indices."""
+def _poses(scene: Scene, frames: np.ndarray, growth: float = 0.0) -> list[Pose]:
+    """Return every body's pose in the frames of these indices, grown by a share of its size."""
+    scale = 1 + growth
     return [
         body_poses(
             body.shape,
-            body.half_size,
+            (body.half_size[0] * scale, body.half_size[1] * scale, body.half_size[2] * scale),
             scene.positions[frames, number],
             scene.quaternions[frames, number],
         )
@@ -130,7 +131,8 @@ def _masks(scene: Scene, frames: np.ndarray, options: SyntheticOptions) -> np.nd
     wander = None
     if options.mask_roughness:
         wander = _Wander(scene.seed, frames, options.mask_roughness, width / 240)
-    visible = _visible_samples(scene, _poses(scene, frames), 1, height, width, wander)
+    poses = _poses(scene, frames, options.mask_growth)
+    visible = _visible_samples(scene, poses, 1, height, width, wander)
     for body, samples in zip(scene.bodies, visible, strict=True):
         masks.reshape(-1)[samples.index] = body.class_id
     return masks

@@ -28,6 +28,7 @@ class SyntheticOptions:
         mask_roughness: standard deviation of outlines, as if from a detector, in pixels.
         camera_jitter: of height, direction and focal length; 1 is strong.
         physics_jitter: of friction, drag, bounce and speed; 1 is strong.
+        mask_growth: by how much larger masks show objects than frames do, as a share of their size.
     """
 
     height: int = 160
@@ -38,11 +39,14 @@ class SyntheticOptions:
     mask_roughness: float = 0.0
     camera_jitter: float = 0.0
     physics_jitter: float = 0.0
+    mask_growth: float = 0.0
 
     @classmethod
     def randomized(cls, height: int = 160, width: int = 240) -> "SyntheticOptions":
         """Return the options that trained the project's weights."""
-        return cls(height, width, 0.5, 0.5, 1.5, 0.6, 0.3)
+        # The outlines of real masks enclose 4 % more than those that a segmenter finds which learned
+        # from exact ones.
+        return cls(height, width, 0.5, 0.5, 1.5, 0.6, 0.3, mask_growth=0.02)
 
 
 @dataclass(frozen=True)
