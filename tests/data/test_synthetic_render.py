@@ -137,7 +137,7 @@ def test_roughness_moves_the_outline_by_about_so_many_pixels():
 
 
 def test_masks_grow_by_a_share_of_the_objects_size():
-    scene = simulate(5, PLAIN)
+    scene = make_scene(BALL)
     plain, grown = (render_masks(scene, replace(PLAIN, mask_growth=share)) for share in (0, 0.1))
     areas = [np.count_nonzero(masks == scene.bodies[0].class_id) for masks in (plain, grown)]
     assert 1.15 < areas[1] / areas[0] < 1.3

@@ -44,8 +44,7 @@ class SyntheticOptions:
     @classmethod
     def randomized(cls, height: int = 160, width: int = 240) -> "SyntheticOptions":
         """Return the options that trained the project's weights."""
-        # The outlines of real masks enclose 4 % more than those that a segmenter finds which learned
-        # from exact ones.
+        # Real masks enclose 4 % more than what a segmenter finds that learned from exact ones.
         return cls(height, width, 0.5, 0.5, 1.5, 0.6, 0.3, mask_growth=0.02)
 
 
