@@ -256,6 +256,16 @@ _RULES: dict[str, _Rule] = {
     "INPUT.NUM_KNOWN_FRAMES": _at_least(0),
     "INPUT.TARGET_GAP": _at_least(0),
     "INPUT.FRAMESKIP": _each("whole numbers of 1 or more", _at_least(1)),
+    "DATASETS.REPEATS": (
+        "empty, or whole numbers of 1 or more, one for each data set in DATASETS.TRAIN",
+        lambda counts, cfg: (
+            not counts
+            or (
+                len(counts) == len(cfg.DATASETS.TRAIN)
+                and all(_at_least(1)[1](count, cfg) for count in counts)
+            )
+        ),
+    ),
     "INPUT.BLUR.PROB": _SHARE,
     "INPUT.BLUR.SIGMA": _each("two numbers above 0 and up to 100", _number(1e-9, 100), 2),
     "INPUT.ZOOM.PROB": _SHARE,

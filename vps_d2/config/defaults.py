@@ -59,6 +59,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.TAXONOMY.COLORS = ()
     cfg.TAXONOMY.GROUPS = ()
     cfg.TAXONOMY.ONE_OBJECT_PER_CLASS = False
+    # How often each data set of DATASETS.TRAIN counts in an epoch; () for once.
+    cfg.DATASETS.REPEATS = ()
     # Leave faulty videos out and log them, instead of stopping.
     cfg.DATASETS.SKIP_FAULTY = False
     # Name in DATASET_MAPPER_REGISTRY: the mapper that makes the model's inputs.
@@ -66,6 +68,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.FORMAT = "RGB"
     # Add the class map to a frame, which semantic segmentation learns from.
     cfg.INPUT.SEM_SEG = False
+    # Add the objects of a frame, which instance segmentation learns from.
+    cfg.INPUT.INSTANCES = True
     cfg.INPUT.NUM_INPUT_FRAMES = 11
     cfg.INPUT.NUM_TARGET_FRAMES = 11
     # Frames of a video that are known in evaluation and inference: a model's input ends with the
