@@ -101,6 +101,13 @@ def test_a_law_of_less_bounce_friction_and_drag(physics):
     assert gaps[0] < gaps[1]
 
 
+def test_a_motion_does_not_depend_on_what_was_simulated_before(physics):
+    options = SyntheticOptions(physics=physics)
+    first = simulate(5, options)
+    simulate(6, options)
+    assert np.array_equal(simulate(5, options).positions, first.positions)
+
+
 def test_jitter_of_zero_is_the_law(physics, monkeypatch):
     laws = []
     plain = ENGINES[physics].run
