@@ -78,8 +78,8 @@ LAMPS = (
     Lamp((-7.5, 17.4, 5.3), 0.022, 0.37, glare=1.5, haze=0.12),
     Lamp((-19.5, -32.3, 85.6), 0.21, 5.1, glare=4.0, haze=0.4),
 )
-"""Positions, shares and radii are fitted to shadows in footage of CLEVRER whose objects' true places
-are known, the rest to metal balls."""
+"""Positions, shares and radii are fitted to shadows in footage of CLEVRER, of objects whose true
+places are known, the rest to metal balls."""
 
 
 def empty_floor(height: int, width: int) -> np.ndarray:
