@@ -4,7 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
+from vps_d2.cli.arguments import (
+    CommandParser,
+    add_shard_option,
+    parse_count,
+    parse_positive,
+    parse_share,
+)
 from vps_d2.io.escape import print_line
 
 EPILOG = """example:
@@ -31,6 +37,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="how much friction, drag, bounce and speed vary, from 0 to 1 (default: 0.4)",
     )
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
+    add_shard_option(add)
     return parser.parse_args(argv)
 
 
@@ -49,5 +56,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
 
     options = SyntheticOptions(physics_jitter=args.physics_jitter)
-    made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
+    made = make_tracks(
+        args.out,
+        args.videos,
+        seed=args.seed,
+        options=options,
+        workers=args.workers,
+        shard=args.shard,
+    )
     print_line(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")
