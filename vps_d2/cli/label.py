@@ -16,7 +16,8 @@ EPILOG = """example:
 The result is a new folder of labeled videos, whose frames are links; the input is not changed. In
 datasets/vps/labeled, it is the data sets vps_labeled and vps_frames_labeled. After an interruption,
 the same command goes on. To share the work between several processes, start them with --shard 0/4,
-1/4, 2/4 and 3/4 and the same --output.
+1/4, 2/4 and 3/4 and the same --output, and then once more without it, which joins their lists of
+videos that were left out; vps-d2 slurm does this on a cluster.
 """
 
 
