@@ -130,8 +130,9 @@ class RunFolder:
             job: its number.
         """
         before, begin = self.attempts(name), time.monotonic()
+        host = os.environ.get("SLURMD_NODENAME", platform.node())
         attempt = Attempt(
-            *(job, platform.node(), os.getpid(), _device(), torch.get_num_threads(), _now())
+            *(job, host, os.getpid(), _device(), torch.get_num_threads(), _now())
         )
 
         def write(**changes: Any) -> None:

@@ -61,7 +61,7 @@ def status_lines(output: Path) -> Iterator[str]:
     if run["tasks"]:
         names = [shard_task(index) for index in range(run["tasks"])] + [JOIN]
     for name in names:
-        yield _describe(folder, name, live, run)
+        yield _describe(folder, name, live)
 
 
 def _run_state(state: str, live: dict[str, str]) -> str:
@@ -73,14 +73,13 @@ def _run_state(state: str, live: dict[str, str]) -> str:
     return f"{going} running, {len(live) - going} waiting"
 
 
-def _describe(folder: RunFolder, name: str, live: dict[str, str], run: dict[str, Any]) -> str:
+def _describe(folder: RunFolder, name: str, live: dict[str, str]) -> str:
     """Return the line of a job."""
     attempts = folder.attempts(name)
     if not attempts:
         waits = sorted({words for words in live.values() if words.startswith("pending")})
-        return f"  {name:<10} {'waiting' if live or run['state'] == 'submitted' else 'not run'}" + (
-            f": {', '.join(waits)}" if waits and name != JOIN else ""
-        )
+        reasons = f": {', '.join(waits)}" if waits and name != JOIN else ""
+        return f"  {name:<10} {'waiting' if live else 'not run'}{reasons}"
     last = attempts[-1]
     state, seconds = last["state"], last["seconds"]
     if state == "running":
@@ -91,7 +90,9 @@ def _describe(folder: RunFolder, name: str, live: dict[str, str], run: dict[str,
             state = "died"
     elif state == "stopped":
         state = "stopped, goes on" if live else "stopped"
-    words = last["message"] or _last_line(folder.logs, last["job"])
+    words = last["message"]
+    if not words and state != DONE:
+        words = _last_line(folder.logs, last["job"])
     time = timedelta(seconds=round(seconds))
     tries = f", start {len(attempts)}" if len(attempts) > 1 else ""
     return f"  {name:<10} {state:<9} {last['host']:<8} {time}{tries}  {words[:_SHOWN]}".rstrip()

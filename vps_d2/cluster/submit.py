@@ -1,5 +1,6 @@
 """Submitting the jobs of a run: to Slurm, or as processes of this machine."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -158,12 +159,13 @@ class SlurmSubmitter:
     @contextmanager
     def _submission(self, folder: RunFolder) -> Iterator[None]:
         """Keep what Slurm says of this job from the new ones, and its errors to one sentence."""
+        config = {"SLURM_CONF": os.environ["SLURM_CONF"]} if "SLURM_CONF" in os.environ else {}
         try:
-            with submitit.helpers.clean_env():
+            with submitit.helpers.clean_env(), submitit.helpers.environment_variables(**config):
                 yield
         except (FailedJobError, FailedSubmissionError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
-            reason = (lines or str(error).splitlines())[-1].rpartition("error: ")[2].rstrip(".")
+            lines = [line.strip() for line in str(error).splitlines() if "sbatch: " in line]
+            reason = (lines or ["sbatch failed"])[-1].rpartition(": ")[2].rstrip(".")
             raise UserError(_JOB_ERROR.format(reason=reason)) from error
 
 
