@@ -247,7 +247,7 @@ def _goes_on(folder: "RunFolder", command: str, arguments: Sequence[str], tasks:
     Raises:
         UserError: if another run is in the folder, or this one is still going on.
     """
-    from vps_d2.cluster.status import live_jobs
+    from vps_d2.cluster.queue import live_jobs
 
     run = folder.read_run()
     if run is None or run["state"] == "finished":

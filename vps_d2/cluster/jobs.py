@@ -12,6 +12,7 @@ from typing import Any
 
 import submitit
 
+from vps_d2.cluster.queue import live_jobs
 from vps_d2.cluster.records import DONE, FAILED, RunFolder
 from vps_d2.engine.stopping import Stopped, stop_at
 from vps_d2.io.errors import UserError
@@ -67,6 +68,28 @@ class _Job(submitit.helpers.Checkpointable):
     def __init__(self, folder: RunFolder, command: Command) -> None:
         self.folder, self.command = folder, command
 
+    def _until_stopped(self, work: Callable[[], None]) -> None:
+        """Work until a signal says that the machine is taken away, and go on in a new job then.
+
+        Slurm sends the signal of submitit some time before the job must end. Where it does not at
+        preemption, it sends SIGTERM, as it does for scancel, after which a job no longer runs.
+        """
+        warning = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
+        requeue: Any = signal.getsignal(warning)  # submitit's, which puts the job back
+        with stop_at(warning, signal.SIGTERM) as stopped_by:
+            try:
+                work()
+                return
+            except (Stopped, Exception):
+                # Others fail as well when a process that they wait for has stopped.
+                number = stopped_by()
+                if not number:
+                    raise
+        job = _job_number()
+        if number == warning or live_jobs([job]).get(job, "").startswith("running"):
+            requeue(number, None)
+        raise SystemExit(0)
+
 
 class ShardTask(_Job):
     """A shard of a command over many videos.
@@ -87,7 +110,8 @@ class ShardTask(_Job):
         name = shard_task(self.index)
         resume = bool(self.folder.attempts(name))
         with self.folder.recorded(name, _job_number()):
-            self.command("--shard", f"{self.index}/{self.count}", resume=resume)
+            options = ("--shard", f"{self.index}/{self.count}")
+            self._until_stopped(lambda: self.command(*options, resume=resume))
 
 
 def shard_task(index: int) -> str:
@@ -107,26 +131,9 @@ class TrainingTask(_Job):
             address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
             os.environ["MASTER_ADDR"] = address
         with self.folder.recorded(f"rank_{job.global_rank:04d}", job.job_id):
-            self._train()
+            self._until_stopped(lambda: self.command(resume=True))
         if job.global_rank == 0:
             self.folder.finish(DONE)
-
-    def _train(self) -> None:
-        preempted = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
-        requeue: Any = signal.getsignal(preempted)  # submitit's, which puts the job back
-        with stop_at(preempted, signal.SIGTERM) as stopped_by:
-            try:
-                self.command(resume=True)
-                return
-            except (Stopped, RuntimeError, UserError):
-                # The others also fail if a process stops while they wait for it.
-                if not stopped_by():
-                    raise
-                number = stopped_by()
-        if number == preempted:
-            requeue(number, None)
-        else:  # Slurm ends the job, and starts it again if it was preempted
-            raise SystemExit(128 + number)
 
 
 class Join(_Job):

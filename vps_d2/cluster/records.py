@@ -131,9 +131,7 @@ class RunFolder:
         """
         before, begin = self.attempts(name), time.monotonic()
         host = os.environ.get("SLURMD_NODENAME", platform.node())
-        attempt = Attempt(
-            *(job, host, os.getpid(), _device(), torch.get_num_threads(), _now())
-        )
+        attempt = Attempt(*(job, host, os.getpid(), _device(), torch.get_num_threads(), _now()))
 
         def write(**changes: Any) -> None:
             changes["seconds"] = round(time.monotonic() - begin, 1)

@@ -2,40 +2,20 @@
 
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from vps_d2.cluster.jobs import JOIN, shard_task
+from vps_d2.cluster.queue import live_jobs
 from vps_d2.cluster.records import DONE, FAILED, RunFolder
 from vps_d2.io.errors import UserError
 
-__all__ = ["live_jobs", "status_lines"]
+__all__ = ["status_lines"]
 
 _TAIL_BYTES = 4000
 _SHOWN = 100  # characters of a line of a log
-
-
-def live_jobs(jobs: list[str]) -> dict[str, str]:
-    """Return those of the jobs that wait or run, and what Slurm says of them, by their numbers.
-
-    Args:
-        jobs: numbers of jobs of Slurm, or of processes of this machine.
-    """
-    if not jobs:
-        return {}
-    if shutil.which("squeue") is None:
-        return {job: "running" for job in jobs if Path("/proc", job).exists()}
-    command = ["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"]
-    # Its exit status is that of an error if it has forgotten all of the jobs.
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
-    found = {}
-    for job, state, reason in (line.split("|") for line in lines if line.count("|") == 2):
-        found[job] = state.lower() if reason in ("None", "") else f"{state.lower()} ({reason})"
-    return found
 
 
 def status_lines(output: Path) -> Iterator[str]:
