@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
@@ -33,7 +34,7 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=100000,preempt_send_user_signal
+SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=100000
 ReturnToService=2
 SlurmdTimeout=5
 MessageTimeout=4
@@ -91,22 +92,26 @@ class Cluster:
         """Start a node."""
         self.run("slurmd", "-N", node)
 
-    def kill_node(self, node: str, *processes: int) -> None:
-        """Kill a node, its steps, and processes that run there."""
-        for pid in (int((self.folder / f"slurmd.{node}.pid").read_text()), *processes):
-            _kill(pid)
+    def kill_node(self, node: str) -> None:
+        """Kill a node with all that runs there."""
+        keepers, others = [], []
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
+                words = path.read_bytes().split(b"\0")
+                folder = os.readlink(path.with_name("cwd"))
                 command = path.with_name("cmdline").read_bytes()
-                mine = f"SLURM_CONF={self.config}".encode() in path.read_bytes()
             except OSError:
                 continue
-            if mine and command.startswith(b"slurmstepd") and self._on(node, path):
-                _kill(int(path.parent.name))
-
-    def _on(self, node: str, path: Path) -> bool:
-        # The working folder of a step's keeper is that of its node.
-        return os.readlink(path.with_name("cwd")).endswith(f"/{node}")
+            if f"SLURM_CONF={self.config}".encode() not in words:
+                continue
+            if command.startswith(b"slurmstepd") and folder.endswith(f"/{node}"):
+                keepers.append(int(path.parent.name))
+            elif f"SLURMD_NODENAME={node}".encode() in words:
+                others.append(int(path.parent.name))
+        # The keepers first, which would report that the others have ended.
+        slurmd = int((self.folder / f"slurmd.{node}.pid").read_text())
+        for pid in (slurmd, *keepers, *others):
+            _kill(pid)
 
     def end(self) -> None:
         """End all jobs and programs."""
@@ -116,7 +121,7 @@ class Cluster:
         for name in names:
             pid = self.folder / f"{name}.pid"
             if pid.exists():
-                os.kill(int(pid.read_text()), signal.SIGTERM)
+                _kill(int(pid.read_text()), signal.SIGTERM)
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -127,11 +132,9 @@ def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+def _kill(pid: int, number: int = signal.SIGKILL) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _run(*words: str, environment: dict[str, str] | None = None) -> str:
