@@ -98,13 +98,13 @@ class Cluster:
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
                 words = path.read_bytes().split(b"\0")
-                folder = os.readlink(path.with_name("cwd"))
+                files = [os.readlink(link) for link in path.with_name("fd").iterdir()]
                 command = path.with_name("cmdline").read_bytes()
             except OSError:
                 continue
             if f"SLURM_CONF={self.config}".encode() not in words:
                 continue
-            if command.startswith(b"slurmstepd") and folder.endswith(f"/{node}"):
+            if command.startswith(b"slurmstepd") and f"{self.folder}/slurmd.{node}.log" in files:
                 keepers.append(int(path.parent.name))
             elif f"SLURMD_NODENAME={node}".encode() in words:
                 others.append(int(path.parent.name))
@@ -118,10 +118,11 @@ class Cluster:
         self.run("scancel", "--user=root")
         wait(lambda: not self.run("squeue", "-h"), "the end of the jobs", 30)
         names = [f"slurmd.{node}" for node in NODES] + ["slurmctld", "munge"]
-        for name in names:
-            pid = self.folder / f"{name}.pid"
-            if pid.exists():
-                _kill(int(pid.read_text()), signal.SIGTERM)
+        files = [self.folder / f"{name}.pid" for name in names]
+        pids = [int(path.read_text()) for path in files if path.exists()]
+        for pid in pids:
+            _kill(pid, signal.SIGTERM)
+        wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the programs", 30)
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

@@ -91,7 +91,7 @@ def test_lost_tasks_are_run_again_and_joined(
 ) -> None:
     """The queue is full; then a task is killed, and the node of the other fails."""
     size = ["--height", "32", "--width", "48", "--workers", "1"]
-    arguments = ["--train", "12", "--hidden", "2", *size]
+    arguments = ["--train", "30", "--hidden", "2", *size]
     whole, out = tmp_path / "whole", tmp_path / "out"
     cluster.run("sbatch", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 600")
     main(["--tasks", "2", "make-synthetic", "--out", str(out), *arguments])
@@ -104,6 +104,7 @@ def test_lost_tasks_are_run_again_and_joined(
     cluster.run("scancel", blocker)
     killed, _ = (pid_of(folder, f"task_{index:04d}") for index in (0, 1))
     os.kill(killed, 9)
+    wait(lambda: f"{array}_0" not in cluster.run("squeue", "-h", "-o", "%i"), "the end of the task")
     cluster.kill_node("n1")
     make_synthetic(["--out", str(whole), *arguments])
     wait(lambda: finished(cluster, folder), "the join", 90)
@@ -133,7 +134,7 @@ def test_training_goes_on_after_preemption_and_a_time_limit(
     plugin.write_text(SLOW)
     config = "configs/instant_test/unet_instant_test.yaml"
     train = ["train", "--config-file", config, "--import", str(plugin), "MODEL.DEVICE", "cpu"]
-    train += ["SOLVER.MAX_ITER", "80", "SEED", "1", "SOLVER.CHECKPOINT_PERIOD", "1000"]
+    train += ["SOLVER.MAX_ITER", "60", "SEED", "1", "SOLVER.CHECKPOINT_PERIOD", "1000"]
     train += ["TEST.PICTURE_PERIOD", "0", "OUTPUT_DIR"]
     main(["--nodes", "2", "--time", "60", *train, str(tmp_path / "broken")])
     folder = RunFolder(tmp_path / "broken")
@@ -149,6 +150,7 @@ def test_training_goes_on_after_preemption_and_a_time_limit(
     wait(is_going_on, "training to go on")
     cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=2")
     wait(lambda: folder.state("rank_0000") == "stopped", "the time limit")
+    cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=60")
     (tmp_path / "go").touch()
     main(["--local", "2", *train, str(tmp_path / "whole")])
     wait(lambda: finished(cluster, folder), "training", 90)
