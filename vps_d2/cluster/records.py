@@ -75,7 +75,7 @@ class RunFolder:
         """
         try:
             run = read_json(self.path / _RUN)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError):
             run = None
