@@ -86,6 +86,7 @@ def test_a_wrong_partition_is_a_sentence(tmp_path: Path) -> None:
         main([*arguments, "--out", str(tmp_path)])
 
 
+@pytest.mark.timeout(400)
 def test_lost_tasks_are_run_again_and_joined(
     cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +124,7 @@ def test_lost_tasks_are_run_again_and_joined(
     assert again["seconds"] > 0 and again["device"] and again["cpus"] == 1
 
 
+@pytest.mark.timeout(400)
 def test_training_goes_on_after_preemption_and_a_time_limit(
     cluster: Cluster, tiny_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

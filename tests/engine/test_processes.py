@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the processes
 
 
 def _compute(videos: str, folder: str) -> None:
-    """Train for two iterations and score made-up predictions, in each of the processes."""
+    """Train for an iteration and score made-up predictions, in each of the processes."""
     torch.set_num_threads(1)
     register_videos("videos_of_processes", videos)
     cfg = get_vps_cfg()
@@ -43,7 +43,7 @@ def _compute(videos: str, folder: str) -> None:
             *("INPUT.NUM_INPUT_FRAMES", 3, "INPUT.NUM_TARGET_FRAMES", 2, "SEED", 7),
             *("MODEL.PIXEL_STD", [50.0, 50.0, 50.0], "DATALOADER.NUM_WORKERS", 0),
             *("DATASETS.TRAIN", ("videos_of_processes",), "SOLVER.IMS_PER_BATCH", 2),
-            *("SOLVER.MAX_ITER", 2, "SOLVER.WARMUP_ITERS", 0, "OUTPUT_DIR", folder),
+            *("SOLVER.MAX_ITER", 1, "SOLVER.WARMUP_ITERS", 0, "OUTPUT_DIR", folder),
             *("TEST.EVALUATORS", ("FutureMaskEvaluator", "VOSEvaluator")),
         ]
     )
@@ -55,7 +55,6 @@ def _compute(videos: str, folder: str) -> None:
     model = trainer.checkpointer.model
     kept = {
         "gradients": {name: value.grad for name, value in model.named_parameters()},
-        "weights": dict(model.named_parameters()),
         "scores": scores,
     }
     torch.save((kept, trainer.storage.latest()), Path(folder) / f"{comm.get_rank()}.pth")
@@ -84,10 +83,9 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     one, losses = torch.load(tmp_path / "1" / "0.pth", weights_only=False)
     two, their_losses = torch.load(tmp_path / "2" / "0.pth", weights_only=False)
     assert losses["total_loss"][0] == pytest.approx(their_losses["total_loss"][0], abs=1e-5)
-    for kind in ("gradients", "weights"):
-        for name, value in one[kind].items():
-            assert value is not None
-            torch.testing.assert_close(two[kind][name], value, atol=1e-5, rtol=1e-5)
+    for name, value in one["gradients"].items():
+        assert value.abs().max() > 1e-5
+        torch.testing.assert_close(two["gradients"][name], value, atol=1e-6, rtol=1e-5)
     assert one["scores"]["future_mask"]["jaccard"] > 0.1
     assert one["scores"] == two["scores"]
 
