@@ -216,6 +216,10 @@ class LocalSubmitter:
         return f"{self.count} processes of this machine, with logs in {folder.logs}\n"
 
     def _executor(self, folder: RunFolder, **more: Any) -> submitit.LocalExecutor:
+        # As in a job of Slurm, each process has its share of the CPUs.
+        share = str(max(1, (os.cpu_count() or 1) // self.count))
+        os.environ.setdefault("SLURM_CPUS_PER_TASK", share)
+        os.environ.setdefault("OMP_NUM_THREADS", share)
         executor = submitit.LocalExecutor(folder.logs, max_num_timeout=_MAX_REQUEUES)
         executor.update_parameters(timeout_min=_LONG, **more)
         return executor

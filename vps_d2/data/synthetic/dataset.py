@@ -30,7 +30,7 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
-from vps_d2.io.workers import can_have_workers
+from vps_d2.io.workers import can_have_workers, count_cpus
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
 
@@ -166,7 +166,7 @@ def _make(jobs: Sequence[_Job], workers: int | None) -> int:
     """Write the missing videos, and return how many."""
     todo = [job for job in jobs if not job.folder.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
+        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
             progress.update()
     return len(todo)
 
@@ -255,9 +255,11 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the main one ends the others
+    # Ctrl-C reaches all processes, and so does the signal by which Slurm announces the end of a job;
+    # the main one ends the others.
+    for name in ("SIGINT", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

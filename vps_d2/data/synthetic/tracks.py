@@ -4,7 +4,6 @@ A data set of tracks is a folder of files ``tracks_<n>.npy``, structured arrays 
 video in each record.
 """
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vps_d2.io.arrays import write_array
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.workers import count_cpus
 
 __all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
 
@@ -138,7 +138,7 @@ def make_tracks(
         made = 0
         total, rest = (sum(len(file.seeds) for file in each) for each in (mine, todo))
         with tqdm(total=total, initial=total - rest, unit="video") as progress:
-            for size in run_jobs(_write_file, todo, workers or os.cpu_count() or 1):
+            for size in run_jobs(_write_file, todo, workers or count_cpus()):
                 progress.update(size)
                 made += size
         return made

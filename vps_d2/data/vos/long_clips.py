@@ -21,6 +21,7 @@ from vps_d2.io.files import write_folder, write_text, write_whole
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
 from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.workers import count_cpus
 
 SETTINGS_FILE = "vos_clips.json"
 SHEET_FILE = "sheet.jpg"
@@ -138,7 +139,7 @@ def _make(jobs: Sequence[_Job], workers: int | None) -> int:
     # The maps are written last.
     todo = [job for job in jobs if not job.maps.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
+        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
             progress.update()
     return len(todo)
 
