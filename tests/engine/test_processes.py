@@ -84,8 +84,8 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     two, their_losses = torch.load(tmp_path / "2" / "0.pth", weights_only=False)
     assert losses["total_loss"][0] == pytest.approx(their_losses["total_loss"][0], abs=1e-5)
     for name, value in one["gradients"].items():
-        assert value.abs().max() > 1e-5
-        torch.testing.assert_close(two["gradients"][name], value, atol=1e-6, rtol=1e-5)
+        scale = float(value.abs().max())
+        torch.testing.assert_close(two["gradients"][name], value, atol=1e-5 * scale, rtol=0)
     assert one["scores"]["future_mask"]["jaccard"] > 0.1
     assert one["scores"] == two["scores"]
 

@@ -255,7 +255,7 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    # Ctrl-C reaches all processes, and so does the signal by which Slurm announces the end of a job;
+    # Ctrl-C reaches all processes, and so does the signal by which Slurm ends a job;
     # the main one ends the others.
     for name in ("SIGINT", "SIGUSR2"):
         if hasattr(signal, name):
