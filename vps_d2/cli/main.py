@@ -9,6 +9,7 @@ from vps_d2.cli.run import run_tool
 
 COMMANDS = {
     "train": "train or evaluate a model",
+    "slurm": "run a command on a cluster",
     "segment": "segment any video: a mask for each object and frame",
     "propagate": "follow objects through a video, from a mask of one frame",
     "annotate": "annotate a video in the browser: click, follow, correct, export",
@@ -52,6 +53,7 @@ ALIASES = {
     "segment-video": "segment",
     "label-unlabeled": "label",
     "generate-frames": "generate",
+    "launch-slurm": "slurm",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""
 

@@ -20,6 +20,7 @@ from vps_d2.cli.videos import (
 )
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import print_line
+from vps_d2.io.shards import take_shard
 
 if TYPE_CHECKING:
     from vps_d2.data.taxonomy import Taxonomy
@@ -157,7 +158,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.video_segmentation import SegmentOptions, VideoSegmentation
 
     args.inputs += _list_annotated(args.ann_path, args.img_path)
-    sources = open_each(args.inputs, args.output, args.rate)
+    sources = open_each(take_shard(args.inputs, args.shard), args.output, args.rate)
     if args.weights and not args.config_file and args.backbone:
         args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
     name = args.model if args.model or args.config_file else "coco"
