@@ -99,7 +99,9 @@ class TensorMaskRCNN(nn.Module):
         model, (height, width) = self.model, image.shape[-2:]
         multiple = model.backbone.size_divisibility
         pixels = (image - model.pixel_mean) / model.pixel_std
-        padded = F.pad(pixels, (0, -width % multiple, 0, -height % multiple))
+        # In this form, torch.export sees that the sum is a multiple.
+        below, right = ((s + multiple - 1) // multiple * multiple - s for s in (height, width))
+        padded = F.pad(pixels, (0, right, 0, below))
         maps = model.backbone(padded[None])
         limit = torch.stack([torch.full((), side) for side in (width, height)]).float().repeat(2)
         proposals = self._propose([maps[name] for name in self.rpn_features], limit)
@@ -225,9 +227,7 @@ def _nms(
     return nms(boxes + (groups * step)[:, None], scores, threshold)
 
 
-def _paste(
-    masks: torch.Tensor, boxes: torch.Tensor, height: int, width: int
-) -> torch.Tensor:
+def _paste(masks: torch.Tensor, boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Draw masks ``(R, M, M)`` into their boxes, ``(R, H, W)``."""
     low, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     x = (torch.arange(width) + 0.5 - low[:, :1]) / size[:, :1] * 2 - 1

@@ -236,6 +236,7 @@ def pad_to_multiple(frames: torch.Tensor, multiple: int) -> torch.Tensor:
         frames: of any size.
         multiple: of the rows and columns of the result, pixels.
     """
-    height, width = frames.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
+    # In this form, torch.export sees that the sum is a multiple.
+    sides = frames.shape[-2:]
+    bottom, right = ((side + multiple - 1) // multiple * multiple - side for side in sides)
     return F.pad(frames, (0, right, 0, bottom), mode="replicate")
