@@ -41,8 +41,9 @@ EXPORTERS: dict[str, Callable[[LoadedModel], list[Step]]] = {
 }
 """What is exported of each architecture, by its name in MODEL.META_ARCHITECTURE."""
 
-# In single precision, on the CPU and without channels last, whatever the machine prefers.
-_PLAIN = ["MODEL.DEVICE", "cpu", "SOLVER.AMP.ENABLED", "False", "MODEL.CHANNELS_LAST", "False"]
+PLAIN = ["MODEL.DEVICE", "cpu", "SOLVER.AMP.ENABLED", "False", "MODEL.CHANNELS_LAST", "False"]
+"""What models are exported with: single precision, no channels last, whatever the machine prefers."""
+
 _ROLES = ("predictor", "segmenter", "mask_predictor")
 _MOST_FRAMES = 32
 """Of a given video, that are read to compare on."""
@@ -163,12 +164,12 @@ def _load(config_file: str | Path, opts: Sequence[str]) -> Iterator[tuple[str, L
     """Yield the role, the model and the name of the weights of each model of a configuration."""
     cfg = load_config(config_file, opts)
     if not cfg.PIPELINE.SEGMENTER.CONFIG_FILE:
-        options = [*opts, *_PLAIN]
+        options = [*opts, *PLAIN]
         task = model_task(cfg)
         yield "", load_model(config_file, options, task=task), cfg.MODEL.WEIGHTS
         return
     cfg = load_pipeline_config(config_file, opts)
-    options = [*cfg.PIPELINE.MODEL_OPTS, *_PLAIN]
+    options = [*cfg.PIPELINE.MODEL_OPTS, *PLAIN]
     for role, node in zip(_ROLES, model_nodes(cfg), strict=True):
         if node.CONFIG_FILE:
             task = model_task(load_config(node.CONFIG_FILE, options))
