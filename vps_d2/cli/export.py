@@ -15,10 +15,10 @@ EPILOG = """examples:
   vps-d2 export --config-file configs/vos/small_vos.yaml --output output/vos \\
       --format torch-export MODEL.WEIGHTS package://vos_small.pth
 
-Each file is compared with the model in PyTorch, on inputs of several sizes and numbers, before it is
-written: model.onnx, for a pipeline segmenter.onnx and so on, and for STCN key.onnx, value.onnx,
+Each file is compared with the model in PyTorch, on inputs of several sizes and numbers, before it
+is written: model.onnx, for a pipeline segmenter.onnx and so on, and for STCN key.onnx, value.onnx,
 read.onnx and decode.onnx. Pictures are uint8 as they are read, normalization is inside; classes,
-shapes, frames and license are in the file's metadata. Single precision, on any device.
+shapes, frames and license are in the file's metadata. All is in single precision.
 """
 
 
@@ -43,8 +43,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         "--input",
         type=Path,
         metavar="PATH",
-        help="video or folder of pictures, or for models of masks an .npy file of class maps (T, H, "
-        "W), to compare on besides the made inputs",
+        help="video or folder of pictures, or for models of masks an .npy file of class maps "
+        "(T, H, W), to compare on besides the made inputs",
     )
     add_import_option(parser)
     parser.add_overrides(

@@ -30,6 +30,7 @@ COMMANDS = {
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",
+    "export": "write trained models to ONNX or torch.export, and compare them with PyTorch",
     "benchmark": "time every part on this machine",
     "demo": "make, predict, score and draw some videos",
 }
@@ -51,6 +52,7 @@ ALIASES = {
     "segment-video": "segment",
     "label-unlabeled": "label",
     "generate-frames": "generate",
+    "export-model": "export",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""
 

@@ -42,7 +42,7 @@ EXPORTERS: dict[str, Callable[[LoadedModel], list[Step]]] = {
 """What is exported of each architecture, by its name in MODEL.META_ARCHITECTURE."""
 
 PLAIN = ["MODEL.DEVICE", "cpu", "SOLVER.AMP.ENABLED", "False", "MODEL.CHANNELS_LAST", "False"]
-"""What models are exported with: single precision, no channels last, whatever the machine prefers."""
+"""Models are exported in single precision and without channels last, whatever the machine likes."""
 
 _ROLES = ("predictor", "segmenter", "mask_predictor")
 _MOST_FRAMES = 32
