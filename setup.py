@@ -97,6 +97,8 @@ setup(
         "interactive": INTERACTIVE,
         # The format onnx of vps-d2 export.
         "export": EXPORT,
+        # The engine that simulated the real videos. It has no wheels for newer Pythons.
+        "bullet": ["pybullet>=3.2.5; python_version < '3.12'"],
         "test": TEST,
         "browser": BROWSER,
         "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],

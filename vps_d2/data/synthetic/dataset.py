@@ -11,7 +11,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.physics import engine_version, simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.video import group_videos, write_video
@@ -100,6 +100,7 @@ class _Job:
     seed: int
     out: Path
     options: SyntheticOptions
+    stored: bool = False
 
     @property
     def folder(self) -> Path:
@@ -113,6 +114,7 @@ def make_dataset(
     seed: int = 0,
     options: SyntheticOptions | None = None,
     randomize: bool = False,
+    stored: bool = False,
     workers: int | None = None,
 ) -> int:
     """Write ``out/<split>/video_<n>/`` for every split, and ``out/hidden_truth.npy``.
@@ -127,17 +129,17 @@ def make_dataset(
         seed: of the data set; any number of workers gives the same bytes.
         options: size and variation of every video.
         randomize: whether train and unlabeled vary as in the training of the shipped weights.
+        stored: write frames without compression; see :func:`vps_d2.data.video.encode_frame`.
         workers: processes; None for one on each CPU.
 
     Returns:
         how many videos were written.
 
     Raises:
-        UserError: if there are too many videos, or ``out`` holds a data set of other settings or
-            origin, is being written by another run, or cannot be written.
+        UserError: if there are too many videos, the engine is not installed, or ``out`` holds a
+            data set of other settings or origin, is being written by another run, or cannot be
+            written.
     """
-    import mujoco
-
     out = Path(out)
     options = options or SyntheticOptions()
     check_count(sum(counts.values()))
@@ -146,13 +148,14 @@ def make_dataset(
         "counts": {split: counts.get(split, 0) for split in SPLITS},
         "options": asdict(options),
         "randomize": randomize,
-        "mujoco": mujoco.__version__,
+        "engine": engine_version(options.physics),
     }
     with claim_folder(out, parts=SPLITS):
         if not (out / SETTINGS_FILE).exists():
             _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
         check_settings(out / SETTINGS_FILE, settings)
-        return _make(out, list(_plan(out, counts, seed, options, randomize)), workers)
+        jobs = [replace(job, stored=stored) for job in _plan(out, counts, seed, options, randomize)]
+        return _make(out, jobs, workers)
 
 
 def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
@@ -191,7 +194,9 @@ def _plan(
     randomize: bool,
 ) -> Iterator[_Job]:
     """Number the videos of every split."""
-    randomized = SyntheticOptions.randomized(options.height, options.width)
+    randomized = replace(
+        SyntheticOptions.randomized(options.height, options.width), physics=options.physics
+    )
     number = 0
     for split in SPLITS:
         chosen = randomized if randomize and split in _RANDOMIZED_SPLITS else options
@@ -268,11 +273,12 @@ def _end_with_parent() -> None:
 def _write_one(job: _Job) -> None:
     video = generate_video(job.seed, job.options)
     if job.split == "hidden":
-        write_video(job.folder, video.frames[:NUM_INPUT_FRAMES])
+        write_video(job.folder, video.frames[:NUM_INPUT_FRAMES], stored=job.stored)
     elif job.split == "unlabeled":
-        write_video(job.folder, video.frames)
+        write_video(job.folder, video.frames, stored=job.stored)
     else:
-        write_video(job.folder, video.frames, video.masks, {"scene.json": video.scene.to_json()})
+        extra = {"scene.json": video.scene.to_json()}
+        write_video(job.folder, video.frames, video.masks, extra, stored=job.stored)
 
 
 def _write_truth(path: Path, jobs: Sequence[_Job]) -> None:

@@ -21,6 +21,7 @@ from vps_d2.inference.export.frame_steps import (
     predictor_steps,
     segmenter_steps,
 )
+from vps_d2.inference.export.object_steps import object_dynamics_steps
 from vps_d2.inference.export.steps import Shape, Step
 from vps_d2.inference.export.vos_steps import stcn_steps
 from vps_d2.inference.models import LoadedModel, load_model
@@ -37,6 +38,7 @@ EXPORTERS: dict[str, Callable[[LoadedModel], list[Step]]] = {
     "ConvLSTM": predictor_steps,
     "MaskSimVP": mask_predictor_steps,
     "GeneralizedRCNN": mask_rcnn_steps,
+    "ObjectDynamics": object_dynamics_steps,
     "STCN": stcn_steps,
 }
 """What is exported of each architecture, by its name in MODEL.META_ARCHITECTURE."""
@@ -104,7 +106,7 @@ def export_config(
                 "these."
             )
         for step in EXPORTERS[name](loaded):
-            path = output / f"{role or step.name or 'model'}{FORMATS[form]}"
+            path = output / f"{'.'.join(filter(None, (role, step.name))) or 'model'}{FORMATS[form]}"
             check_output(path)
             content = to_file(trace(step), step, describe(step, loaded, weights), form)
             agreement = compare(step, runner(content, form), _inputs(step, frames))
@@ -130,6 +132,7 @@ def describe(step: Step, loaded: LoadedModel, weights: str) -> dict[str, str]:
         "outputs": {name: list(shape) for name, shape in step.outputs.items()},
         "multiple_of": step.multiple,
         "about": step.about,
+        **step.settings,
         "classes": list(taxonomy.thing_classes) if taxonomy else [],
         "input_format": cfg.INPUT.FORMAT,
         "pixel_mean": list(cfg.MODEL.PIXEL_MEAN),

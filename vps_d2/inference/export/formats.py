@@ -61,13 +61,14 @@ def trace(step: Step) -> ExportedProgram:
         for shape in step.inputs.values()
     )
     with _exporting("PyTorch cannot export this model"), torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             step.network.eval(),
             step.make(Sizes(_TRACED.count, height, width)),
             dynamic_shapes=dynamic,
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
+        return _without_assertions(program)
 
 
 def to_file(program: ExportedProgram, step: Step, metadata: Mapping[str, str], form: str) -> bytes:
@@ -144,6 +145,21 @@ def open_session(content: bytes, threads: int | None = None) -> Any:
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3  # no warnings
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _without_assertions(program: ExportedProgram) -> ExportedProgram:
+    """Return a program that runs for all sizes.
+
+    PyTorch adds assertions about the layout of intermediate results in memory, such as that a slice
+    is a part and not the whole, although what it computes does not depend on them.
+    """
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
 
 
 def _name_axes(value: Any, shape: Shape) -> None:

@@ -1,8 +1,8 @@
 """A step: a network with tensors in and tensors out, of which an exported model has one or more."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ class Step:
         reference: what the model itself computes of the same inputs, without what is exported.
         multiple: rows and columns are multiples of it.
         about: what else a user has to know; "" for nothing.
+        settings: what a program that uses it has to know, as JSON values by name.
         given: makes inputs of what a user gives: of masks uint8 ``(T, H, W)`` if an input is called
             so, else of pictures uint8 ``(T, 3, H, W)``; None if they cannot be made of it.
     """
@@ -45,4 +46,5 @@ class Step:
     reference: Callable[..., Tensors]
     multiple: int = 1
     about: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     given: Callable[[torch.Tensor], Tensors] | None = None

@@ -152,7 +152,7 @@ def stcn_steps(loaded: LoadedModel) -> list[Step]:
         ),
         ("decode", _Decode(model), decoded, {"masks": ("K", *sides)}, make_decode),
     ]
-    return [_step(*each, model) for each in steps]
+    return [_step(*each, model) for each in steps]  # type: ignore[arg-type]
 
 
 def _step(
@@ -178,5 +178,5 @@ def _step(
 
     return Step(
         *(name, network, inputs, outputs, make, reference, stride, about),
-        given if name == "key" else None,
+        given=given if name == "key" else None,
     )

@@ -88,7 +88,7 @@ class KeyProjection(nn.Module):
         if self.place_scale is None:
             return key
         count, _, rows, columns = key.shape
-        unit = self.place_scale / torch.sym_min(rows, columns)
+        unit: torch.Tensor = self.place_scale / torch.sym_min(rows, columns)
         y = torch.arange(rows, device=key.device)[:, None].expand(rows, columns)
         x = torch.arange(columns, device=key.device).expand(rows, columns)
         place = torch.stack([y, x]).to(key.dtype) * unit
