@@ -9,6 +9,7 @@ Shapes: ``H`` rows, ``W`` columns, ``R`` boxes (left, top, right, bottom in pixe
 
 import math
 import sys
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ class TensorMaskRCNN(nn.Module):
         super().__init__()
         check_parts(cfg)
         keys = cfg.MODEL
-        self.model = model
+        self.model: Any = model
         self.rpn_features = list(keys.RPN.IN_FEATURES)
         self.roi_features = list(keys.ROI_HEADS.IN_FEATURES)
         shapes = model.backbone.output_shape()

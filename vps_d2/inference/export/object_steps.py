@@ -1,8 +1,8 @@
 """What is exported of ObjectDynamics: where measured objects go, and what they look like there.
 
-``future`` plays the objects on, ``draw`` says which points of a picture an object covers. Measuring
-masks before and putting objects over each other after are NumPy, in :mod:`vps_d2.data.tracks` and in
-``docs/examples/future_mask_onnx.py``.
+``future`` plays the objects on, ``draw`` says which points of a picture an object covers.
+Measuring masks before and putting objects over each other after are NumPy, in
+:mod:`vps_d2.data.tracks` and in ``docs/examples/future_mask_onnx.py``.
 
 Shapes: ``N`` videos, ``K`` objects, ``T`` input frames, ``S`` predicted frames, ``P`` points, ``C``
 numbers that describe an object to be drawn.
@@ -96,7 +96,7 @@ def object_dynamics_steps(loaded: LoadedModel) -> list[Step]:
             },
             make=make,
             reference=reference_future,
-            about="Objects of the vps data set, up to 6 in a video, measured by vps_d2.data.tracks.",
+            about="Up to 6 objects of the vps data set, measured by vps_d2.data.tracks.",
             settings={"min_probability": model.min_probability},
         ),
         Step(
