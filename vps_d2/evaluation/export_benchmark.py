@@ -68,7 +68,7 @@ def _time_step(
 ) -> list[Figure]:
     session = open_session(to_file(trace(step), step, {}, "onnx"))
     feed = {key: value.numpy() for key, value in zip(step.inputs, inputs, strict=True)}
-    runs = {
+    runs: dict[str, Callable[[], object]] = {
         "PyTorch": partial(_in_pytorch, in_pytorch, inputs),
         "ONNX Runtime": lambda: session.run(None, feed),
     }

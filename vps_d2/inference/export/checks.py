@@ -41,7 +41,7 @@ def compare(step: Step, run: Runner, given: Sequence[Tensors] = ()) -> Agreement
     Raises:
         UserError: if they differ, or if nothing was found in any input.
     """
-    inputs = [*given, *(step.make(_fit(sizes, step.multiple)) for sizes in _CHECKED)]
+    inputs = [*given, *(step.make(_fit(sizes, step)) for sizes in _CHECKED)]
     largest, filled = 0.0, False
     for each in inputs:
         with torch.inference_mode():
@@ -86,7 +86,8 @@ def difference_of(wanted: np.ndarray, found: np.ndarray) -> float:
     return difference if difference == difference else float("inf")
 
 
-def _fit(sizes: Sizes, multiple: int) -> Sizes:
-    """Return sizes whose sides are multiples."""
-    height, width = (side // multiple * multiple for side in sizes[1:])
-    return Sizes(sizes.count, height, width)
+def _fit(sizes: Sizes, step: Step) -> Sizes:
+    """Return sizes that a step takes."""
+    sides = (max(side, step.least) for side in sizes[1:])
+    height, width = (side // step.multiple * step.multiple for side in sides)
+    return Sizes(sizes.number, height, width)

@@ -63,7 +63,7 @@ def trace(step: Step) -> ExportedProgram:
     with _exporting("PyTorch cannot export this model"), torch.no_grad():
         program = torch.export.export(
             step.network.eval(),
-            step.make(Sizes(_TRACED.count, height, width)),
+            step.make(Sizes(_TRACED.number, height, width)),
             dynamic_shapes=dynamic,
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,

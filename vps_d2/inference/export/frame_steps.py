@@ -19,6 +19,10 @@ from vps_d2.modeling.masks.mask_simvp import MaskSimVP
 from vps_d2.modeling.segmentation.unet import UNet
 
 
+_LEAST_SIDE = 65
+"""Of a picture for Mask R-CNN, in pixels: every feature map has two rows and columns."""
+
+
 class _Pictures(nn.Module):
     """A network over pictures with the normalization before it, and logits after it."""
 
@@ -83,8 +87,8 @@ def predictor_steps(loaded: LoadedModel) -> list[Step]:
     assert isinstance(model, VideoPredictor)
 
     def make(sizes: Sizes) -> Tensors:
-        videos = made_pictures(sizes.count * clip.num_input, sizes.height, sizes.width)
-        return (videos.unflatten(0, (sizes.count, -1)),)
+        videos = made_pictures(sizes.number * clip.num_input, sizes.height, sizes.width)
+        return (videos.unflatten(0, (sizes.number, -1)),)
 
     def reference(frames: torch.Tensor) -> Tensors:
         return (torch.stack([each["frames"] for each in _call(model, "frames", frames)]),)
@@ -109,7 +113,7 @@ def mask_predictor_steps(loaded: LoadedModel) -> list[Step]:
     classes = model.num_classes
 
     def make(sizes: Sizes) -> Tensors:
-        return (made_masks(sizes.count, count, sizes.height, sizes.width, classes),)
+        return (made_masks(sizes.number, count, sizes.height, sizes.width, classes),)
 
     def reference(masks: torch.Tensor) -> Tensors:
         return (torch.stack([each["sem_seg"] for each in _call(model, "masks", masks)]),)
@@ -157,7 +161,9 @@ def mask_rcnn_steps(loaded: LoadedModel) -> list[Step]:
             make=lambda sizes: (made_pictures(1, sizes.height, sizes.width)[0],),
             reference=reference,
             given=lambda pictures: (pictures[0],),
-            about="One picture at a time, because each has its own number R of objects.",
+            least=_LEAST_SIDE,
+            about="One picture at a time, because each has its own number R of objects; of more "
+            "than 64 rows and columns.",
         )
     ]
 

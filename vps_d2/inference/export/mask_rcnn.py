@@ -61,14 +61,16 @@ class TensorMaskRCNN(nn.Module):
         cfg: that it was built from.
     """
 
+    model: Any  # whose layers are found by name
+
     def __init__(self, model: nn.Module, cfg: CfgNode) -> None:
         super().__init__()
         check_parts(cfg)
         keys = cfg.MODEL
-        self.model: Any = model
+        self.model = model
         self.rpn_features = list(keys.RPN.IN_FEATURES)
         self.roi_features = list(keys.ROI_HEADS.IN_FEATURES)
-        shapes = model.backbone.output_shape()
+        shapes = self.model.backbone.output_shape()
         self.strides = {name: int(shape.stride) for name, shape in shapes.items()}
         self.offset = keys.ANCHOR_GENERATOR.OFFSET
         for name, cell in zip(self.rpn_features, _cells(cfg), strict=True):

@@ -65,7 +65,7 @@ def object_dynamics_steps(loaded: LoadedModel) -> list[Step]:
         return tracks.class_ids, tracks.measures
 
     def make(sizes: Sizes) -> Tensors:
-        return measure(made_masks(sizes.count, length, sizes.height, sizes.width, 49))
+        return measure(made_masks(sizes.number, length, sizes.height, sizes.width, 49))
 
     def make_points(sizes: Sizes) -> Tensors:
         with torch.no_grad():
@@ -73,7 +73,7 @@ def object_dynamics_steps(loaded: LoadedModel) -> list[Step]:
         y, x = torch.meshgrid(*map(torch.arange, sizes[1:]), indexing="ij")
         middle = torch.tensor([sizes.width / 2, sizes.height / 2])
         points = (torch.stack([x, y], -1).flatten(0, 1) + 0.5 - middle) / sizes.width
-        return described[:, : sizes.count, -1].flatten(0, 1), points
+        return described[:, : sizes.number, -1].flatten(0, 1), points
 
     def reference_future(class_ids: torch.Tensor, measures: torch.Tensor) -> Tensors:
         found: Tensors = future(class_ids, measures)

@@ -15,7 +15,7 @@ Tensors = tuple[torch.Tensor, ...]
 class Sizes(NamedTuple):
     """The sizes of inputs: pictures, videos or objects, rows and columns."""
 
-    count: int
+    number: int
     height: int
     width: int
 
@@ -32,6 +32,7 @@ class Step:
         make: makes inputs of some sizes.
         reference: what the model itself computes of the same inputs, without what is exported.
         multiple: rows and columns are multiples of it.
+        least: rows and columns are no fewer.
         about: what else a user has to know; "" for nothing.
         settings: what a program that uses it has to know, as JSON values by name.
         given: makes inputs of what a user gives: of masks uint8 ``(T, H, W)`` if an input is called
@@ -45,6 +46,7 @@ class Step:
     make: Callable[[Sizes], Tensors]
     reference: Callable[..., Tensors]
     multiple: int = 1
+    least: int = 1
     about: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     given: Callable[[torch.Tensor], Tensors] | None = None

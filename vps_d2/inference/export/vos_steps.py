@@ -97,18 +97,18 @@ def stcn_steps(loaded: LoadedModel) -> list[Step]:
 
     def make_value(sizes: Sizes) -> Tensors:
         frame, features = encode(sizes)
-        return frame, features[2], random(sizes.count, 2, *sizes[1:])
+        return frame, features[2], random(sizes.number, 2, *sizes[1:])
 
     def make_read(sizes: Sizes) -> Tensors:
         _, features = encode(sizes)
-        memory = features[0][0].flatten(1).repeat(1, sizes.count)
+        memory = features[0][0].flatten(1).repeat(1, sizes.number)
         memory = memory + 0.1 * random(*memory.shape)
-        return memory, random(sizes.count, values, memory.shape[1]), features[0]
+        return memory, random(sizes.number, values, memory.shape[1]), features[0]
 
     def make_decode(sizes: Sizes) -> Tensors:
         _, (found, thin, _, middle, fine) = encode(sizes)
-        last = (random(sizes.count, 3, *sizes[1:]),) if model.network.decoder.follows else ()
-        return (random(sizes.count, values, *found.shape[-2:]), thin, middle, fine, *last)
+        last = (random(sizes.number, 3, *sizes[1:]),) if model.network.decoder.follows else ()
+        return (random(sizes.number, values, *found.shape[-2:]), thin, middle, fine, *last)
 
     decoded: dict[str, Shape] = {
         "readout": ("K", values, "h", "w"),
@@ -177,6 +177,7 @@ def _step(
         return (pictures[:1, :, :height, :width],)
 
     return Step(
-        *(name, network, inputs, outputs, make, reference, stride, about),
+        *(name, network, inputs, outputs, make, reference, stride),
+        about=about,
         given=given if name == "key" else None,
     )

@@ -11,6 +11,7 @@ columns, both multiples of the network's stride; ``h`` and ``w`` are rows and co
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +89,7 @@ class KeyProjection(nn.Module):
         if self.place_scale is None:
             return key
         count, _, rows, columns = key.shape
-        unit: torch.Tensor = self.place_scale / torch.sym_min(rows, columns)
+        unit = torch.div(self.place_scale, cast(int, torch.sym_min(rows, columns)))
         y = torch.arange(rows, device=key.device)[:, None].expand(rows, columns)
         x = torch.arange(columns, device=key.device).expand(rows, columns)
         place = torch.stack([y, x]).to(key.dtype) * unit
