@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,10 +11,10 @@ import torch
 
 from tests.helpers import ROOT, load_tool
 from vps_d2.config.loading import load_config
-from vps_d2.data.synthetic import generate_video
 from vps_d2.inference.export import exporting, formats
 from vps_d2.inference.export.exporting import export_config, format_shape
-from vps_d2.inference.future_masks import FutureMaskPredictor
+from vps_d2.inference.export.mask_rcnn import check_parts
+from vps_d2.inference.export.steps import Sizes, Step
 from vps_d2.io.errors import UserError
 from vps_d2.io.pictures import write_mp4
 from vps_d2.modeling.build import build_model
@@ -67,33 +65,95 @@ def test_a_model_of_pictures(form: str, tmp_path: Path) -> None:
     assert "license" in table["license"] and json.loads(table["inputs"])["frames"][1] == 3
 
 
-@pytest.mark.parametrize(
-    ("config", "opts", "names"),
-    [
-        ("configs/instant_test/simvp_instant_test.yaml", (), ["model"]),
-        ("configs/instant_test/mask_simvp_instant_test.yaml", (), ["model"]),
-        (
-            "configs/instant_test/small_vos_instant_test.yaml",
-            (),
-            ["key", "value", "read", "decode"],
-        ),
-    ],
-)
-def test_other_models(config: str, opts: Sequence[str], names: list[str], tmp_path: Path) -> None:
-    made = export(tmp_path, config, *opts)
-    assert [each.path.stem for each in made] == names
-    assert all(each.agreement.difference < 1e-4 for each in made)
+EXPORTED = {
+    "simvp": ["model"],
+    "mask_simvp": ["model"],
+    "convlstm": ["model"],
+    "mask_rcnn_R50w32_FPN": ["model"],
+    "object_dynamics": ["future", "draw"],
+    "small_vos": ["key", "value", "read", "decode"],
+}
 
 
-def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Step]:
+    """Write empty files, which run what they are of: that takes no time."""
+    steps: dict[str, Step] = {}
+
+    def to_file(program: None, step: Step, metadata: dict[str, str], form: str) -> bytes:
+        steps[metadata["step"]] = step
+        return metadata["step"].encode()
+
+    def runner(content: bytes, form: str) -> Callable:
+        step = steps[content.decode()]
+
+        def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+            with torch.no_grad():
+                outputs = step.network(*map(torch.from_numpy, inputs))
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            return [each.numpy() for each in outputs]
+
+        return run
+
+    monkeypatch.setattr(exporting, "trace", lambda step: None)
+    monkeypatch.setattr(exporting, "to_file", to_file)
+    monkeypatch.setattr(exporting, "runner", runner)
+    return steps
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_what_is_exported_computes_what_the_model_does(
+    name: str, written: dict[str, Step], tmp_path: Path
+) -> None:
+    opts = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0") if "rcnn" in name else ()
+    made = export(tmp_path, f"configs/instant_test/{name}_instant_test.yaml", *opts)
+    assert [each.path.name for each in made] == [f"{step}.pt2" for step in EXPORTED[name]]
+    assert all(each.agreement.difference < 1e-6 for each in made)
+    for step in written.values():
+        outputs = step.network(*step.make(Sizes(2, 80, 120)))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        for shape, output in zip(step.outputs.values(), outputs, strict=True):
+            assert len(shape) == output.ndim
+            fixed = [length if isinstance(length, int) else None for length in shape]
+            assert all(a in (None, b) for a, b in zip(fixed, output.shape, strict=True))
+
+
+def test_masks_are_traced_for_any_number_of_objects(
+    written: dict[str, Step], tmp_path: Path
+) -> None:
+    export(tmp_path, "configs/instant_test/mask_simvp_instant_test.yaml")
+    step = written[""]
+    program = formats.trace(step).module()
+    for masks in (step.make(Sizes(1, 34, 47))[0], torch.zeros(2, 11, 32, 32, dtype=torch.uint8)):
+        torch.testing.assert_close(program(masks), step.reference(masks)[0])
+
+
+def test_what_differs_is_not_written(
+    written: dict[str, Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = exporting.runner
+
     def wrong(content: bytes, form: str) -> Callable:
-        run = formats.runner(content, form)
+        run = right(content, form)
         return lambda inputs: [each + 0.1 for each in run(inputs)]
 
     monkeypatch.setattr(exporting, "runner", wrong)
     with pytest.raises(UserError, match=r"on an input of 1x3x64x96, its sem_seg differ by"):
         export(tmp_path, UNET)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_nothing_found_is_nothing_compared(written: dict[str, Step], tmp_path: Path) -> None:
+    config = "configs/instant_test/mask_rcnn_R50w32_FPN_instant_test.yaml"
+    with pytest.raises(UserError, match="give a video with objects that it knows with --input"):
+        export(tmp_path, config, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "1.0")
+
+
+def test_parts_that_are_not_known_are_a_sentence(tmp_path: Path) -> None:
+    cfg = load_config("package://configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml")
+    cfg.MODEL.RPN.CONV_DIMS = [-1, -1]
+    with pytest.raises(UserError, match=r"MODEL.RPN.CONV_DIMS is \[-1, -1\], but only"):
+        check_parts(cfg)
 
 
 def test_a_missing_library_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,79 +168,28 @@ def test_what_cannot_be_exported_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_command_compares_on_a_given_video(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    written: dict[str, Step], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mp4(tmp_path / "clip.mp4", np.zeros((3, 40, 56, 3), np.uint8), fps=5)
-    weights = checkpoint(tmp_path, UNET)
     options = ["--config-file", str(ROOT / UNET), "--output", str(tmp_path / "out")]
     options += ["--format", "torch-export", "--input", str(tmp_path / "clip.mp4")]
-    load_tool("export_model").main([*options, "MODEL.WEIGHTS", weights])
+    options += ["MODEL.WEIGHTS", checkpoint(tmp_path, UNET)]
+    load_tool("export_model").main(options)
     printed = capsys.readouterr().out
     assert "in  frames (N, 3, H, W)" in printed and "equal to PyTorch on 4 inputs" in printed
 
 
-def test_a_given_file_of_masks_is_checked(tmp_path: Path) -> None:
+def test_given_frames_are_checked(written: dict[str, Step], tmp_path: Path) -> None:
     np.save(tmp_path / "masks.npy", np.zeros((2, 3), np.uint8))
+    given = {"form": "torch-export", "given": tmp_path / "masks.npy"}
     with pytest.raises(UserError, match=r"give masks, uint8 \(T, H, W\)"):
-        list(
-            export_config(
-                ROOT / UNET, [], tmp_path, form="torch-export", given=tmp_path / "masks.npy"
-            )
-        )
+        list(export_config(ROOT / UNET, [], tmp_path, **given))
+    np.save(tmp_path / "masks.npy", np.zeros((5, 32, 48), np.uint8))
+    config = "configs/instant_test/mask_simvp_instant_test.yaml"
+    options = ["MODEL.WEIGHTS", checkpoint(tmp_path, config)]
+    with pytest.raises(UserError, match="--input has 5 frames, but the model takes 11"):
+        list(export_config(ROOT / config, options, tmp_path, **given))
 
 
 def test_shapes_are_written_as_in_documents() -> None:
     assert format_shape(("N", 3)) == "(N, 3)" and format_shape(("R",)) == "(R,)"
-
-
-PIPELINE = """
-PIPELINE:
-  SEGMENTER: {{CONFIG_FILE: {unet}, WEIGHTS: {unet_weights}}}
-  MASK_PREDICTOR: {{CONFIG_FILE: {motion}, WEIGHTS: {motion_weights}}}
-VERSION: 2
-"""
-SCRIPT = """
-import sys
-from pathlib import Path
-sys.modules["torch"] = None  # an import of it fails
-import runpy
-sys.argv = ["future_mask_onnx.py", *sys.argv[1:]]
-runpy.run_path(sys.argv.pop(0), run_name="__main__")
-"""
-
-
-def test_the_example_gives_the_mask_of_the_pipeline(tmp_path: Path) -> None:
-    """Without PyTorch, and with objects that the random networks do draw."""
-    pytest.importorskip("onnxruntime", reason=NO_ONNX)
-    pytest.importorskip("onnxscript", reason=NO_ONNX)
-    motion = tmp_path / "motion.yaml"
-    motion.write_text(
-        f"_BASE_: {ROOT}/configs/instant_test/object_dynamics_instant_test.yaml\n"
-        "MODEL: {OBJECT_DYNAMICS: {SUBSTEPS: 1, MIN_PROBABILITY: 0.0}}\n"
-    )
-    names = {
-        "unet": str(ROOT / UNET),
-        "motion": str(motion),
-        "unet_weights": checkpoint(tmp_path, UNET),
-        "motion_weights": checkpoint(tmp_path, str(motion)),
-    }
-    config = tmp_path / "pipeline.yaml"
-    config.write_text(PIPELINE.format(**names))
-    made = list(export_config(config, [], tmp_path / "models"))
-    assert [each.path.name for each in made] == [
-        "segmenter.onnx",
-        "mask_predictor.future.onnx",
-        "mask_predictor.draw.onnx",
-    ]
-    frames = generate_video(3).frames[:11]
-    from vps_d2.data.video import write_video
-
-    write_video(tmp_path / "video_00000", frames)
-    command = [sys.executable, "-c", SCRIPT, str(ROOT / "docs/examples/future_mask_onnx.py")]
-    folders = [str(tmp_path / name) for name in ("models", "video_00000", "mask.npy")]
-    subprocess.run([*command, *folders], check=True, cwd=ROOT)
-    options = ["MODEL.DEVICE", "cpu", "SOLVER.AMP.ENABLED", "False"]
-    pipeline = FutureMaskPredictor.from_config_file(config, options)
-    expected = pipeline(frames[None], want_frames=False)[0].mask
-    assert np.unique(expected).size > 1
-    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), expected)

@@ -18,7 +18,6 @@ from vps_d2.modeling.frames.video_predictor import VideoPredictor
 from vps_d2.modeling.masks.mask_simvp import MaskSimVP
 from vps_d2.modeling.segmentation.unet import UNet
 
-
 _LEAST_SIDE = 65
 """Of a picture for Mask R-CNN, in pixels: every feature map has two rows and columns."""
 
