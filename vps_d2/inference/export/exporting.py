@@ -134,6 +134,8 @@ def describe(step: Step, loaded: LoadedModel, weights: str) -> dict[str, str]:
         "about": step.about,
         **step.settings,
         "classes": list(taxonomy.thing_classes) if taxonomy else [],
+        "colors": list(taxonomy.colors) if taxonomy else [],
+        "one_object_per_class": taxonomy.one_object_per_class if taxonomy else False,
         "input_format": cfg.INPUT.FORMAT,
         "pixel_mean": list(cfg.MODEL.PIXEL_MEAN),
         "pixel_std": list(cfg.MODEL.PIXEL_STD),
