@@ -60,7 +60,12 @@ def test_other_files_are_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: A
         find_instance_model(f"onnx:{tmp_path}/odd.onnx", device="cpu")
     with pytest.raises(UserError, match="leave --short-side out"):
         find_instance_model("onnx:odd.onnx", device="cpu", short_side=100)
-    session = Session({**TABLE, "architecture": "UNet"})
-    monkeypatch.setattr(onnx_models, "open_session", lambda content: session)
-    with pytest.raises(UserError, match="the model is UNet, which finds no instances"):
-        find_instance_model(f"onnx:{tmp_path}/odd.onnx", device="cpu")
+    for change, words in (
+        ({"architecture": "UNet"}, "the model is UNet, which finds no instances"),
+        ({"classes": "3"}, "does not say what its classes are"),
+        ({"colors": "no JSON"}, "does not say what its classes are"),
+    ):
+        session = Session({**TABLE, **change})
+        monkeypatch.setattr(onnx_models, "open_session", lambda content, made=session: made)
+        with pytest.raises(UserError, match=words):
+            find_instance_model(f"onnx:{tmp_path}/odd.onnx", device="cpu")

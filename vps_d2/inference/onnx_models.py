@@ -57,14 +57,17 @@ class OnnxModel(InstanceModel):
         if table.get("architecture") != _ARCHITECTURE:
             found = table.get("architecture", "no model of vps_d2")
             raise UserError(f"the model is {found}, which finds no instances; {wanted}.")
-        self.taxonomy = Taxonomy(
-            tuple(json.loads(table["classes"])),
-            tuple(map(tuple, json.loads(table["colors"]))),
-            one_object_per_class=json.loads(table["one_object_per_class"]),
-        )
-        self.license_note = table["license"]
-        self.source = f"{_ARCHITECTURE} in ONNX Runtime from {source} ({table['weights']})"
-        self._is_bgr = table["input_format"] == "BGR"
+        try:
+            self.taxonomy = Taxonomy(
+                tuple(json.loads(table["classes"])),
+                tuple(map(tuple, json.loads(table["colors"]))),
+                one_object_per_class=json.loads(table["one_object_per_class"]),
+            )
+            self.license_note = table["license"]
+            self.source = f"{_ARCHITECTURE} in ONNX Runtime from {source} ({table['weights']})"
+            self._is_bgr = table["input_format"] == "BGR"
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"the model does not say what its classes are; {wanted}.") from error
         self._threshold = threshold
         settings = f"{threshold}".encode()
         self._fingerprint = hashlib.sha256(content + settings).hexdigest()[:16]
