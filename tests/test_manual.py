@@ -16,7 +16,7 @@ from vps_d2.cli.main import COMMANDS
 from vps_d2.io.pictures import write_mp4
 
 DOCS = ROOT / "docs"
-PAGES = ("index", "install", "data", "train", "evaluate", "predict", "segment", "export")
+PAGES = ("index", "install", "data", "train", "evaluate", "predict", "segment")
 # Last on the command line, so they override what the page gives: the same way, sooner there.
 SHORT = {
     "make-synthetic": (
