@@ -143,6 +143,18 @@ def test_what_differs_is_not_written(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_what_does_not_run_is_not_written(
+    written: dict[str, Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        raise AssertionError("Guard failed: 64 rows.")
+
+    monkeypatch.setattr(exporting, "runner", lambda content, form: fail)
+    with pytest.raises(UserError, match=r"1x3x64x96 \(Guard failed: 64 rows\); nothing was"):
+        export(tmp_path, UNET)
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_nothing_found_is_nothing_compared(written: dict[str, Step], tmp_path: Path) -> None:
     config = "configs/instant_test/mask_rcnn_R50w32_FPN_instant_test.yaml"
     with pytest.raises(UserError, match="give a video with objects that it knows with --input"):

@@ -46,11 +46,18 @@ def compare(step: Step, run: Runner, given: Sequence[Tensors] = ()) -> Agreement
     for each in inputs:
         with torch.inference_mode():
             wanted = [output.numpy() for output in step.reference(*each)]
-        found = run([value.numpy() for value in each])
+        sizes = " and ".join("x".join(map(str, value.shape)) for value in each)
+        try:
+            found = run([value.numpy() for value in each])
+        except Exception as error:  # each runtime has errors of its own
+            raise UserError(
+                f"the exported file does not run on an input of {sizes} "
+                f"({' '.join(str(error).split())[:200].rstrip('.')}); nothing was written, so report it, or "
+                "try another format."
+            ) from error
         for name, one, other in zip(step.outputs, wanted, found, strict=True):
             difference = difference_of(one, other)
             if difference > TOLERANCE:
-                sizes = " and ".join("x".join(map(str, value.shape)) for value in each)
                 raise UserError(
                     f"the exported file is wrong: on an input of {sizes}, its {name} differ by "
                     f"{difference:.1e} of the largest value from those of PyTorch, more than "

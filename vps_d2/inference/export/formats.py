@@ -21,7 +21,7 @@ FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
 METADATA = "metadata.json"
 """Of a program of torch.export, the extra file with the metadata."""
 OPSET = 20
-"""Of ONNX: the first one whose GridSample and RoiAlign are those of PyTorch."""
+"""Of ONNX; GridSample, with which masks are drawn, has its present form since then."""
 
 Runner = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
