@@ -50,10 +50,10 @@ def compare(step: Step, run: Runner, given: Sequence[Tensors] = ()) -> Agreement
         try:
             found = run([value.numpy() for value in each])
         except Exception as error:  # each runtime has errors of its own
+            reason = " ".join(str(error).split())[:200].rstrip(".")
             raise UserError(
-                f"the exported file does not run on an input of {sizes} "
-                f"({' '.join(str(error).split())[:200].rstrip('.')}); nothing was written, so report it, or "
-                "try another format."
+                f"the exported file does not run on an input of {sizes} ({reason}); nothing was "
+                "written, so report it, or try another format."
             ) from error
         for name, one, other in zip(step.outputs, wanted, found, strict=True):
             difference = difference_of(one, other)
