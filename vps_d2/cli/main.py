@@ -32,6 +32,7 @@ COMMANDS = {
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",
+    "export": "write trained models to ONNX or torch.export, and compare them with PyTorch",
     "benchmark": "time every part on this machine",
     "demo": "make, predict, score and draw some videos",
 }
@@ -54,6 +55,7 @@ ALIASES = {
     "label-unlabeled": "label",
     "generate-frames": "generate",
     "launch-slurm": "slurm",
+    "export-model": "export",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""
 

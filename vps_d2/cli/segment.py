@@ -32,6 +32,7 @@ EPILOG = """models:
   --model coco                    Mask R-CNN of torchvision for the 80 classes of COCO; its weights
                                   (177 MB) are downloaded once
   --model hf:NAME_OR_FOLDER       an instance segmenter of transformers, such as Mask2Former
+  --model onnx:FILE               a Mask R-CNN that vps-d2 export has written, on the CPU
   --model hf:... --text "a dog"   a video model of transformers that takes a prompt, such as SAM 3
   --config-file FILE --weights FILE
                                   any model with a Detectron2 config, .pth or .pkl
@@ -108,7 +109,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
 
 def _add_model_options(parser: CommandParser) -> None:
     add = parser.add_argument
-    add("--model", metavar="NAME", help="vps, coco or hf:..., see below (default: coco)")
+    add("--model", metavar="NAME", help="vps, coco, hf:... or onnx:..., see below (default: coco)")
     add("--config-file", metavar="FILE", help="config of a Detectron2 model instead")
     add("--weights", "--model_path", metavar="FILE", help="weights of that config")
     add("--backbone", choices=_BACKBONES, help=argparse.SUPPRESS)
