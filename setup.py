@@ -93,6 +93,8 @@ setup(
         "web": WEB,
         # The robot of vps-d2 eval-interactive, and curves.
         "interactive": INTERACTIVE,
+        # The engine that simulated the real videos. It has no wheels for newer Pythons.
+        "bullet": ["pybullet>=3.2.5; python_version < '3.12'"],
         "test": TEST,
         "browser": BROWSER,
         "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],

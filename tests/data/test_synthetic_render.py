@@ -21,7 +21,8 @@ def make_scene(*objects, num_frames=2, seed=3):
     places = [(x, y, SIZES[shape][2]) for shape, _, _, x, y in objects]
     positions = np.tile(np.array(places).reshape(1, -1, 3), (num_frames, 1, 1))
     quaternions = np.tile(np.array([1.0, 0, 0, 0]), (num_frames, len(bodies), 1))
-    return Scene(seed, bodies, positions, quaternions, np.zeros_like(positions))
+    still, spins = np.zeros_like(positions), np.zeros(positions.shape[:2])
+    return Scene(seed, bodies, positions, quaternions, still, np.ones(len(bodies)), spins)
 
 
 BALL = ("sphere", "rubber", "red", 0.5, 8.0)

@@ -7,6 +7,9 @@ from typing import Any, NoReturn
 
 from vps_d2.io.escape import escape_controls
 
+# The engines of vps_d2.data.synthetic, which takes longer to import than --help should.
+PHYSICS = ("mujoco", "bullet")
+
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that keeps the lines of its description and examples.
@@ -66,6 +69,17 @@ class CommandParser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return parsed
+
+
+def add_physics(parser: CommandParser) -> None:
+    """Add the option that chooses the engine of generated motion."""
+    parser.add_argument(
+        "--physics",
+        choices=PHYSICS,
+        default=PHYSICS[0],
+        help="engine of the motion: mujoco runs everywhere; bullet, the extra [bullet] for Python "
+        "up to 3.11, is the one that simulated the real videos (default: %(default)s)",
+    )
 
 
 def parse_count(text: str) -> int:

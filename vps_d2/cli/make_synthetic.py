@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive
+from vps_d2.cli.arguments import CommandParser, add_physics, parse_count, parse_positive
 from vps_d2.io.escape import print_line
 
 # Those of vps_d2.data.synthetic, which takes longer to import than --help should.
@@ -35,6 +35,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--seed", type=parse_count, default=0, metavar="N", help="random seed (default: 0)")
     add("--height", type=parse_positive, default=160, metavar="N", help="of a frame (default: 160)")
     add("--width", type=parse_positive, default=240, metavar="N", help="of a frame (default: 240)")
+    add_physics(parser)
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
     add(
         "--randomize",
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         prog: how the command was called; None for the name of the script.
 
     Raises:
-        UserError: if the folder holds another data set or cannot be written.
+        UserError: if the engine is not installed, or the folder holds another data set or cannot
+            be written.
     """
     args = parse_args(argv, prog)
 
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         args.out,
         {split: getattr(args, split) for split in SPLITS},
         seed=args.seed,
-        options=SyntheticOptions(height=args.height, width=args.width),
+        options=SyntheticOptions(height=args.height, width=args.width, physics=args.physics),
         randomize=args.randomize,
         workers=args.workers,
     )

@@ -4,7 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_share
+from vps_d2.cli.arguments import (
+    CommandParser,
+    add_physics,
+    parse_count,
+    parse_positive,
+    parse_share,
+)
 from vps_d2.io.escape import print_line
 
 EPILOG = """example:
@@ -30,6 +36,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         metavar="X",
         help="how much friction, drag, bounce and speed vary, from 0 to 1 (default: 0.4)",
     )
+    add_physics(parser)
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
     return parser.parse_args(argv)
 
@@ -42,12 +49,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         prog: how the command was called; None for the name of the script.
 
     Raises:
-        UserError: if the folder holds other tracks or cannot be written.
+        UserError: if the engine is not installed, or the folder holds other tracks or cannot be
+            written.
     """
     args = parse_args(argv, prog)
 
     from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
 
-    options = SyntheticOptions(physics_jitter=args.physics_jitter)
+    options = SyntheticOptions(physics_jitter=args.physics_jitter, physics=args.physics)
     made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
     print_line(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")

@@ -317,7 +317,7 @@ _RULES: dict[str, _Rule] = {
         _is_crop,
     ),
     "INPUT.MASK_NOISE.MAX_SHIFT": _at_least(0, _MOST_SIDE),
-    "INPUT.TRACK_NOISE.OUTLINE": _number(0),
+    "INPUT.TRACK_NOISE.PLACE": _number(0),
     # Batches are drawn in one way; another name would have no effect.
     "DATALOADER.SAMPLER_TRAIN": _one_of("TrainingSampler"),
     "DATALOADER.NUM_WORKERS": _at_least(0, _MOST_WORKERS),

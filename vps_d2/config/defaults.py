@@ -88,10 +88,10 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
     cfg.INPUT.MASK_NOISE.ROUGH = 0.5
     cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
-    # The same for tracks: the largest sigma of the noise on an outline, roughly in pixels, and the
-    # largest share of frames in which an object is missed.
+    # The same for tracks: the largest noise on a place, in the standard deviations that were measured
+    # with it, and the largest share of frames in which an object is missed.
     cfg.INPUT.TRACK_NOISE = CfgNode()
-    cfg.INPUT.TRACK_NOISE.OUTLINE = 0.8
+    cfg.INPUT.TRACK_NOISE.PLACE = 0.5
     cfg.INPUT.TRACK_NOISE.MISSED_FRAME = 0.06
 
 
@@ -278,7 +278,7 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
     # Noise on the true states that the motion is learned from, in meters; three times that, in m/s,
     # on velocities.
-    cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.02
+    cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.01
     # "last": draw only the last frame; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
     # Objects whose presence is less likely than this are not drawn.

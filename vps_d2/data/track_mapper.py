@@ -4,6 +4,7 @@ Shapes: ``K`` objects, ``T_in`` input frames, ``F`` all frames, ``Q`` points.
 """
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,8 @@ from vps_d2.data.mappers import DATASET_MAPPER_REGISTRY, FutureMasksMapper
 from vps_d2.data.tracks import TRACKS, check_tracks, open_tracks
 from vps_d2.data.video import FaultError
 
-_FRAME_WIDTH = 240
-_FRAME_JITTER = (12.0, 0.5, 0.5, 0.8, 0.8, 0.8, 0.8)
-_VIDEO_JITTER = (8.0, 0.4, 0.4, 0.6, 0.6, 0.6, 0.6)
-"""Deviations of an outline's measures in pixels of a frame 240 wide, at a noise of 1: anew in each
-frame, and the same in all frames of a video."""
 _DEGREES = 3
-"""Of freedom of the first."""
+"""Of freedom of the noise: errors are mostly small, but sometimes large."""
 
 
 @DATASET_MAPPER_REGISTRY.register()
@@ -31,7 +27,8 @@ class TracksMapper:
     Args:
         is_train: read tracks, not videos.
         evaluation: mapper of the videos; None in training.
-        noise: largest noise on the outlines; each video draws a value up to it.
+        noise: largest noise on the places, in the standard deviations that were measured with them;
+            each video draws a value up to it.
         max_missed: largest share of the frames in which an object is missed, drawn in the same way.
         flip: share of the videos that are mirrored.
     """
@@ -42,7 +39,7 @@ class TracksMapper:
         *,
         is_train: bool,
         evaluation: FutureMasksMapper | None = None,
-        noise: float = 0.8,
+        noise: float = 0.5,
         max_missed: float = 0.06,
         flip: float = 0.5,
     ) -> None:
@@ -59,7 +56,7 @@ class TracksMapper:
         return {
             "is_train": is_train,
             "evaluation": None if is_train else FutureMasksMapper(cfg, is_train=False),
-            "noise": keys.OUTLINE,
+            "noise": keys.PLACE,
             "max_missed": keys.MISSED_FRAME,
             "flip": 0.5 if cfg.INPUT.RANDOM_FLIP == "horizontal" else 0.0,
         }
@@ -72,9 +69,9 @@ class TracksMapper:
 
         Returns:
             the fields of ``vps_d2.data.tracks.TRACKS`` as tensors: ``class_ids`` int64 ``(K,)``,
-            ``outlines`` float32 ``(K, T_in, 7)``, ``places``, ``velocities`` and ``orientations``
-            float32 ``(K, F, 2)``, ``points`` float32 ``(K, Q, 2)``, ``inside`` int64 ``(K, Q)`` and
-            ``points_frame``, int.
+            ``measures`` float32 ``(K, T_in, 10)``, ``places``, ``velocities`` and ``orientations``
+            ``(K, F, 2)``, ``spins`` ``(K, F)``, ``masses`` ``(K,)``, ``points`` ``(K, Q, 2)``,
+            ``inside`` int64 ``(K, Q)`` and ``points_frame``, int.
 
         Raises:
             FaultError: if a value in the tracks is impossible.
@@ -91,7 +88,7 @@ class TracksMapper:
         sample = {name: np.array(tracks[name]) for name in TRACKS.names or ()}
         if np.random.uniform() < self.flip:
             _mirror(sample)
-        sample["outlines"] = self._add_noise(sample["outlines"])
+        sample["measures"] = self._add_noise(sample["measures"])
         for name in ("class_ids", "inside"):
             sample[name] = sample[name].astype(np.int64)
         tensors: dict[str, Any] = {
@@ -102,17 +99,22 @@ class TracksMapper:
             tensors["stream_position"] = record["stream_position"]
         return tensors
 
-    def _add_noise(self, outlines: np.ndarray) -> np.ndarray:
-        """Return outlines with errors like those of a segmenter."""
-        seen = outlines[..., :1] > 0
-        strength = np.random.uniform(0, self.noise) / _FRAME_WIDTH
-        # Errors are mostly small, but sometimes large: half an object is mistaken for another.
-        frame = np.random.standard_t(_DEGREES, size=outlines.shape) * _FRAME_JITTER
-        video = np.random.normal(size=(len(outlines), 1, outlines.shape[2])) * _VIDEO_JITTER
-        noise = (frame + video) * strength
-        noise[..., 0] /= _FRAME_WIDTH
-        noisy = outlines + noise
-        noisy[..., 0] = np.maximum(noisy[..., 0], 1e-5)
+    def _add_noise(self, measures: np.ndarray) -> np.ndarray:
+        """Return measures with larger errors, which their covariances tell of."""
+        seen = measures[..., :1] > 0
+        strength = np.random.uniform(0, self.noise)
+        xx, xy, yy = np.moveaxis(measures[..., 5:8], -1, 0)
+        first = np.sqrt(np.maximum(xx, 1e-8))
+        mixed = xy / first
+        second = np.sqrt(np.maximum(yy - mixed**2, 0))
+        shape = (2, *measures.shape[:2])
+        frame = np.random.standard_t(_DEGREES, size=shape)
+        video = np.random.standard_t(_DEGREES, size=(*shape[:2], 1))
+        across, down = strength * (frame + video) / math.sqrt(2)
+        noisy = measures.copy()
+        noisy[..., 1] += first * across
+        noisy[..., 2] += mixed * across + second * down
+        noisy[..., 5:8] *= 1 + strength**2
         missed = np.random.uniform(size=seen.shape) < np.random.uniform(0, self.max_missed)
         return (noisy * (seen & ~missed)).astype(np.float32)
 
@@ -124,9 +126,9 @@ def _open(path: str) -> np.ndarray:
 
 def _mirror(sample: dict[str, np.ndarray]) -> None:
     """Swap left and right, in place."""
-    outlines = sample["outlines"]
-    outlines[..., 1] *= -1
-    outlines[..., [3, 5]] = -outlines[..., [5, 3]]
+    # Place across, sine of the angle, covariance of across and along.
+    sample["measures"][..., [1, 4, 6]] *= -1
     for name in ("places", "velocities", "points"):
         sample[name][..., 0] *= -1
     sample["orientations"][..., 1] *= -1
+    sample["spins"] *= -1

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vps_d2.data.silhouettes import NUM_MEASURES, measure_silhouettes
 from vps_d2.data.taxonomy import MAX_CLASSES
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.arrays import open_array
 
 MAX_OBJECTS = 6
 """Of a video."""
-NUM_MEASURES = 7
-"""Of an outline."""
 NUM_POINTS = 48
 COVERED = 2
 """In ``inside``: unknown, because the point is outside the picture or covered."""
@@ -28,19 +27,22 @@ COVERED = 2
 TRACKS = np.dtype(
     [
         ("class_ids", "u1", (MAX_OBJECTS,)),
-        ("outlines", "f4", (MAX_OBJECTS, NUM_INPUT_FRAMES, NUM_MEASURES)),
+        ("measures", "f4", (MAX_OBJECTS, NUM_INPUT_FRAMES, NUM_MEASURES)),
         ("places", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
         ("velocities", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
         ("orientations", "f4", (MAX_OBJECTS, NUM_FRAMES, 2)),
+        ("spins", "f4", (MAX_OBJECTS, NUM_FRAMES)),
+        ("masses", "f4", (MAX_OBJECTS,)),
         ("points", "f4", (MAX_OBJECTS, NUM_POINTS, 2)),
         ("inside", "u1", (MAX_OBJECTS, NUM_POINTS)),
         ("points_frame", "u1"),
     ]
 )
-"""Tracks of one video: class numbers (0 for none); outlines in the input
-frames; true places on the floor in meters, velocities in meters a second, and cosine and sine of
-four times the angle about the vertical, in all frames; and in one frame, ``points_frame``, points
-around each object, x and y as outlines have them, with 1 inside of it, 0 outside, or COVERED."""
+"""Tracks of one video: class numbers (0 for none); what was measured in the input frames
+(:mod:`vps_d2.data.silhouettes`); true places on the floor in meters, velocities in meters a second,
+cosine and sine of four times the angle about the vertical, and how fast that angle grows in radians
+a second, in all frames; masses; and in one frame, ``points_frame``, points around each object, x
+and y as outlines have them, with 1 inside of it, 0 outside, or COVERED."""
 
 
 def open_tracks(path: str | Path) -> np.ndarray:
@@ -72,7 +74,9 @@ def check_tracks(tracks: np.ndarray) -> None:
     ):
         if (highest := int(np.max(tracks[name]))) >= limit:
             raise ValueError(f"{name} of {highest}, above the highest one, {limit - 1}")
-    for name in ("outlines", "places", "velocities", "orientations", "points"):
+    for name in (
+        *("measures", "places", "velocities", "orientations", "spins", "masses", "points"),
+    ):
         if not np.isfinite(tracks[name]).all():
             raise ValueError(f"{name} that are infinite or NaN")
 
@@ -143,6 +147,21 @@ def _apart(minor: np.ndarray, major: np.ndarray, path: np.ndarray, gap: np.ndarr
     return float(apart.mean())
 
 
+def measure_tracks(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measure the objects of a video of the vps data set.
+
+    Args:
+        masks: class maps uint8 ``(T, H, W)``, in which a class is an object; those with the most
+            pixels are kept if there are more than MAX_OBJECTS.
+
+    Returns:
+        their class numbers, uint8 ``(K,)``, and float32 ``(K, T, 10)``; see
+        :func:`vps_d2.data.silhouettes.measure_silhouettes`.
+    """
+    class_ids, _ = read_outlines(masks)
+    return class_ids, measure_silhouettes(masks, class_ids)
+
+
 def read_outlines(
     masks: np.ndarray, max_objects: int = MAX_OBJECTS
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +204,7 @@ def read_outlines(
     )
     seen = area >= _MIN_PIXELS * (width / 240) ** 2
     outlines = (measures / width * seen[:, None]).astype(np.float32)
-    outlines = outlines.reshape(num_frames, num_classes, NUM_MEASURES).swapaxes(0, 1)
+    outlines = outlines.reshape(num_frames, num_classes, -1).swapaxes(0, 1)
     total = outlines[:, :, 0].sum(1)
     total[0] = 0
     largest = np.argsort(-total, kind="stable")[:max_objects]

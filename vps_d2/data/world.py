@@ -13,28 +13,41 @@ METERS_PER_UNIT = 1.986
 """Meters of this project in one of CLEVRER's units: objects are 0.4 units high and wide."""
 FRAME_SECONDS = 0.24
 """Between two frames of the videos."""
-SIMULATED_SECONDS = 6 * 7 * 0.004
-"""The same in the simulation: six of its frames, of seven steps each."""
+STEP_SECONDS = 0.004
+"""Between two steps of the simulation, in its own seconds."""
+STEPS_PER_FRAME = 6 * 7
+"""Between two frames of the videos: six of CLEVRER's frames, of seven steps each."""
+SIMULATED_SECONDS = STEPS_PER_FRAME * STEP_SECONDS
+"""Between two frames of the videos, in seconds of the simulation."""
 
-_SPEED = METERS_PER_UNIT * SIMULATED_SECONDS / FRAME_SECONDS
+SPEED_UNIT = METERS_PER_UNIT * SIMULATED_SECONDS / FRAME_SECONDS
 """Meters a second of this project in one unit of speed of the simulation."""
 _TIME = SIMULATED_SECONDS / FRAME_SECONDS
+
+GRAVITY = 9.8
+"""Of the simulation, units per second squared, in its own seconds."""
+FRICTION_COEFFICIENT = 0.03
+"""Of cubes and cylinders with the floor; spheres have none."""
+DAMPING = 0.04
+"""What Bullet takes from every velocity: this share per second, and as much times the speed."""
+RESTITUTION = 0.8
+"""Of each object; the product of two is the share of the speed at which they separate again."""
 
 RADIUS = 0.2 * METERS_PER_UNIT
 """Of spheres and cylinders; half the edge of cubes, and half the height of all. Meters."""
 CONTACT_RADIUS = 0.2008 * METERS_PER_UNIT
 """From the center of an object to where others touch it: Bullet adds a margin. Meters."""
 FRICTION = {
-    "cube": 0.03 * 9.8 * _SPEED * _TIME,
+    "cube": FRICTION_COEFFICIENT * GRAVITY * SPEED_UNIT * _TIME,
     "sphere": 0.0,
-    "cylinder": 0.03 * 9.8 * _SPEED * _TIME,
+    "cylinder": FRICTION_COEFFICIENT * GRAVITY * SPEED_UNIT * _TIME,
 }
 """Deceleration while an object slides, meters a second squared; spheres slide without any."""
-LINEAR_DRAG = 0.04 * _TIME
+LINEAR_DRAG = DAMPING * _TIME
 """Deceleration by drag, over the speed; per second."""
-QUADRATIC_DRAG = 0.04 * _TIME / _SPEED
+QUADRATIC_DRAG = DAMPING * _TIME / SPEED_UNIT
 """Deceleration by drag, over the square of the speed; per meter."""
-START_SPEEDS = (2.7 * _SPEED, 3.0 * _SPEED)
+START_SPEEDS = (2.7 * SPEED_UNIT, 3.0 * SPEED_UNIT)
 """Range of the speed of what moves in the first frame, meters a second."""
 LOG_MASS_DEVIATION = 0.21
 """Standard deviation of the logarithm of the masses, which cannot be seen."""

@@ -11,7 +11,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.physics import engine_version, simulate
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.video import group_videos, write_video
@@ -133,11 +133,10 @@ def make_dataset(
         how many videos were written.
 
     Raises:
-        UserError: if there are too many videos, or ``out`` holds a data set of other settings or
-            origin, is being written by another run, or cannot be written.
+        UserError: if there are too many videos, the engine is not installed, or ``out`` holds a
+            data set of other settings or origin, is being written by another run, or cannot be
+            written.
     """
-    import mujoco
-
     out = Path(out)
     options = options or SyntheticOptions()
     check_count(sum(counts.values()))
@@ -146,7 +145,7 @@ def make_dataset(
         "counts": {split: counts.get(split, 0) for split in SPLITS},
         "options": asdict(options),
         "randomize": randomize,
-        "mujoco": mujoco.__version__,
+        "engine": engine_version(options.physics),
     }
     with claim_folder(out, parts=SPLITS):
         if not (out / SETTINGS_FILE).exists():
@@ -191,7 +190,9 @@ def _plan(
     randomize: bool,
 ) -> Iterator[_Job]:
     """Number the videos of every split."""
-    randomized = SyntheticOptions.randomized(options.height, options.width)
+    randomized = replace(
+        SyntheticOptions.randomized(options.height, options.width), physics=options.physics
+    )
     number = 0
     for split in SPLITS:
         chosen = randomized if randomize and split in _RANDOMIZED_SPLITS else options

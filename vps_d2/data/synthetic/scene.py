@@ -28,6 +28,7 @@ class SyntheticOptions:
         mask_roughness: standard deviation of outlines, as if from a detector, in pixels.
         camera_jitter: of height, direction and focal length; 1 is strong.
         physics_jitter: of friction, drag, bounce and speed; 1 is strong.
+        physics: the engine; a name of ``vps_d2.data.synthetic.physics.ENGINES``.
     """
 
     height: int = 160
@@ -38,6 +39,7 @@ class SyntheticOptions:
     mask_roughness: float = 0.0
     camera_jitter: float = 0.0
     physics_jitter: float = 0.0
+    physics: str = "mujoco"
 
     @classmethod
     def randomized(cls, height: int = 160, width: int = 240) -> "SyntheticOptions":
@@ -77,6 +79,8 @@ class Scene:
         positions: of their centers, meters, float64 (T, N, 3).
         quaternions: their orientations (w, x, y, z), float64 (T, N, 4).
         velocities: meters per second, float64 (T, N, 3).
+        masses: relative to each other, float64 (N,).
+        spins: about the vertical, radians per second, float64 (T, N).
         camera: that sees them.
     """
 
@@ -85,6 +89,8 @@ class Scene:
     positions: np.ndarray
     quaternions: np.ndarray
     velocities: np.ndarray
+    masses: np.ndarray
+    spins: np.ndarray
     camera: Camera = field(default_factory=Camera)
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +100,7 @@ class Scene:
                 "class_id": body.class_id,
                 "class_name": CLASS_NAMES[body.class_id],
                 "half_size": list(body.half_size),
+                "mass": round(float(self.masses[index]), 4),
                 "position": self.positions[:, index].round(4).tolist(),
                 "velocity": self.velocities[:, index].round(4).tolist(),
                 "orientation": self.quaternions[:, index].round(5).tolist(),

@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from vps_d2.data.synthetic.dataset import check_count, run_jobs, video_seed
-from vps_d2.data.synthetic.physics import simulate
+from vps_d2.data.synthetic.physics import engine_version, simulate
 from vps_d2.data.synthetic.render import render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
-from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, open_tracks, read_outlines
+from vps_d2.data.tracks import COVERED, NUM_POINTS, TRACKS, measure_tracks, open_tracks
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.arrays import write_array
 from vps_d2.io.folders import claim_folder
@@ -43,17 +43,19 @@ def simulate_tracks(seed: int, options: SyntheticOptions) -> np.ndarray:
     frame = int(rng.integers(NUM_FRAMES))
     masks = render_masks(scene, options, [*range(NUM_INPUT_FRAMES), frame])
     record = np.zeros((), TRACKS)
-    class_ids, outlines = read_outlines(masks[:NUM_INPUT_FRAMES])
-    of_class = dict(zip(class_ids.tolist(), outlines, strict=True))
+    class_ids, measures = measure_tracks(masks[:NUM_INPUT_FRAMES])
+    of_class = dict(zip(class_ids.tolist(), measures, strict=True))
     w, x, y, z = np.moveaxis(scene.quaternions, -1, 0)
-    angles = 4 * np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    yaws = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     for number, body in enumerate(scene.bodies):
         record["class_ids"][number] = body.class_id
-        record["outlines"][number] = of_class.get(body.class_id, 0)
+        record["measures"][number] = of_class.get(body.class_id, 0)
         record["places"][number] = scene.positions[:, number, :2]
         record["velocities"][number] = scene.velocities[:, number, :2]
-        record["orientations"][number, :, 0] = np.cos(angles[:, number])
-        record["orientations"][number, :, 1] = np.sin(angles[:, number])
+        record["orientations"][number, :, 0] = np.cos(4 * yaws[:, number])
+        record["orientations"][number, :, 1] = np.sin(4 * yaws[:, number])
+        record["spins"][number] = scene.spins[:, number]
+        record["masses"][number] = scene.masses[number]
         points, inside = _draw_points(scene, number, frame, masks[-1], rng)
         record["points"][number], record["inside"][number] = points, inside
     record["points_frame"] = frame
@@ -110,15 +112,13 @@ def make_tracks(
         how many videos were made.
 
     Raises:
-        UserError: if there are too many videos, or ``out`` holds tracks of other settings, is being
-            written by another run, or cannot be written.
+        UserError: if there are too many videos, the engine is not installed, or ``out`` holds
+            tracks of other settings, is being written by another run, or cannot be written.
     """
-    import mujoco
-
     out = Path(out)
     options = options or SyntheticOptions(physics_jitter=0.4)
     check_count(count)
-    settings = {"seed": seed, "options": asdict(options), "mujoco": mujoco.__version__}
+    settings = {"seed": seed, "options": asdict(options), "engine": engine_version(options.physics)}
     starts = range(0, count, _SHARD_SIZE)
     shards = [
         _Shard(

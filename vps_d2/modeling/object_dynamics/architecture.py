@@ -17,8 +17,6 @@ from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
 from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.tasks import Task
 
-_ASPECT = 2 / 3
-"""Aspect ratio of the pictures that tracks are generated for."""
 _CLIP = ClipSpec(NUM_INPUT_FRAMES, NUM_TARGET_FRAMES)
 """Of the videos that tracks are generated for."""
 
@@ -124,10 +122,10 @@ class ObjectDynamics(MaskArchitecture):
         """
         batch = {
             name: torch.stack([video[name] for video in batched_inputs]).to(self.device)
-            for name in ("class_ids", "outlines", *Motions._fields)
+            for name in ("class_ids", "measures", *Motions._fields)
             if name != "points_frame"
         }
-        tracks = Tracks(batch.pop("class_ids"), batch.pop("outlines"), _ASPECT)
+        tracks = Tracks(batch.pop("class_ids"), batch.pop("measures"))
         frames = torch.tensor([video["points_frame"] for video in batched_inputs])
         motions = Motions(**batch, points_frame=frames.to(self.device))
         return object_dynamics_losses(self.network, tracks, motions, self.state_noise)
@@ -135,7 +133,7 @@ class ObjectDynamics(MaskArchitecture):
     def to_device(self, tracks: Tracks) -> Tracks:
         """Return tracks on the device of the model."""
         return tracks._replace(
-            class_ids=tracks.class_ids.to(self.device), outlines=tracks.outlines.to(self.device)
+            class_ids=tracks.class_ids.to(self.device), measures=tracks.measures.to(self.device)
         )
 
     def _paint(

@@ -1,4 +1,4 @@
-"""Drawing objects: from their kind, place, orientation and size to a mask.
+"""Drawing objects: from their kind, place and orientation to a mask.
 
 Shapes: ``N`` videos, ``K`` objects, ``Q`` points or pixels, ``H`` rows, ``W`` columns.
 """
@@ -6,12 +6,11 @@ Shapes: ``N`` videos, ``K`` objects, ``Q`` points or pixels, ``H`` rows, ``W`` c
 import torch
 from torch import nn
 
+from vps_d2.data.world import RADIUS
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
-_RADIUS = 0.42
-"""Meters, of a typical object."""
 _REACH = 1.8
 """Radii around its center in which an object is drawn."""
 _NEAREST = 1.0
@@ -59,7 +58,7 @@ class ObjectDrawing(nn.Module):
         """Return what the outline depends on.
 
         Args:
-            state: of the objects: their kinds and sizes.
+            state: of the objects: their kinds.
             places: where they are, ``(N, K, 2)``.
             orientations: as in :class:`State`, ``(N, K, 2)``.
             camera: that sees them.
@@ -70,7 +69,7 @@ class ObjectDrawing(nn.Module):
         heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
         x, y, depth = camera.project(places, heights).unbind(-1)
         near = depth.clamp(min=_NEAREST)
-        scale = camera.focal_length * _RADIUS * state.size / near
+        scale = camera.focal_length * RADIUS / near
         turn = orientations * state.kinds[..., :1]  # of cubes
         bearing = torch.stack([x, y, 4 / near], dim=-1)
         return torch.cat([torch.stack([x, y, scale], -1), state.kinds, turn, bearing], dim=-1)
@@ -88,7 +87,7 @@ class ObjectDrawing(nn.Module):
         """Return masks, uint8 ``(N, H, W)``: the nearer object covers the farther.
 
         Args:
-            state: of the objects: their kinds and sizes.
+            state: of the objects: their kinds.
             class_ids: their class numbers, ``(N, K)``.
             places: where they are, ``(N, K, 2)``.
             orientations: as in :class:`State`, ``(N, K, 2)``.

@@ -1,9 +1,10 @@
-"""Curves through tracks, which estimate place and velocity from the last frames, or from all.
+"""Curves of the law of motion through measured places: several readings of the state of an object.
 
-No single fit is best everywhere: near the camera, two frames are enough for the velocity; far away,
-it takes all of them, but none from before a collision. So there are several, and a network chooses.
+What nothing hits moves on one curve, which four numbers settle: place and velocity at the last
+frame. How far back a curve holds is not known, as it begins with the last collision; so there are
+several, through few and through many of the last frames, and a network chooses.
 
-Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``C`` fits.
+Shapes: ``N`` videos, ``K`` objects, ``T`` frames, ``C`` curves.
 """
 
 from collections.abc import Sequence
@@ -11,40 +12,36 @@ from typing import NamedTuple
 
 import torch
 
-from vps_d2.data.world import FRAME_SECONDS
-from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
+from vps_d2.data.vps import SHAPES
+from vps_d2.data.world import (
+    FRAME_SECONDS,
+    FRICTION,
+    LINEAR_DRAG,
+    QUADRATIC_DRAG,
+    START_SPEEDS,
+)
 from vps_d2.modeling.object_dynamics.tracks import Tracks, shape_index
 
 FITS = (
-    *(("rest", 2), ("rest", 11)),
-    *(("slide", 2), ("slide", 3), ("slide", 4), ("slide", 6), ("slide", 11)),
-    *(("any", 5), ("any", 8)),
+    *(("rest", 2), ("rest", 4), ("rest", 11)),
+    *(("free", 2), ("free", 3), ("free", 4), ("free", 5), ("free", 6), ("free", 8), ("free", 11)),
+    *(("start", 2), ("start", 3), ("start", 11)),
 )
-"""Kind of motion, and how many of the last frames are taken for it: at rest, slowed by friction and
-drag, or by any constant deceleration."""
-NUM_FIT_FEATURES = 5
+"""Kind of motion, and how many of the last frames are taken for it: at rest, moving freely, or
+moving freely since the first frame of the video, in which all that moves is about equally fast."""
+NUM_FIT_FEATURES = 6
 """Of each curve in :meth:`Fits.features`."""
 
-_FRICTION, _DRAG = (0.23, 0.0, 0.23), 0.09
-"""Deceleration of {cube, sphere, cylinder} in the real videos, meters a second squared, and share
-of the speed that is lost in a second besides; measured along free tracks of real/train and
-real/unlabeled."""
-_RESTING, _MOVING = 0.3, 0.8
-"""Meters a second: up to the first an object may rest, and friction is left out; from the second on
-it moves."""
-
-_HALF_EXTENTS = ((0.55, 0.57), (0.43, 0.42), (0.46, 0.55))
-"""Half the width and height of outlines of {cube, sphere, cylinder}, meters where the center is;
-medians of generated ones."""
-_BORDER = 1 / 200
-"""Picture widths from its border within which an outline counts as cut."""
-_CUT_WEIGHT = 0.3
-"""Of a frame in which the outline is cut, where one that is whole has 1."""
-_FAR = 40.0
-"""Largest coordinate of a place in meters, so that none near the horizon is huge."""
+_FLOOR = 0.008
+"""Meters: deviation of a measured place, besides what its covariance says."""
+_LIKELY_SPEED = 5.0
+"""Meters a second: deviation of velocities before anything is measured."""
 _FASTEST = 6.0
-"""Largest velocity in meters per second."""
-_RIDGE = 1e-4
+_RESTING, _MOVING = 0.1, 0.4
+"""Meters a second: up to the first an object may rest, and the law is left out; from the second on
+it moves."""
+_STEPS = 4
+"""Of Gauss and Newton."""
 
 
 class Fits(NamedTuple):
@@ -53,115 +50,186 @@ class Fits(NamedTuple):
     Attributes:
         places: ``(N, K, C, 2)`` in meters.
         velocities: ``(N, K, C, 2)`` in meters a second.
-        errors: root mean square distance of the curve from the places, ``(N, K, C)`` in meters.
+        errors: root mean square distance of the measured places from the curve, in standard
+            deviations, ``(N, K, C)``.
+        doubts: standard deviation of the velocity if the curve holds, ``(N, K, C)`` in meters a
+            second.
     """
 
     places: torch.Tensor
     velocities: torch.Tensor
     errors: torch.Tensor
+    doubts: torch.Tensor
 
     def features(self) -> torch.Tensor:
         """Return the features by which a network chooses, ``(N, K, C * NUM_FIT_FEATURES)``."""
         around = (self.places - self.places.mean(2, keepdim=True)).clamp(-5, 5)
-        errors = (self.errors[..., None] + 1e-3).log() / 3
-        return torch.cat([around, self.velocities / 2, errors], dim=-1).flatten(2)
+        errors = (self.errors[..., None] + 0.1).log() / 2
+        doubts = (self.doubts[..., None] + 1e-3).log() / 3
+        return torch.cat([around, self.velocities / 2, errors, doubts], dim=-1).flatten(2)
 
 
-def cut_sides(tracks: Tracks) -> torch.Tensor:
-    """Return which sides of outlines lie on the border: left, top, right, bottom, ``(..., 4)``."""
-    half_height = tracks.aspect / 2
-    borders = tracks.outlines.new_tensor([-0.5, -half_height, 0.5, half_height])
-    return (tracks.outlines[..., 3:] - borders).abs() < _BORDER
+class _Past(NamedTuple):
+    """Where an object was, if nothing hit it; each with its derivative by the speed now.
 
-
-def ground_places(tracks: Tracks, camera: GroundCamera) -> torch.Tensor:
-    """Return where objects stand in each frame, ``(N, K, T, 2)`` in meters.
-
-    An outline that is cut on one side is completed from the other.
+    Attributes:
+        way: meters since then.
+        way_slope: seconds.
+        speed: meters a second.
+        speed_slope: of the speed then by that now.
     """
-    left, top, right, bottom = tracks.outlines[..., 3:].unbind(-1)
-    cut = cut_sides(tracks)
-    heights = torch.full_like(left, CENTER_HEIGHT)
-    extents = left.new_tensor(_HALF_EXTENTS)[shape_index(tracks.class_ids)][:, :, None]
-    centroid_x, centroid_y = tracks.outlines[..., 1], tracks.outlines[..., 2]
-    x, y = centroid_x, centroid_y
-    ground = camera.to_ground(torch.stack([x, y], -1), heights)
-    for _ in range(3):
-        depth = camera.project(ground, heights)[..., 2].clamp(2, 60)
-        half_width, half_height = (camera.focal_length * extents / depth[..., None]).unbind(-1)
-        x = _complete(centroid_x, left, right, half_width, cut[..., 0], cut[..., 2])
-        y = _complete(centroid_y, top, bottom, half_height, cut[..., 1], cut[..., 3])
-        ground = camera.to_ground(torch.stack([x, y], -1), heights)
-    return ground.clamp(-_FAR, _FAR)
+
+    way: torch.Tensor
+    way_slope: torch.Tensor
+    speed: torch.Tensor
+    speed_slope: torch.Tensor
 
 
-def _complete(
-    whole: torch.Tensor,
-    low: torch.Tensor,
-    high: torch.Tensor,
-    half: torch.Tensor,
-    cut_low: torch.Tensor,
-    cut_high: torch.Tensor,
-) -> torch.Tensor:
-    from_high = torch.where(cut_low & ~cut_high, high - half, whole)
-    return torch.where(cut_high & ~cut_low, low + half, from_high)
+def past_motion(speeds: torch.Tensor, seconds: torch.Tensor, shapes: torch.Tensor) -> _Past:
+    """Follow the law of motion back: friction, and drag of the first and the second order.
+
+    Args:
+        speeds: now, in meters a second.
+        seconds: ago.
+        shapes: index of {cube, sphere, cylinder}; all three are broadcast.
+    """
+    friction = speeds.new_tensor([FRICTION[shape] for shape in SHAPES])[shapes]
+    slides = friction > 0
+    a, b = LINEAR_DRAG, QUADRATIC_DRAG
+    # With friction, the speed is a tangent of time.
+    middle = a / (2 * b)
+    root = (torch.where(slides, friction, 1.0) / b - middle**2).sqrt()
+    now = (speeds + middle) / root
+    angle = now.atan() + b * root * seconds
+    tangent = angle.tan()
+    turn = 1 / (root * (1 + now.square()))
+    # Without, it is a ratio of exponentials.
+    grown = (a * seconds).expm1()
+    left = 1 - speeds * (b / a) * grown
+    return _Past(
+        way=torch.where(
+            slides,
+            (now.atan().cos() / angle.cos()).log() / b - middle * seconds,
+            -left.log() / b,
+        ),
+        way_slope=torch.where(slides, (tangent - now) * turn / b, grown / (a * left)),
+        speed=torch.where(slides, root * tangent - middle, speeds * (1 + grown) / left),
+        speed_slope=torch.where(
+            slides, root * (1 + tangent.square()) * turn, (1 + grown) / left.square()
+        ),
+    )
 
 
-def last_sight(tracks: Tracks, ground: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def last_sight(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
     """Return when each object is last seen, ``(N, K)``, and its place then, ``(N, K, 1, 2)``."""
-    frames = torch.arange(ground.shape[2], device=ground.device)
+    places = tracks.places
+    frames = torch.arange(places.shape[2], device=places.device)
     last = (frames * tracks.seen).argmax(-1)
-    return last, ground.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
+    return last, places.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
 
 
-def fit_tracks(
-    tracks: Tracks, ground: torch.Tensor, fits: Sequence[tuple[str, int]] = FITS
-) -> Fits:
+def fit_tracks(tracks: Tracks, fits: Sequence[tuple[str, int]] = FITS) -> Fits:
     """Fit curves to the places of objects.
 
     Args:
-        tracks: which frames count.
-        ground: places, ``(N, K, T, 2)``.
+        tracks: what was measured.
         fits: which curves.
     """
-    seen = tracks.seen
+    seen, device = tracks.seen, tracks.measures.device
     num_frames = seen.shape[2]
-    frames = torch.arange(num_frames, device=seen.device)
-    last, anchor = last_sight(tracks, ground)
-    lengths = torch.tensor([length for _, length in fits], device=seen.device)
-    weights = torch.where(cut_sides(tracks).any(-1), _CUT_WEIGHT, 1.0) * seen
+    frames = torch.arange(num_frames, device=device)
+    last, anchor = last_sight(tracks)
+    lengths = torch.tensor([length for _, length in fits], device=device)
     recent = frames > (last[..., None] - lengths)[..., None]  # (N, K, C, T)
-    weights = (weights[:, :, None] * recent).to(ground.dtype)
-    seconds = (frames - (num_frames - 1)).to(ground.dtype) * FRAME_SECONDS
-    # Drag alone is like slower time; friction adds a term, which drag reduces.
-    slowed = (1 - (-_DRAG * seconds).exp()) / _DRAG
-    one, zero = torch.ones_like(seconds), torch.zeros_like(seconds)
-    of_kind = {
-        "rest": torch.stack([one, zero, zero], -1),
-        "slide": torch.stack([one, slowed, zero], -1),
-        "any": torch.stack([one, seconds, seconds.square()], -1),
-    }
-    basis = torch.stack([of_kind[kind] for kind, _ in fits])
-    slides = torch.tensor([kind == "slide" for kind, _ in fits], device=seen.device)
-    friction = ground.new_tensor(_FRICTION)[shape_index(tracks.class_ids)]
-    friction = friction[..., None] * (seconds - slowed) / _DRAG
-    weighted = weights[..., None] * basis
-    normal = torch.einsum("nkcti,ctj->nkcij", weighted, basis)
-    normal = normal + _RIDGE * torch.eye(3, device=seen.device, dtype=ground.dtype)
-    straight = (ground - anchor)[:, :, None]
-    moments = torch.einsum("nkcti,nkctd->nkcid", weighted, straight.expand(*weights.shape, 2))
-    velocities = torch.linalg.solve(normal, moments)[..., 1, :]
-    speeds = velocities.norm(dim=-1, keepdim=True)
-    sure = ((speeds - _RESTING) / (_MOVING - _RESTING)).clamp(0, 1) * slides[:, None]
-    directions = velocities / speeds.clamp(min=_RESTING) * sure
-    straight = straight + directions[:, :, :, None] * friction[:, :, None, :, None]
-    moments = torch.einsum("nkcti,nkctd->nkcid", weighted, straight)
-    solved = torch.linalg.solve(normal, moments)
-    missed = torch.einsum("cti,nkcid->nkctd", basis, solved) - straight
-    squares = (weights * missed.square().sum(-1)).sum(-1) / weights.sum(-1).clamp(min=0.1)
-    places, velocities, _ = solved.unbind(-2)
-    return Fits(
-        anchor + places.clamp(-_FASTEST, _FASTEST),
-        velocities.clamp(-_FASTEST, _FASTEST),
-        squares.sqrt(),
+    weights = (recent & seen[:, :, None]).to(tracks.measures.dtype)
+    rests, starts = (
+        torch.tensor([kind == name for kind, _ in fits], device=device)[:, None]
+        for name in ("rest", "start")
     )
+    places = (tracks.places - anchor)[:, :, None]  # (N, K, 1, T, 2)
+    sure = _invert(tracks.covariances(_FLOOR))[:, :, None] * weights[..., None, None]
+    ago = (num_frames - 1 - frames).to(places.dtype) * FRAME_SECONDS
+    shapes = shape_index(tracks.class_ids)[:, :, None, None]
+    place, velocity, doubt = _solve(sure, places, ago[:, None, None] * -_eye(places), rests)
+    for _ in range(_STEPS):
+        speed = (velocity.square().sum(-1, keepdim=True) + 1e-6).sqrt().clamp(max=_FASTEST)
+        along = velocity / speed
+        past = past_motion(speed, ago, shapes)
+        moves = ((speed - _RESTING) / (_MOVING - _RESTING)).clamp(0, 1)
+        way = moves * past.way + (1 - moves) * speed * ago
+        slope = moves * past.way_slope + (1 - moves) * ago
+        beside = way / speed
+        outer = (along[..., :, None] * along[..., None, :])[..., None, :, :]
+        change = outer * (slope - beside)[..., None, None] + beside[..., None, None] * _eye(places)
+        change = -change * ~rests[..., None, None]
+        missed = places - place[..., None, :] + along[..., None, :] * way[..., None]
+        # The speed in the first frame is known for what moved freely since.
+        first = past_motion(speed[..., 0], ago[0], shapes[..., 0])
+        middle, half = sum(START_SPEEDS) / 2, (START_SPEEDS[1] - START_SPEEDS[0]) / 2
+        pull = starts[:, 0] * first.speed_slope / half
+        known = (pull[..., None] * along, (middle - first.speed) / half)
+        step, turn, doubt = _solve(sure, missed, change, rests, known, velocity)
+        place, velocity = place + step, (velocity + turn).clamp(-_FASTEST, _FASTEST)
+    squares = torch.einsum("nkcti,nkctij,nkctj->nkc", missed, sure, missed)
+    errors = (squares / (2 * weights.sum(-1)).clamp(min=1)).sqrt()
+    surprise = starts[:, 0] * (middle - first.speed).abs() / half
+    return Fits(
+        anchor + place.clamp(-_FASTEST, _FASTEST),
+        velocity * ~rests,
+        (errors + surprise).clamp(max=100),
+        doubt,
+    )
+
+
+def _eye(like: torch.Tensor) -> torch.Tensor:
+    return torch.eye(2, dtype=like.dtype, device=like.device)
+
+
+def _invert(matrices: torch.Tensor) -> torch.Tensor:
+    """Return the inverses of symmetric matrices ``(..., 2, 2)``."""
+    xx, xy, yy = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
+    determinant = (xx * yy - xy * xy).clamp(min=1e-12)
+    inverse = torch.stack([yy, -xy, -xy, xx], dim=-1) / determinant[..., None]
+    return inverse.unflatten(-1, (2, 2))
+
+
+def _solve(
+    sure: torch.Tensor,
+    missed: torch.Tensor,
+    change: torch.Tensor,
+    rests: torch.Tensor,
+    known: tuple[torch.Tensor, torch.Tensor] | None = None,
+    velocity: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Solve weighted least squares for place and velocity.
+
+    Args:
+        sure: inverse covariances of the places, ``(N, K, C, T, 2, 2)``, 0 where there is none.
+        missed: by how much the curve misses the places, ``(N, K, C or 1, T, 2)``.
+        change: of the curve with the velocity, ``(..., T, 2, 2)``.
+        rests: curves whose velocity is 0, bool ``(C, 1)``.
+        known: of one more equation its factors ``(N, K, C, 2)`` and its value ``(N, K, C)``.
+        velocity: so far, ``(N, K, C, 2)``; unlikely if it is large.
+
+    Returns:
+        changes of place and velocity ``(N, K, C, 2)``, and the velocity's standard deviation.
+    """
+    weighted = sure @ change
+    of_place = sure.sum(-3) + 1e-2 * _eye(missed)
+    mixed = weighted.sum(-3)
+    of_velocity = (change.mT @ weighted).sum(-3) + _eye(missed) / _LIKELY_SPEED**2
+    missed = missed[..., None]
+    to_place = (sure @ missed).sum(-3)
+    to_velocity = (weighted.mT @ missed).sum(-3)
+    if known is not None:
+        factor, value = known[0][..., None], known[1][..., None, None]
+        of_velocity = of_velocity + factor @ factor.mT
+        to_velocity = to_velocity + factor * value
+    if velocity is not None:
+        to_velocity = to_velocity - velocity[..., None] / _LIKELY_SPEED**2
+    inverse = _invert(of_place)
+    reduced = _invert(of_velocity - mixed.mT @ inverse @ mixed)
+    turn = reduced @ (to_velocity - mixed.mT @ inverse @ to_place) * ~rests[..., None]
+    step = inverse @ (to_place - mixed @ turn)
+    doubt = reduced.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt()
+    return step[..., 0], turn[..., 0], doubt * ~rests[:, 0]

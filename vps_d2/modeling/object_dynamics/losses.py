@@ -10,21 +10,25 @@ import torch
 import torch.nn.functional as F
 
 from vps_d2.data.tracks import COVERED
+from vps_d2.data.world import RADIUS
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
+from vps_d2.modeling.object_dynamics.state import State
 from vps_d2.modeling.object_dynamics.tracks import Tracks
 
-_RADIUS = 0.41
-"""Meters: errors are measured in the apparent radius of an object."""
 _HALF_RANGE = (0.6, 0.43)
 """Picture widths from the middle within which the center of an object matters."""
 _STAGE = (0.0, 9.6)
 _STAGE_RADIUS = 14.0
 """Meters around the middle of the stage, outside of which motion is not learned from."""
-_FINE = 0.1
+_FINE = 0.03
 """Meters, and meters a second: errors of the state that still matter."""
-_COARSE = 0.2
+_COARSE = 0.1
 """Meters: errors of a place, some frames on, that still matter."""
+_SHARE_EARLY = 0.3
+"""Of the videos, those whose motion is replayed from the first frame."""
+_LEAST_MASS = 0.1
+"""Below it, an entry is empty."""
 _HIT = 0.6
 """Error, in radii, up to which an object counts as being where it was predicted."""
 
@@ -36,6 +40,8 @@ class Motions(NamedTuple):
         places: ``(N, K, F, 2)`` in meters; NaN where not known.
         velocities: ``(N, K, F, 2)`` in meters a second; NaN where not known.
         orientations: as in ``State``, ``(N, K, F, 2)``; NaN where not known.
+        spins: as in ``State``, ``(N, K, F)``; NaN where not known.
+        masses: relative to that of most objects, ``(N, K)``.
         points: around each object in one frame, ``(N, K, Q, 2)`` in picture widths.
         inside: 1 in the object, 0 outside, COVERED if unknown, ``(N, K, Q)``.
         points_frame: index of that frame, ``(N,)``.
@@ -44,6 +50,8 @@ class Motions(NamedTuple):
     places: torch.Tensor
     velocities: torch.Tensor
     orientations: torch.Tensor
+    spins: torch.Tensor
+    masses: torch.Tensor
     points: torch.Tensor
     inside: torch.Tensor
     points_frame: torch.Tensor
@@ -61,13 +69,12 @@ def object_dynamics_losses(
         noise: on the true states that the motion is replayed from: standard deviation in meters,
             and three times as much in meters a second.
     """
-    first = tracks.outlines.shape[2] - 1
+    first = tracks.measures.shape[2] - 1
     num_frames = motions.places.shape[2] - 1 - first
     future = network(tracks, num_frames)
-    with torch.autocast(tracks.outlines.device.type, enabled=False):
+    with torch.autocast(tracks.measures.device.type, enabled=False):
         losses = _future_losses(network, future, motions, first)
         losses["loss_replay"] = _replay_loss(network, tracks, future, motions, noise)
-        losses["loss_camera"] = _camera_loss(network, tracks, motions)
         losses["loss_drawing"] = _drawing_loss(network, future, motions)
     return losses
 
@@ -91,7 +98,7 @@ def _future_losses(
     places = places.nan_to_num()
     camera = network.camera
     projected = camera.project(places, torch.full_like(places[..., 0], CENTER_HEIGHT)).detach()
-    radius = camera.focal_length.detach() * _RADIUS / projected[..., 2].clamp(min=2)
+    radius = camera.focal_length.detach() * RADIUS / projected[..., 2].clamp(min=2)
     in_sight = (projected[..., :2].abs() < projected.new_tensor(_HALF_RANGE)).all(-1)
     in_sight = in_sight & (projected[..., 2] > 1) & known
     exists = future.state.exists[..., None]
@@ -103,6 +110,8 @@ def _future_losses(
     with_speed = near & ~velocities.isnan().any(-1)
     turned = ~orientations.isnan().any(-1) & exists & (future.state.kinds[..., :1] > 0)
     turn_error = (future.trajectory.orientations - orientations.nan_to_num()).square().sum(-1)
+    spin_error = (future.state.spin - motions.spins[:, :, first].nan_to_num()).abs()
+    mass_error = (future.state.log_mass - motions.masses.clamp(min=_LEAST_MASS).log()).square()
     later = torch.linspace(0.5, 1.5, places.shape[2], device=places.device)
     hit = (missed.detach() < _HIT) & in_sight
     presence = F.binary_cross_entropy_with_logits(
@@ -118,6 +127,8 @@ def _future_losses(
         "loss_place": _mean(1.5 * apart / (apart + 2) * later, near),
         "loss_velocity": 0.3 * _mean(speed_error / (speed_error + 0.5), with_speed),
         "loss_orientation": 0.1 * _mean(turn_error, turned),
+        "loss_spin": 0.1 * _mean(spin_error / (spin_error + 1), turned[..., 0]),
+        "loss_mass": _mean(mass_error, near[:, :, 0]),
         "loss_presence": 0.2 * _mean(presence, known & exists),
     }
 
@@ -129,43 +140,50 @@ def _near(places: torch.Tensor) -> torch.Tensor:
 def _replay_loss(
     network: ObjectDynamicsNetwork, tracks: Tracks, future: Future, motions: Motions, noise: float
 ) -> torch.Tensor:
-    """Play the motion on from a true state to the end of the video.
+    """Play the motion on from true states to the end of the video.
 
-    The state is that of the last input frame, or of the first. For the first, nothing else is known
-    about the objects, as when earlier frames are replayed.
+    In some videos they are those of the first frame, where only the masses are known of every other
+    one, as when earlier frames are replayed; in the rest, those of the last input frame.
     """
-    total = motions.places.shape[2]
-    start = 0 if torch.rand(()) < 0.3 else tracks.outlines.shape[2] - 1
-    places, velocities = motions.places[:, :, start:], motions.velocities[:, :, start:]
-    known = ~places.isnan().any(-1)
-    exists = known[:, :, 0] & ~velocities[:, :, 0].isnan().any(-1) & (tracks.class_ids > 0)
-    jitter = noise * torch.randn_like(places[:, :, 0])
-    state = future.state._replace(
-        exists=exists,
-        place=places[:, :, 0].nan_to_num() + jitter,
-        velocity=velocities[:, :, 0].nan_to_num() + 3 * noise * torch.randn_like(jitter),
-        code=future.state.code if start else torch.zeros_like(future.state.code),
+    known = future.state._replace(exists=tracks.class_ids > 0)
+    number = torch.arange(len(known.place), device=known.place.device)
+    masses = motions.masses.clamp(min=_LEAST_MASS).log() * (number % 2)[:, None]
+    unknown = known._replace(code=torch.zeros_like(known.code), log_mass=masses)
+    early = round(_SHARE_EARLY * len(number))
+    errors, counts = [], []
+    for start, state, videos in (
+        (0, unknown, slice(None, early)),
+        (tracks.measures.shape[2] - 1, known, slice(early, None)),
+    ):
+        chosen = Motions(*(each[videos] for each in motions))
+        state = State(*(each[videos] for each in state))
+        apart, weights = _replay(network, state, chosen, start, noise)
+        errors.append((apart * weights).sum())
+        counts.append(weights.sum())
+    return 0.7 * torch.stack(errors).sum() / torch.stack(counts).sum().clamp(min=1)
+
+
+def _replay(
+    network: ObjectDynamicsNetwork, state: State, motions: Motions, start: int, noise: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the errors of places played on from a frame ``(N, K, S)``, and which of them count."""
+    places, velocities, turns = (
+        each[:, :, start:] for each in (motions.places, motions.velocities, motions.orientations)
     )
-    replayed = network.motion(state, total - 1 - start)
-    apart = _distance(replayed.places, places.nan_to_num())
-    chosen = known & exists[..., None] & _near(places.nan_to_num())
-    return 0.7 * _mean((apart / _COARSE).log1p(), chosen)
-
-
-def _camera_loss(network: ObjectDynamicsNetwork, tracks: Tracks, motions: Motions) -> torch.Tensor:
-    """Fit the camera: true places are seen in the middle of uncut outlines."""
-    num_frames = tracks.outlines.shape[2]
-    places = motions.places[:, :, :num_frames]
     known = ~places.isnan().any(-1)
     places = places.nan_to_num()
-    seen = network.camera.project(places, torch.full_like(places[..., 0], CENTER_HEIGHT))
-    middle = (tracks.outlines[..., 3:5] + tracks.outlines[..., 5:7]) / 2
-    uncut = (
-        tracks.outlines[..., 3:].abs()
-        < tracks.outlines.new_tensor([0.49, tracks.aspect / 2 - 0.01] * 2)
-    ).all(-1)
-    error = (_distance(seen[..., :2], middle) * 20).clamp(max=1)
-    return _mean(error, tracks.seen & uncut & known & (seen[..., 2] > 2))
+    jitter = noise * torch.randn_like(places[:, :, 0])
+    exists = known[:, :, 0] & ~velocities[:, :, 0].isnan().any(-1) & state.exists
+    state = state._replace(
+        exists=exists,
+        place=places[:, :, 0] + jitter,
+        velocity=velocities[:, :, 0].nan_to_num() + 3 * noise * torch.randn_like(jitter),
+        orientation=turns[:, :, 0].nan_to_num(),
+        spin=motions.spins[:, :, start].nan_to_num(),
+    )
+    replayed = network.motion(state, places.shape[2] - 1)
+    chosen = known & exists[..., None] & _near(places)
+    return (_distance(replayed.places, places) / _COARSE).log1p(), chosen
 
 
 def _drawing_loss(network: ObjectDynamicsNetwork, future: Future, motions: Motions) -> torch.Tensor:

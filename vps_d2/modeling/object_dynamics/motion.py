@@ -1,10 +1,12 @@
-"""How objects move: straight, slowed by friction, and exchanging momentum in collisions.
+"""How objects move: by the law of free motion, and exchanging momentum in collisions.
 
 An interaction network (arXiv 1612.00222) stepped through time as in arXiv 2002.09405, whose
 messages are impulses: what one object of a pair gains, the other loses, so momentum is conserved by
-design, and only how hard and how elastically kinds of objects collide has to be learned.
+design. Friction and drag are known (:mod:`vps_d2.data.world`); how hard, how elastically and in
+which direction kinds of objects collide is learned.
 
-Shapes: ``N`` videos, ``K`` objects, ``P`` pairs of objects, ``S`` frames.
+Shapes: ``N`` videos, ``K`` objects, ``S`` frames. What is of a pair is ``(N, K, K)``: of an object
+and another one.
 """
 
 from typing import NamedTuple
@@ -12,16 +14,23 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from vps_d2.data.world import FRAME_SECONDS
+from vps_d2.data.vps import SHAPES
+from vps_d2.data.world import (
+    CONTACT_RADIUS,
+    FRAME_SECONDS,
+    FRICTION,
+    LINEAR_DRAG,
+    QUADRATIC_DRAG,
+)
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
-_REACH = 0.82
-"""Initial distance in meters between the centers of two objects that touch."""
-_REACH_RANGE = 0.2
-"""The most by which sides and corners change that distance, in meters."""
+_REACH_RANGE = 0.25
+"""The most by which sides and corners change the distance at which objects touch, in meters."""
 _LEAST_SQUARE = 1e-3
 """Keeps the derivatives of square roots finite, in the units of what is under them."""
+_NUM_MOTION = 8
+"""Numbers that describe how two objects meet."""
 
 
 class Trajectory(NamedTuple):
@@ -39,6 +48,32 @@ class Trajectory(NamedTuple):
     velocities: torch.Tensor
     orientations: torch.Tensor
     pushed: torch.Tensor
+
+
+class _Moment(NamedTuple):
+    """What changes with time."""
+
+    place: torch.Tensor
+    velocity: torch.Tensor
+    turn: torch.Tensor
+    spin: torch.Tensor
+    pushed: torch.Tensor
+
+
+class _Fixed(NamedTuple):
+    """What does not change with time.
+
+    Attributes:
+        both: which pairs are two objects, ``(N, K, K)``, 1 or 0.
+        of_pair: what is known of them, ``(N, K, K, hidden)``.
+        easy: inverse masses, ``(N, K)``.
+        friction: deceleration on the floor, ``(N, K)``.
+    """
+
+    both: torch.Tensor
+    of_pair: torch.Tensor
+    easy: torch.Tensor
+    friction: torch.Tensor
 
 
 class Motion(nn.Module):
@@ -63,102 +98,116 @@ class Motion(nn.Module):
         self.code_size = code_size
         self.seconds = seconds_per_frame / substeps
         self.substeps = substeps
-        self.of_pair = nn.Linear(NUM_KINDS + 2 * code_size, hidden)
-        self.of_motion = nn.Linear(4, hidden, bias=False)
-        self.message = nn.Sequential(nn.SiLU(), mlp(hidden, hidden, 4))
-        self.reach = nn.Parameter(torch.zeros(NUM_KINDS))
-        self.log_mass = nn.Linear(NUM_KINDS, 1, bias=False)
-        self.log_drag = nn.Parameter(torch.full((NUM_KINDS,), -1.2))
-        self.forgetting = nn.Parameter(torch.tensor([-3.0, 0.0]))
-        nn.init.zeros_(self.log_mass.weight)
+        self.of_pair = nn.Linear(2 * (NUM_KINDS + code_size), hidden)
+        self.of_motion = nn.Linear(_NUM_MOTION, hidden, bias=False)
+        self.message = nn.Sequential(nn.SiLU(), mlp(hidden, hidden, 5))
+        self.forgetting = nn.Parameter(torch.tensor([-3.0, -2.0, 0.0]))
 
     def forward(self, state: State, num_frames: int) -> Trajectory:
         """Return the states after 0, 1, ... ``num_frames`` frames: ``S`` is one more."""
-        first, second = torch.triu_indices(
-            state.exists.shape[1], state.exists.shape[1], 1, device=state.place.device
+        fixed = self._fixed(state)
+        moment = _Moment(
+            state.place,
+            state.velocity,
+            state.orientation * state.kinds[..., :1],  # of cubes
+            state.spin * state.kinds[..., 0],
+            torch.zeros_like(state.spin),
         )
-        both = (state.exists[:, first] & state.exists[:, second]).to(state.place.dtype)
-        kind_sum = state.kinds[:, first] + state.kinds[:, second]
-        code_sum = state.code[:, first] + state.code[:, second]
-        code_gap = (state.code[:, first] - state.code[:, second]).abs()
-        of_pair = self.of_pair(torch.cat([kind_sum, code_sum, code_gap], dim=-1))
-        reach = _REACH + kind_sum @ self.reach
-        turn = state.orientation * state.kinds[..., :1]  # of cubes
-        easy = (-self.log_mass(state.kinds)).exp()
-        drag = (state.kinds @ self.log_drag).exp()
-        place, velocity = state.place, state.velocity
-        pushed = torch.zeros_like(state.friction)
-        history = [(place, velocity, pushed)]
+        history = [moment]
         for _ in range(num_frames):
             for _ in range(self.substeps):
-                impulse, left = self._impulses(
-                    place[:, second] - place[:, first],
-                    velocity[:, second] - velocity[:, first],
-                    turn[:, first] + turn[:, second],
-                    reach,
-                    of_pair,
-                )
-                impulse = impulse * both[..., None]
-                # The velocity changes when objects touch, within the step: the rest of it counts.
-                both_changes = torch.cat([impulse, impulse * left[..., None]], dim=-1)
-                change = torch.cat([torch.zeros_like(velocity)] * 2, dim=-1)
-                change = change.index_add(1, second, both_changes)
-                change = change.index_add(1, first, -both_changes)
-                change, shift = (change * easy).chunk(2, dim=-1)
-                place = place + velocity * self.seconds + shift
-                velocity = velocity + change
-                pushed = pushed + (change.square().sum(-1) + 1e-12).sqrt()
-                # Friction takes no more than all of the speed; drag takes a share of it.
-                speed = (velocity.square().sum(-1) + 1e-6).sqrt()
-                share = (state.friction * self.seconds / speed).clamp(max=1) + drag * self.seconds
-                lost = share.clamp(max=1)[..., None] * velocity
-                place = place - lost * (self.seconds / 2)
-                velocity = velocity - lost
-            history.append((place, velocity, pushed))
-        places, velocities, pushes = (torch.stack(each, 2) for each in zip(*history, strict=True))
-        frames = torch.arange(num_frames + 1, device=place.device)
-        by_time, by_push = self.forgetting.exp()
-        kept = (-by_time * frames - by_push * pushes).exp()
-        orientations = state.orientation[:, :, None] * kept[..., None]
-        return Trajectory(places, velocities, orientations, pushes)
+                moment = self.step(moment, fixed)
+            history.append(moment)
+        places, velocities, turns, _, pushed = (
+            torch.stack(each, 2) for each in zip(*history, strict=True)
+        )
+        return Trajectory(places, velocities, turns, pushed)
+
+    def _fixed(self, state: State) -> _Fixed:
+        exists = state.exists
+        num_objects = exists.shape[1]
+        apart = ~torch.eye(num_objects, dtype=torch.bool, device=exists.device)
+        both = (exists[:, :, None] & exists[:, None] & apart).to(state.place.dtype)
+        known = torch.cat([state.kinds, state.code], dim=-1)
+        own = known[:, :, None].expand(-1, -1, num_objects, -1)
+        pair = torch.cat([own, own.transpose(1, 2)], dim=-1)
+        frictions = known.new_tensor([FRICTION[shape] for shape in SHAPES])
+        return _Fixed(
+            both,
+            self.of_pair(pair),
+            (-state.log_mass).exp(),
+            state.kinds[..., : len(SHAPES)] @ frictions,
+        )
+
+    def step(self, moment: _Moment, fixed: _Fixed) -> _Moment:
+        """Return the next moment, ``seconds`` later."""
+        place, velocity, turn, spin, pushed = moment
+        impulse, left, twist = self._impulses(moment, fixed)
+        # The velocity changes when objects touch, within the step: the rest of it counts.
+        easy = fixed.easy[..., None]
+        change = impulse.sum(2) * easy
+        shift = (impulse * left[..., None]).sum(2) * easy
+        spin = spin * (1 - self.seconds * self.forgetting[0].exp()) + twist.sum(2)
+        place = place + velocity * self.seconds + shift
+        velocity = velocity + change
+        push = (change.square().sum(-1) + 1e-12).sqrt()
+        # Friction takes no more than all of the speed; drag depends on it.
+        speed = (velocity.square().sum(-1) + 1e-6).sqrt()
+        half = (speed - _braking(speed, fixed.friction) * (self.seconds / 2)).clamp(min=0)
+        lost = (_braking(half, fixed.friction) * self.seconds).minimum(speed)
+        lost = (lost / speed)[..., None] * velocity
+        place = place - lost * (self.seconds / 2)
+        angle = 4 * self.seconds * spin
+        cos, sin = angle.cos(), angle.sin()
+        turn = torch.stack(
+            [turn[..., 0] * cos - turn[..., 1] * sin, turn[..., 0] * sin + turn[..., 1] * cos], -1
+        )
+        by_time, by_push = self.forgetting[1:].exp()
+        kept = (-by_time * self.seconds - by_push * push).exp()
+        return _Moment(place, velocity - lost, turn * kept[..., None], spin, pushed + push)
 
     def _impulses(
-        self,
-        apart: torch.Tensor,
-        relative: torch.Tensor,
-        turn: torch.Tensor,
-        reach: torch.Tensor,
-        of_pair: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the impulse of the first object of each pair on the second, and when it acts.
-
-        Args:
-            apart: from the first to the second, ``(N, P, 2)``.
-            relative: velocity of the second less that of the first.
-            turn: sum of the orientations of those that are cubes.
-            reach: distance at which they touch, ``(N, P)``.
-            of_pair: what is known of the pair, ``(N, P, hidden)``.
+        self, moment: _Moment, fixed: _Fixed
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what the others do to each object in a step.
 
         Returns:
-            impulses, ``(N, P, 2)``, 0 where objects do not touch in this step; and the time left in
-            the step when they do, ``(N, P)`` in seconds.
+            impulses of the second object on the first of each pair, ``(N, K, K, 2)``, 0 where they
+            do not touch in this step; the time left in the step when they do, in seconds; and the
+            change of the first one's spin, both ``(N, K, K)``.
         """
+        place, velocity, turn, spin, _ = moment
+        apart = place[:, None] - place[:, :, None]
+        relative = velocity[:, None] - velocity[:, :, None]
+        reach = apart.new_tensor(2 * CONTACT_RADIUS)
         with torch.no_grad():
             _, _, normal = self._contact(apart, relative, reach)
             closing, sliding, _ = _split(relative, normal)
             # The angle between the sides of cubes and the normal, times four.
             cos, sin = _double_angle(*_double_angle(*normal.unbind(-1)))
-        side = turn[..., 0] * cos + turn[..., 1] * sin
-        corner = turn[..., 1] * cos - turn[..., 0] * sin
-        moving = torch.stack([closing, sliding, side, corner], dim=-1)
-        message = self.message(of_pair + self.of_motion(moving))
-        deep, elastic, deflect, rub = message.unbind(-1)
+        own = turn[:, :, None]
+        side = own[..., 0] * cos + own[..., 1] * sin
+        corner = own[..., 1] * cos - own[..., 0] * sin
+        spins = spin[:, :, None].expand_as(side)
+        meeting = torch.stack(
+            [
+                *(closing, sliding, side, corner, spins / 4),
+                *(side.transpose(1, 2), corner.transpose(1, 2), spins.transpose(1, 2) / 4),
+            ],
+            dim=-1,
+        )
+        message = self.message(fixed.of_pair + self.of_motion(meeting))
+        shared = message[..., :4] + message[..., :4].transpose(1, 2)
+        deep, elastic, deflect, rub = shared.unbind(-1)
         reach = reach + _REACH_RANGE * deep.tanh()
         meets, when, normal = self._contact(apart, relative, reach)
+        meets = meets * fixed.both
         closing, sliding, tangent = _split(relative * meets[..., None], normal)
-        along = closing * 1.5 * (elastic - 0.4).sigmoid()
-        across = closing * deflect - 0.2 * rub.sigmoid() * sliding
-        return along[..., None] * normal + across[..., None] * tangent, self.seconds - when
+        reduced = 1 / (fixed.easy[:, :, None] + fixed.easy[:, None])
+        along = closing * 2 * (elastic + 0.8).sigmoid() * reduced
+        across = (closing * deflect - 0.4 * rub.sigmoid() * sliding) * reduced
+        impulse = -(along[..., None] * normal + across[..., None] * tangent)
+        return impulse, self.seconds - when, 2 * closing * message[..., 4]
 
     def _contact(
         self, apart: torch.Tensor, relative: torch.Tensor, reach: torch.Tensor
@@ -166,8 +215,9 @@ class Motion(nn.Module):
         """Find where two discs first touch, going straight.
 
         Returns:
-            whether they touch within a step, ``(N, P)``; after how many seconds, below 0 if they
-            already overlap; and the direction from the first to the second then, ``(N, P, 2)``.
+            whether they touch within a step, ``(N, K, K)``; after how many seconds, below 0 if they
+            already overlap; and the direction from the first to the second then,
+            ``(N, K, K, 2)``.
         """
         square = relative.square().sum(-1) + _LEAST_SQUARE
         approach = -(apart * relative).sum(-1)
@@ -177,6 +227,11 @@ class Motion(nn.Module):
         when = when.clamp(-self.seconds, self.seconds)
         touching = apart + relative * when[..., None]
         return meets, when, touching / (touching.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def _braking(speed: torch.Tensor, friction: torch.Tensor) -> torch.Tensor:
+    """Return the deceleration of free motion, in meters a second squared."""
+    return friction + speed * (LINEAR_DRAG + QUADRATIC_DRAG * speed)
 
 
 def _split(

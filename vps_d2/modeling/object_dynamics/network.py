@@ -20,11 +20,11 @@ from torch import nn
 
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
-from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks, ground_places
+from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks
 from vps_d2.modeling.object_dynamics.motion import Motion, Trajectory
 from vps_d2.modeling.object_dynamics.replays import REPLAYS, replay_tracks
 from vps_d2.modeling.object_dynamics.state import State, StateEncoder, mlp
-from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
+from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks
 
 
 class Future(NamedTuple):
@@ -61,7 +61,7 @@ class ObjectDynamicsNetwork(nn.Module):
         num_layers: of the encoder.
         heads: of the encoder's attention.
         code_size: numbers that the encoder passes on to the motion of an object, besides its place,
-            velocity, orientation and friction.
+            velocity, orientation, spin and mass.
         message_channels: of the network of a pair of objects.
         substeps: steps of the motion between two frames.
         drawing_channels: of the network that draws.
@@ -84,7 +84,7 @@ class ObjectDynamicsNetwork(nn.Module):
         self.camera = GroundCamera()
         self.encoder = StateEncoder(
             num_fits=len(FITS) + len(REPLAYS),
-            likely=[FITS.index(("slide", 3)), FITS.index(("slide", 4))],
+            likely=[FITS.index(("free", 4)), FITS.index(("free", 6))],
             num_frames=num_input_frames,
             channels=channels,
             num_layers=num_layers,
@@ -102,13 +102,10 @@ class ObjectDynamicsNetwork(nn.Module):
             tracks: of the input frames.
             num_frames: to predict.
         """
-        with torch.no_grad():  # the camera and the motion are learned from other losses
-            ground = ground_places(tracks, self.camera)
-            friction = self.encoder.mean_friction(one_hot_kinds(tracks.class_ids))
-            curves = fit_tracks(tracks, ground)
-            replays = replay_tracks(tracks, ground, self.motion, friction)
+        with torch.no_grad():  # the motion is learned from other losses
+            curves, replays = fit_tracks(tracks), replay_tracks(tracks, self.motion)
             fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
-        state = self.encoder(tracks, ground, fits)
+        state = self.encoder(tracks, fits)
         with torch.autocast(state.place.device.type, enabled=False):
             trajectory = self.motion(state, num_frames)
             heights = torch.full_like(trajectory.pushed, CENTER_HEIGHT)

@@ -10,14 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from vps_d2.data.tracks import NUM_MEASURES
-from vps_d2.data.vps import SHAPES
-from vps_d2.modeling.object_dynamics.fits import NUM_FIT_FEATURES, Fits, cut_sides, last_sight
+from vps_d2.data.world import FRAME_SECONDS
+from vps_d2.modeling.object_dynamics.fits import NUM_FIT_FEATURES, Fits, last_sight
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks, one_hot_kinds
 
-_NUM_SIDES = 4
+_NUM_FEATURES = 20
+"""Of an object in a frame, besides its kind."""
 _RELATIVE = 6.0
 """Largest coordinate of a place relative to the last one, in meters."""
+_NEAR = 0.3
+"""The same where it is told more exactly."""
+_FASTEST = 6.0
+"""Meters a second, between two frames."""
 
 
 class State(NamedTuple):
@@ -30,8 +34,8 @@ class State(NamedTuple):
         velocity: ``(N, K, 2)`` in meters a second.
         orientation: cosine and sine of four times the angle about the vertical, ``(N, K, 2)``: a
             cube looks the same after a quarter turn. The shorter the vector, the less certain.
-        size: half the height and width, relative to the mean of the shape, ``(N, K)``.
-        friction: deceleration while it slides, ``(N, K)`` in meters a second squared.
+        spin: angle by which a cube turns in a second, ``(N, K)`` in radians.
+        log_mass: logarithm of the mass relative to that of most objects, ``(N, K)``.
         code: further numbers about how the object moves, ``(N, K, C)``.
     """
 
@@ -40,8 +44,8 @@ class State(NamedTuple):
     place: torch.Tensor
     velocity: torch.Tensor
     orientation: torch.Tensor
-    size: torch.Tensor
-    friction: torch.Tensor
+    spin: torch.Tensor
+    log_mass: torch.Tensor
     code: torch.Tensor
 
 
@@ -95,11 +99,11 @@ class _Block(nn.Module):
 
 
 class StateEncoder(nn.Module):
-    """A transformer over the outlines of all objects in all frames.
+    """A transformer over the measures of all objects in all frames.
 
-    Place and velocity are mixed from curves through the places where an object was seen
+    Place and velocity are mixed from curves through the places where an object was measured
     (:mod:`.fits`, :mod:`.replays`), with weights that the network chooses, and corrected a little,
-    so they can be as exact as the outlines.
+    so they can be as exact as the measures. Masses show in collisions alone.
 
     Args:
         num_fits: curves to choose from.
@@ -123,14 +127,12 @@ class StateEncoder(nn.Module):
         code_size: int = 8,
     ) -> None:
         super().__init__()
-        num_features = 1 + NUM_MEASURES + _NUM_SIDES + 4 + NUM_KINDS
-        self.embed = mlp(num_features, channels, channels)
+        self.embed = mlp(_NUM_FEATURES + NUM_KINDS, channels, channels)
         self.time = nn.Parameter(torch.randn(num_frames, channels) * 0.02)
         self.blocks = nn.ModuleList(_Block(channels, heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(channels)
         self.sizes = [num_fits, num_fits, 2, 2, 1, 2, 1, 1, code_size]
         self.read = mlp(channels + num_fits * NUM_FIT_FEATURES, channels, channels, sum(self.sizes))
-        self.log_friction = nn.Parameter(torch.tensor([0.23, 0.01, 0.23]).log())
         self._start_from(list(likely))
 
     @torch.no_grad()
@@ -143,18 +145,17 @@ class StateEncoder(nn.Module):
             curves.zero_()
             curves[likely] = 3.0
 
-    def forward(self, tracks: Tracks, ground: torch.Tensor, fits: Fits) -> State:
+    def forward(self, tracks: Tracks, fits: Fits) -> State:
         """Return the state at the last frame.
 
         Args:
             tracks: of the objects.
-            ground: their places, ``(N, K, T, 2)`` in meters.
-            fits: curves through them.
+            fits: curves through their places.
         """
         seen = tracks.seen
         exists = seen.any(-1)
         kind = one_hot_kinds(tracks.class_ids)
-        x = self._embed(tracks, ground, kind)
+        x = self._embed(tracks, kind)
         mask = exists[:, None, None, None, :].expand(-1, seen.shape[2], -1, -1, -1).flatten(0, 1)
         # A video without objects attends to its empty entries, whose outputs are not used.
         mask = mask | ~mask.any(-1, keepdim=True)
@@ -163,8 +164,8 @@ class StateEncoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.float())
             numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
-        to_place, to_velocity, place, velocity, speed, orientation, size, friction, code = (
-            numbers.split(self.sizes, dim=-1)
+        to_place, to_velocity, place, velocity, speed, turn, spin, mass, code = numbers.split(
+            self.sizes, dim=-1
         )
         mixed_place = (to_place.softmax(-1)[..., None] * fits.places).sum(2)
         mixed_velocity = (to_velocity.softmax(-1)[..., None] * fits.velocities).sum(2)
@@ -174,32 +175,42 @@ class StateEncoder(nn.Module):
             kinds=kind,
             place=mixed_place + 0.1 * place,
             velocity=velocity,
-            orientation=orientation,
-            size=(0.1 * size[..., 0]).exp(),
-            friction=self.mean_friction(kind) * (0.5 * friction[..., 0]).exp(),
+            orientation=tracks.orientations[:, :, -1] + turn,
+            spin=4 * spin[..., 0],
+            log_mass=0.3 * mass[..., 0],
             code=code,
         )
 
-    def mean_friction(self, kinds: torch.Tensor) -> torch.Tensor:
-        """Return the deceleration of kinds ``(..., 5)`` while they slide, ``(...)``."""
-        return (kinds[..., : len(SHAPES)] @ self.log_friction).exp()
-
-    def _embed(self, tracks: Tracks, ground: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+    def _embed(self, tracks: Tracks, kind: torch.Tensor) -> torch.Tensor:
         """Return tokens ``(N, K, T, D)``."""
         seen = tracks.seen[..., None]
-        outlines = tracks.outlines
-        num_frames = outlines.shape[2]
-        _, anchor = last_sight(tracks, ground)
+        places, orientations = tracks.places, tracks.orientations
+        num_frames = places.shape[2]
+        _, anchor = last_sight(tracks)
+        relative = places - anchor
+        both = (seen[:, :, 1:] & seen[:, :, :-1]).to(places.dtype)
+        steps = (places.diff(dim=2) * both / FRAME_SECONDS).clamp(-_FASTEST, _FASTEST)
+        none = torch.zeros_like(steps[:, :, :1])
+        before, after = torch.cat([none, steps], 2), torch.cat([steps, none], 2)
+        # By how much a cube turned, times four.
+        now, last = orientations[:, :, 1:], orientations[:, :, :-1]
+        turned = torch.stack(
+            [(now * last).sum(-1), now[..., 1] * last[..., 0] - now[..., 0] * last[..., 1]], -1
+        )
+        deviations = (tracks.covariances()[..., (0, 1), (0, 1)].sqrt() + 1e-3).log() / 3
         features = torch.cat(
             [
                 seen,
-                outlines[..., :1].sqrt() * 12,
-                outlines[..., 1:3] * 2,
-                outlines[..., 3:5] * 2,
-                (outlines[..., 5:7] - outlines[..., 3:5]) * 6,
-                cut_sides(tracks),
-                (ground - anchor).clamp(-_RELATIVE, _RELATIVE),
-                ground / 5,
+                tracks.measures[..., :1],
+                tracks.measures[..., 8:],
+                deviations,
+                relative.clamp(-_RELATIVE, _RELATIVE),
+                (relative / _NEAR).clamp(-1, 1),
+                places / 5,
+                orientations,
+                before / 2,
+                after / 2,
+                torch.cat([none, turned], 2),
                 kind[:, :, None].expand(-1, -1, num_frames, -1),
             ],
             dim=-1,

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from vps_d2.data.tracks import MAX_OBJECTS, NUM_MEASURES, read_outlines
+from vps_d2.data.silhouettes import NUM_MEASURES
+from vps_d2.data.tracks import MAX_OBJECTS, measure_tracks
 from vps_d2.data.vps import COLORS, MATERIALS, SHAPES
 
 NUM_KINDS = len(SHAPES) + len(MATERIALS)
@@ -21,18 +22,35 @@ class Tracks(NamedTuple):
 
     Attributes:
         class_ids: int64 ``(N, K)``, class numbers, 0 where a video has no more objects.
-        outlines: float32 ``(N, K, T, 7)``; see :mod:`vps_d2.data.tracks`.
-        aspect: height of the pictures in widths.
+        measures: float32 ``(N, K, T, 10)``; see :mod:`vps_d2.data.silhouettes`.
     """
 
     class_ids: torch.Tensor
-    outlines: torch.Tensor
-    aspect: float
+    measures: torch.Tensor
 
     @property
     def seen(self) -> torch.Tensor:
         """In which frames each object is seen, bool ``(N, K, T)``."""
-        return self.outlines[..., 0] > 0
+        return self.measures[..., 0] > 0
+
+    @property
+    def places(self) -> torch.Tensor:
+        """Where objects were measured, ``(N, K, T, 2)`` in meters; 0 where not seen."""
+        return self.measures[..., 1:3]
+
+    @property
+    def orientations(self) -> torch.Tensor:
+        """Cosine and sine of four times the angle of cubes, shorter if unsure, ``(N, K, T, 2)``."""
+        return self.measures[..., 3:5]
+
+    def covariances(self, floor: float = 0.0) -> torch.Tensor:
+        """Return those of the places, ``(N, K, T, 2, 2)`` in square meters.
+
+        Args:
+            floor: standard deviation in meters that is added.
+        """
+        xx, xy, yy = self.measures[..., 5:8].unbind(-1)
+        return torch.stack([xx + floor**2, xy, xy, yy + floor**2], dim=-1).unflatten(-1, (2, 2))
 
 
 def masks_to_tracks(videos: Sequence[torch.Tensor]) -> Tracks:
@@ -41,14 +59,14 @@ def masks_to_tracks(videos: Sequence[torch.Tensor]) -> Tracks:
     Args:
         videos: uint8 ``(T, H, W)`` each, class numbers 0-48, all of one shape; at least one.
     """
-    num_frames, height, width = videos[0].shape
+    num_frames = videos[0].shape[0]
     class_ids = torch.zeros(len(videos), MAX_OBJECTS, dtype=torch.long)
-    outlines = torch.zeros(len(videos), MAX_OBJECTS, num_frames, NUM_MEASURES)
+    measures = torch.zeros(len(videos), MAX_OBJECTS, num_frames, NUM_MEASURES)
     for index, masks in enumerate(videos):
-        found, measured = read_outlines(masks.cpu().numpy())
+        found, measured = measure_tracks(masks.cpu().numpy())
         class_ids[index, : len(found)] = torch.from_numpy(found)
-        outlines[index, : len(found)] = torch.from_numpy(measured)
-    return Tracks(class_ids, outlines, height / width)
+        measures[index, : len(found)] = torch.from_numpy(measured)
+    return Tracks(class_ids, measures)
 
 
 def shape_index(class_ids: torch.Tensor) -> torch.Tensor:
