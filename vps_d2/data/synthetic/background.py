@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from vps_d2.data.synthetic.geometry import Pose, distance_to_ray
-from vps_d2.data.synthetic.scene import Scene
 from vps_d2.data.world import Camera
 
 __all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "jittered_lamps"]
@@ -97,16 +96,20 @@ def jittered_lamps(jitter: float, rng: np.random.Generator) -> tuple[Lamp, ...]:
 
 
 def floor_light(
-    scene: Scene, poses: list[Pose], lamps: tuple[Lamp, ...], height: int, width: int
+    camera: Camera,
+    num_frames: int,
+    poses: list[Pose],
+    lamps: tuple[Lamp, ...],
+    height: int,
+    width: int,
 ) -> np.ndarray:
     """Return the share of its light that the floor keeps beside objects, float32 (T, H, W)."""
-    num_frames = len(scene.positions)
     rows, columns = -(-height // _SHADOW_STEP), -(-width // _SHADOW_STEP)
-    points = _floor_points(scene.camera, rows, columns, height, width)
+    points = _floor_points(camera, rows, columns, height, width)
     lit = np.ones((len(lamps), num_frames, rows, columns), np.float32)
     for pose in poses:
         for lamp, light in zip(lamps, lit, strict=True):
-            _cast_shadow(light, scene.camera, pose, lamp, points, (height, width))
+            _cast_shadow(light, camera, pose, lamp, points, (height, width))
     total = np.ones((num_frames, rows, columns), np.float32)
     for lamp, light in zip(lamps, lit, strict=True):
         total -= _lamp_share(lamp, points) * (1 - light)

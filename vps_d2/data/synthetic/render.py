@@ -70,7 +70,8 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     lamps = jittered_lamps(options.light_jitter, rng)
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
-    frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
+    light = floor_light(scene.camera, num_frames, poses, lamps, height, width)
+    frames = empty_floor(height, width) * light[..., None]
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
     for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):

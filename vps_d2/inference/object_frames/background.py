@@ -1,18 +1,26 @@
-"""The empty scene behind the objects of a video, and the light that they leave on its floor."""
+"""The empty scene behind the objects of a video, and the light that they leave on its floor.
+
+Shapes: ``T`` frames, ``H`` rows, ``W`` columns. Colors are RGB, 0-255.
+"""
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from vps_d2.data.synthetic.background import LAMPS, empty_floor, floor_light
 from vps_d2.data.synthetic.geometry import Pose
-from vps_d2.data.synthetic.scene import Scene
 from vps_d2.inference.object_frames.scene import CAMERA
 
 _MARGIN = 2
 """Pixels around a mask, in a picture 240 wide, in which the object may still be seen."""
-_REACH = (6.0, 40.0)
+_REACH = (3.0, 12.0, 60.0)
 """Pixels, in a picture 240 wide, over which what is seen of the floor is carried on: first from
 nearby, then from anywhere."""
+_LIT = 0.97
+"""Share of its light above which the floor counts as out of any shadow."""
+_SAME_LIGHT = 0.04
+"""Difference of shares of light at which a shadow is another one."""
 
 
 def scene_light(poses: list[Pose], num_frames: int, size: tuple[int, int]) -> np.ndarray:
@@ -23,17 +31,36 @@ def scene_light(poses: list[Pose], num_frames: int, size: tuple[int, int]) -> np
         num_frames: ``T``.
         size: ``H`` and ``W``.
     """
-    empty = np.zeros((num_frames, 0, 3))
-    scene = Scene(0, (), empty, np.zeros((num_frames, 0, 4)), empty, CAMERA)
-    return floor_light(scene, poses, LAMPS, *size)
+    return floor_light(CAMERA, num_frames, poses, LAMPS, *size)
 
 
-def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Return the empty scene in full light, float32 ``(H, W, 3)``, 0-255.
+class Background(NamedTuple):
+    """A scene without its objects.
 
-    Each pixel is the median of what is seen of it in frames in which no object covers it. What is
-    always covered is taken from the empty scene of the data set, in the brightness of what is seen
-    around it.
+    Attributes:
+        floor: in full light, float32 ``(H, W, 3)``.
+        shade: what is seen of it beyond ``floor`` times ``light``, float32 ``(H, W, 3)``: shadows
+            that are not quite where they are computed.
+        light: of :func:`scene_light` where that was seen, float32 ``(H, W)``.
+    """
+
+    floor: np.ndarray
+    shade: np.ndarray
+    light: np.ndarray
+
+    def draw(self, light: np.ndarray) -> np.ndarray:
+        """Return the scene, float32 ``(T, H, W, 3)``, in the light ``(T, H, W)`` of its frames."""
+        # A shadow that stays is kept as it was seen; of one that is gone nothing remains.
+        same = np.clip(1 - np.abs(light - self.light) / _SAME_LIGHT, 0, 1)
+        return self.floor * light[..., None] + self.shade * same[..., None]
+
+
+def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) -> Background:
+    """Find the empty scene.
+
+    Each pixel is the median of what is seen of it in frames in which no object covers or shades
+    it. What never is seen is taken from the empty scene of the data set, in the brightness of what
+    is seen around it.
 
     Args:
         frames: uint8 ``(T, H, W, 3)``.
@@ -44,18 +71,30 @@ def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) ->
     scale = width / 240
     reach = 2 * max(1, round(_MARGIN * scale)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    covered = np.stack([cv2.dilate(mask, kernel) for mask in masks]) > 0
-    lit = frames / light[..., None]
-    lit[covered] = np.inf
-    lit.sort(axis=0)
-    count = len(frames) - covered.sum(axis=0)
-    middle = np.maximum(count - 1, 0) // 2
-    seen = np.take_along_axis(lit, middle[None, ..., None], axis=0)[0]
-    upper = np.take_along_axis(lit, np.minimum(count // 2, len(frames) - 1)[None, ..., None], 0)[0]
-    known = count > 0
+    free = np.stack([cv2.dilate(mask, kernel) for mask in masks]) == 0
+    seen, lit = free.any(axis=0), (free & (light > _LIT)).any(axis=0)
+    # Frames without shadows if there are any, else the last ones: what stays is where it was.
+    usable = free & ((light > _LIT) | ~lit)
     usual = empty_floor(height, width)
-    unusual = np.where(known[..., None], (seen + upper) / 2 - usual, 0).astype(np.float32)
-    return usual + _spread(unusual, known, scale)
+    median, typical = _median(frames, light, usable)
+    unusual = (median / np.maximum(typical, 0.1)[..., None] - usual) * lit[..., None]
+    floor = usual + _spread(unusual.astype(np.float32), lit, scale)
+    shade = np.where(seen[..., None], median - floor * typical[..., None], 0)
+    return Background(floor, shade.astype(np.float32), typical)
+
+
+def _median(
+    frames: np.ndarray, light: np.ndarray, usable: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return median colors ``(H, W, 3)`` and light ``(H, W)`` over usable frames."""
+    values = np.concatenate([frames, 255 * light[..., None]], axis=-1, dtype=np.float32)
+    values[~usable] = np.inf
+    values.sort(axis=0)
+    count = usable.sum(axis=0)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(frames) - 1)
+    chosen = [np.take_along_axis(values, each[None, ..., None], axis=0)[0] for each in (low, high)]
+    middle = np.where((count > 0)[..., None], (chosen[0] + chosen[1]) / 2, 255)
+    return middle[..., :3], middle[..., 3] / 255
 
 
 def _spread(values: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
@@ -68,7 +107,7 @@ def _spread(values: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
     for reach in _REACH:
         total = cv2.GaussianBlur(weight, (0, 0), reach * scale)
         smooth = cv2.GaussianBlur(values * weight[..., None], (0, 0), reach * scale)
-        share = left * np.clip(total / 0.05, 0, 1)
+        share = left * np.clip(total / 0.1, 0, 1)
         filled += smooth * (share / np.maximum(total, 1e-6))[..., None]
         left = left - share
     return np.where(known[..., None], values, filled)

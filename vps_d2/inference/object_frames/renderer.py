@@ -18,8 +18,7 @@ from vps_d2.inference.object_frames.looks import (
     make_source,
     paint,
 )
-from vps_d2.inference.object_frames.measuring import Sights, outline_at
-from vps_d2.inference.object_frames.scene import SceneMotion, make_pose
+from vps_d2.inference.object_frames.scene import Sights, SceneMotion
 
 _SOFTNESS = 0.5
 """Standard deviation, in pixels, of the edge of an object."""
@@ -42,11 +41,11 @@ def render_frames(
         uint8 ``(T, H, W, 3)``.
     """
     size = (frames.shape[1], frames.shape[2])
-    before = _poses(known)
-    after = _poses(future)
+    before = known.poses()
+    after = future.poses()
     light = scene_light(before, len(frames), size)
     background = find_background(frames, known.masks, light)
-    picture = background * scene_light(after, len(future.masks), size)[..., None]
+    picture = background.draw(scene_light(after, len(future.masks), size))
     covered = np.zeros(picture.shape[:3], np.float32)
     painted = np.zeros_like(picture)
     for number, class_id in enumerate(known.class_ids):
@@ -64,10 +63,6 @@ def render_frames(
         covered[index, rows, columns] += weight
     picture = picture * (1 - covered)[..., None] + painted
     return np.asarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
-
-
-def _poses(motion: SceneMotion) -> list[Pose]:
-    return list(map(make_pose, motion.class_ids, motion.places, motion.yaws))
 
 
 def _soften(masks: np.ndarray) -> np.ndarray:

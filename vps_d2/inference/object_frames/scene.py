@@ -5,9 +5,9 @@ Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Places are on th
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from vps_d2.data.silhouettes import measure_silhouettes
 from vps_d2.data.synthetic.geometry import Pose
 from vps_d2.data.vps import COLORS, MATERIALS, SHAPES
 from vps_d2.data.world import RADIUS, SIZES, Camera
@@ -15,6 +15,8 @@ from vps_d2.data.world import RADIUS, SIZES, Camera
 CAMERA = Camera()
 _AWAY = 1e4
 """Meters in front of the camera: where objects are put while they are not there."""
+_CERTAIN = 0.5
+"""Length of a measured direction below which a yaw counts as unknown."""
 
 
 class SceneMotion(NamedTuple):
@@ -32,25 +34,58 @@ class SceneMotion(NamedTuple):
     yaws: np.ndarray
     masks: np.ndarray
 
+    def poses(self) -> list[Pose]:
+        """Return the pose of each object; one that is not there is far away."""
+        return list(map(_pose, self.class_ids, self.places, self.yaws))
+
+
+class Sights(NamedTuple):
+    """How well each object is seen in each frame, float64 ``(K, T)``.
+
+    Attributes:
+        areas: of what is seen of it, in pixels.
+        shares: of its whole outline that is seen and free, 0-1.
+    """
+
+    areas: np.ndarray
+    shares: np.ndarray
+
+
+def measure_motion(masks: np.ndarray, class_ids: np.ndarray) -> tuple[SceneMotion, Sights]:
+    """Measure objects by their masks.
+
+    Args:
+        masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
+        class_ids: of the objects, int64 ``(K,)``.
+
+    Returns:
+        their motion, with NaN where they are not seen, and how well they are seen.
+    """
+    class_ids = np.asarray(class_ids, np.int64)
+    measures = measure_silhouettes(masks, class_ids).astype(np.float64)
+    seen = measures[..., 0] > 0
+    places = np.where(seen[..., None], measures[..., 1:3], np.nan)
+    free = np.clip(1 - measures[..., 8] - measures[..., 9], 0.01, 1)
+    shares = np.where(seen, np.minimum(measures[..., 0], free), 0)
+    counts = [np.bincount(mask.ravel(), minlength=256)[class_ids] for mask in masks]
+    areas = np.stack(counts, axis=1) if counts else np.zeros(seen.shape)
+    yaws = yaws_of(measures[..., 3:5])
+    return SceneMotion(class_ids, places, yaws, masks), Sights(areas * seen, shares)
+
+
+def yaws_of(directions: np.ndarray) -> np.ndarray:
+    """Return yaws in radians, ``(...)``, NaN where they are too uncertain.
+
+    Args:
+        directions: cosine and sine of four times the yaw, times how certain it is, ``(..., 2)``.
+    """
+    yaws = np.arctan2(directions[..., 1], directions[..., 0]) / 4
+    return np.where(np.linalg.norm(directions, axis=-1) >= _CERTAIN, yaws, np.nan)
+
 
 def shape_of(class_id: int) -> str:
     """Return the shape of a class: cube, sphere or cylinder."""
     return SHAPES[(int(class_id) - 1) // (len(MATERIALS) * len(COLORS))]
-
-
-def make_pose(class_id: int, places: np.ndarray, yaws: np.ndarray) -> Pose:
-    """Return the pose of an object.
-
-    Args:
-        class_id: its class number.
-        places: ``(T, 2)``; where they are NaN, the object is put far away.
-        yaws: ``(T,)`` radians; NaN counts as 0.
-    """
-    shape = shape_of(class_id)
-    there = np.isfinite(places).all(axis=1)
-    ground = np.where(there[:, None], places, (0.0, _AWAY))
-    positions = np.column_stack([ground, np.full(len(places), RADIUS)])
-    return Pose(shape, np.array(SIZES[shape], np.float32), positions, turns(np.nan_to_num(yaws)))
 
 
 def turns(angles: np.ndarray) -> np.ndarray:
@@ -61,43 +96,9 @@ def turns(angles: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.array(rows), -1, 0).astype(np.float32)
 
 
-def outline(pose: Pose, index: int, size: tuple[int, int]) -> np.ndarray:
-    """Return the outline of an object in the picture: a convex polygon.
-
-    Args:
-        pose: of the object.
-        index: of the frame.
-        size: ``H`` and ``W``.
-
-    Returns:
-        float32 ``(n, 2)``, x and y in pixels; the center of the first pixel is 0.5.
-    """
-    half = pose.half_size.astype(np.float64)
-    if pose.shape == "sphere":
-        corners = _sphere_rim(pose.positions[index], float(half[0]))
-    else:
-        ring = _SQUARE if pose.shape == "cube" else _CIRCLE
-        flat = ring * half[:2] @ pose.rotations[index, :2, :2].T
-        corners = np.concatenate(
-            [np.column_stack([flat, np.full(len(flat), level)]) for level in (-half[2], half[2])]
-        )
-        corners = corners + pose.positions[index]
-    seen = CAMERA.project(corners, *size)[:, :2].astype(np.float32)
-    return cv2.convexHull(seen)[:, 0]
-
-
-_SQUARE = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
-_CIRCLE = np.column_stack([f(np.arange(24) * (2 * np.pi / 24)) for f in (np.cos, np.sin)]) * 1.003
-
-
-def _sphere_rim(center: np.ndarray, radius: float) -> np.ndarray:
-    """Return points of the circle in which the camera's rays touch a sphere, ``(n, 3)``."""
-    way = np.array(CAMERA.position) - center
-    distance = np.linalg.norm(way)
-    toward = way / distance
-    aside = np.cross(toward, (0.0, 0.0, 1.0))
-    aside /= np.linalg.norm(aside)
-    up = np.cross(aside, toward)
-    middle = center + toward * radius**2 / distance
-    rim = radius * np.sqrt(1 - (radius / distance) ** 2)
-    return np.asarray(middle + rim * _CIRCLE @ np.stack([aside, up]))
+def _pose(class_id: int, places: np.ndarray, yaws: np.ndarray) -> Pose:
+    shape = shape_of(class_id)
+    there = np.isfinite(places).all(axis=1)
+    ground = np.where(there[:, None], places, (0.0, _AWAY))
+    positions = np.column_stack([ground, np.full(len(places), RADIUS)])
+    return Pose(shape, np.array(SIZES[shape], np.float32), positions, turns(np.nan_to_num(yaws)))
