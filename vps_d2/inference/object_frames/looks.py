@@ -41,7 +41,11 @@ class Surface:
 
 
 def find_surface(
-    pose: Pose, frame_index: np.ndarray, columns: np.ndarray, rows: np.ndarray, size: tuple[int, int]
+    pose: Pose,
+    frame_index: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    size: tuple[int, int],
 ) -> Surface:
     """Return the places of an object that points of the picture show.
 

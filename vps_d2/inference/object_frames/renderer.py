@@ -3,7 +3,6 @@
 Shapes: ``K`` objects, ``T_in`` input and ``T`` predicted frames, ``H`` rows, ``W`` columns.
 """
 
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from vps_d2.inference.object_frames.looks import (
     make_source,
     paint,
 )
-from vps_d2.inference.object_frames.scene import Sights, SceneMotion
+from vps_d2.inference.object_frames.scene import SceneMotion, Sights
 
 _SOFTNESS = 0.5
 """Standard deviation, in pixels, of the edge of an object."""
