@@ -174,13 +174,10 @@ def _shadow_windows(
     reach = np.clip(top / np.maximum(lamp.position[2] - top, 0.1), 0, 3)[:, None]
     tips = center - reach * to_lamp
     margin = radius + lamp.radius * reach / (1 + reach)
-    corners = []
-    for place in (center, tips):
-        for dx, dy in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            corner = place + margin * np.array([dx, dy, 0])
-            corner[:, 2] = 0
-            corners.append(camera.project(corner, *size))
-    seen = np.stack(corners) / (_SHADOW_STEP, _SHADOW_STEP, 1)
+    spread = np.array([(-1, -1, 0), (-1, 1, 0), (1, -1, 0), (1, 1, 0)])
+    corners = np.stack([center, tips])[:, None] + margin * spread[:, None]
+    corners[..., 2] = 0
+    seen = camera.project(corners.reshape(8, -1, 3), *size) / (_SHADOW_STEP, _SHADOW_STEP, 1)
     windows: list[tuple[int, int, int, int] | None] = []
     for frame_index in range(len(center)):
         place = seen[:, frame_index]

@@ -17,6 +17,8 @@ _MARGIN = 2
 _REACH = (3.0, 12.0, 60.0)
 """Pixels, in a picture 240 wide, over which what is seen of the floor is carried on: first from
 nearby, then from anywhere."""
+_ENOUGH = 0.1
+"""Share of known pixels among those nearby that suffices to fill the others."""
 _LIT = 0.97
 """Share of its light above which the floor counts as out of any shadow."""
 _SAME_LIGHT = 0.04
@@ -101,13 +103,24 @@ def _spread(values: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
     """Fill what is unknown of values ``(H, W, 3)`` smoothly from what is known ``(H, W)``."""
     if known.all():
         return values
-    weight = known.astype(np.float32)
+    # The unknown values are 0, and so is their weight.
+    weighted = np.concatenate([values, known[..., None]], axis=-1, dtype=np.float32)
     filled = np.zeros_like(values)
-    left = np.ones_like(weight)
+    left = np.ones(known.shape, np.float32)
     for reach in _REACH:
-        total = cv2.GaussianBlur(weight, (0, 0), reach * scale)
-        smooth = cv2.GaussianBlur(values * weight[..., None], (0, 0), reach * scale)
-        share = left * np.clip(total / 0.1, 0, 1)
-        filled += smooth * (share / np.maximum(total, 1e-6))[..., None]
+        smooth = _blur(weighted, reach * scale)
+        total = smooth[..., 3]
+        share = left * np.clip(total / _ENOUGH, 0, 1)
+        filled += smooth[..., :3] * (share / np.maximum(total, 1e-6))[..., None]
         left = left - share
     return np.where(known[..., None], values, filled)
+
+
+def _blur(values: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur values ``(H, W, C)``; if by many pixels, in a smaller picture."""
+    height, width = values.shape[:2]
+    factor = int(np.clip(deviation / 2, 1, min(height, width) // 4))
+    size = (-(-width // factor), -(-height // factor))
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), deviation / factor)
+    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)

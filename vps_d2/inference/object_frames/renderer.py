@@ -4,6 +4,8 @@ Shapes: ``K`` objects, ``T_in`` input and ``T`` predicted frames, ``H`` rows, ``
 """
 
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -19,8 +21,12 @@ from vps_d2.inference.object_frames.looks import (
 )
 from vps_d2.inference.object_frames.scene import SceneMotion, Sights
 
-_SOFTNESS = 0.5
-"""Standard deviation, in pixels, of the edge of an object."""
+_SOFTNESS = 1.2
+"""Standard deviation, in pixels, with which masks are blurred for soft edges."""
+_SHARPNESS = 1.8
+"""Factor by which these are made steeper again."""
+_FAINT = 0.02
+"""Share of a pixel that does not count as filled."""
 _SOURCES = 3
 """Input frames from which an object's pixels are taken, at most."""
 
@@ -48,26 +54,56 @@ def render_frames(
     covered = np.zeros(picture.shape[:3], np.float32)
     painted = np.zeros_like(picture)
     for number, class_id in enumerate(known.class_ids):
-        mask = (future.masks == class_id).view(np.uint8)
-        if not mask.any():
+        pixels = _find_pixels((future.masks == class_id).view(np.uint8))
+        if pixels is None:
             continue
-        alpha = _soften(mask)
-        index, rows, columns = np.nonzero(alpha)
         sources = _find_sources(frames, known, sights, number)
-        colors = _colors(
-            int(class_id), after[number], before[number], sources, (index, rows, columns), mask
-        )
-        weight = alpha[index, rows, columns]
-        painted[index, rows, columns] += weight[:, None] * colors
-        covered[index, rows, columns] += weight
-    picture = picture * (1 - covered)[..., None] + painted
+        colors = _colors(int(class_id), after[number], before[number], sources, pixels, size)
+        where = pixels.frame_index, pixels.rows, pixels.columns
+        painted[where] += pixels.shares[:, None] * colors
+        covered[where] += pixels.shares
+    # Edges of objects that touch may fill a pixel more than once.
+    whole = np.maximum(covered, 1)
+    picture = picture * (1 - covered / whole)[..., None] + painted / whole[..., None]
     return np.asarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
 
 
-def _soften(masks: np.ndarray) -> np.ndarray:
-    """Return how much of each pixel an object fills: more than a half inside of its mask."""
-    soft = [cv2.GaussianBlur(mask.astype(np.float32), (3, 3), _SOFTNESS) for mask in masks]
-    return np.where(np.stack(soft) > 0.02, np.stack(soft), 0)
+class _Pixels(NamedTuple):
+    """Pixels that an object fills, wholly or in part.
+
+    Attributes:
+        frame_index: ``(n,)``.
+        rows: ``(n,)``.
+        columns: ``(n,)``.
+        shares: of the pixel that the object fills, 0-1, ``(n,)``; above a half inside its mask.
+    """
+
+    frame_index: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    shares: np.ndarray
+
+
+def _find_pixels(masks: np.ndarray) -> _Pixels | None:
+    """Return the pixels that an object fills by its masks, uint8 0 or 1 ``(T, H, W)``.
+
+    Edges are as soft as those of pictures, and corners of single pixels are rounded off.
+    """
+    height, width = masks.shape[1:]
+    found = []
+    for index, mask in enumerate(masks):
+        x, y, across, down = cv2.boundingRect(mask)
+        if not across:
+            continue
+        left, top = max(0, x - 2), max(0, y - 2)
+        right, bottom = min(width, x + across + 2), min(height, y + down + 2)
+        part = mask[top:bottom, left:right].astype(np.float32)
+        soft = cv2.GaussianBlur(part, (5, 5), _SOFTNESS, borderType=cv2.BORDER_REPLICATE)
+        share = np.clip((soft - 0.5) * _SHARPNESS + 0.5, 0, 1)
+        rows, columns = np.nonzero(share > _FAINT)
+        frame = np.full(len(rows), index)
+        found.append((frame, rows + top, columns + left, share[rows, columns]))
+    return _Pixels(*map(np.concatenate, zip(*found, strict=True))) if found else None
 
 
 def _find_sources(
@@ -97,13 +133,12 @@ def _colors(
     pose: Pose,
     seen: Pose,
     sources: list[Source],
-    pixels: tuple[np.ndarray, np.ndarray, np.ndarray],
-    mask: np.ndarray,
+    pixels: _Pixels,
+    size: tuple[int, int],
 ) -> np.ndarray:
-    """Return the colors, float32 ``(n, 3)``, of an object in pixels (frame, row, column)."""
-    index, rows, columns = pixels
-    size = (mask.shape[1], mask.shape[2])
-    surface = find_surface(pose, index, columns + 0.5, rows + 0.5, size)
+    """Return the colors, float32 ``(n, 3)``, of an object in pixels of the predicted frames."""
+    index = pixels.frame_index
+    surface = find_surface(pose, index, pixels.columns + 0.5, pixels.rows + 0.5, size)
     colors = np.zeros((len(index), 3), np.float32)
     left = np.arange(len(index))
     for source in sources:
