@@ -5,9 +5,19 @@ import pytest
 import torch
 
 from tests.conftest import make_video
+from vps_d2.config.defaults import get_vps_cfg
 from vps_d2.d2.data import DatasetCatalog
 from vps_d2.d2.data import transforms as T
-from vps_d2.data.augmentation import BlurTransform, GaussianBlur, build_flip
+from vps_d2.data.augmentation import (
+    BlurTransform,
+    GaussianBlur,
+    LookTransform,
+    RandomLook,
+    RandomZoom,
+    ZoomTransform,
+    build_flip,
+    build_frame_augmentations,
+)
 from vps_d2.data.clips import ClipSpec
 from vps_d2.data.mappers import FrameMapper, FutureFramesMapper, build_mapper
 from vps_d2.io.errors import UserError
@@ -117,3 +127,46 @@ def test_flips(cfg, flip, count):
     cfg.INPUT.RANDOM_FLIP = "sideways"
     with pytest.raises(UserError, match="sideways"):
         build_flip(cfg)
+
+
+def test_a_zoom_cuts_the_same_window_out_of_picture_and_mask():
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[8:16, 24:36] = 200
+    zoom = ZoomTransform(24, 8, 2.0)
+    seen, mask = zoom.apply_image(picture), zoom.apply_segmentation(picture[..., 0] // 100)
+    assert seen.shape == picture.shape and mask.shape == (32, 48)
+    assert mask[:16, :24].all() and mask.sum() == 2 * 16 * 24
+    assert (seen[1:15, 1:23] == 200).all() and not seen[18:, 26:].any()
+    assert np.array_equal(zoom.apply_coords(np.array([[36.0, 16.0]])), [[24, 16]])
+
+
+def test_random_windows_stay_in_the_picture():
+    np.random.seed(0)
+    for _ in range(50):
+        zoom = RandomZoom(1.0, 1.5).get_transform(np.zeros((32, 48, 3), np.uint8))
+        edges = zoom.apply_coords(np.array([[0.0, 0.0], [48.0, 32.0]]))
+        assert (edges[0] <= 0).all() and (edges[1] >= [48, 32]).all()
+    nothing = RandomZoom(0.0, 1.5).get_transform(np.zeros((32, 48, 3), np.uint8))
+    assert isinstance(nothing, T.NoOpTransform)
+
+
+def test_looks_change_the_picture_alone():
+    np.random.seed(0)
+    picture = np.full((32, 48, 3), 100, np.uint8)
+    lit = LookTransform(np.array([1.1, 1.0, 3.0])).apply_image(picture)
+    assert (lit == [110, 100, 255]).all()
+    noisy = LookTransform(np.ones(3), noise=4.0).apply_image(picture).astype(float)
+    assert 3 < noisy.std() < 5 and (noisy[..., 0] == noisy[..., 2]).all()
+    ramp = np.tile(np.arange(0, 240, 5, dtype=np.uint8)[None, :, None], (32, 1, 3))
+    stored = LookTransform(np.ones(3), quality=5).apply_image(ramp)
+    assert (stored != ramp).any() and abs(stored.astype(float) - ramp).mean() < 20
+    mask = np.eye(32, 48, dtype=np.uint8)
+    assert LookTransform(np.zeros(3)).apply_segmentation(mask) is mask
+
+
+def test_augmentations_of_frames_come_from_the_configuration():
+    cfg = get_vps_cfg()
+    assert len(build_frame_augmentations(cfg)) == 1  # the flip
+    cfg.INPUT.ZOOM.PROB = cfg.INPUT.BLUR.PROB = cfg.INPUT.LOOK.JPEG = 0.5
+    kinds = [type(each) for each in build_frame_augmentations(cfg)]
+    assert kinds == [T.RandomFlip, RandomZoom, GaussianBlur, RandomLook]

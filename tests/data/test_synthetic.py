@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vps_d2.data.synthetic import SyntheticOptions, generate_video, simulate, video_seed
-from vps_d2.data.synthetic.scene import SIZES, Camera
+from vps_d2.data.world import CONTACT_RADIUS, RADIUS, Camera
 
 SMALL = SyntheticOptions(height=32, width=48)
 
@@ -40,11 +40,10 @@ def scenes():
 
 def test_objects_stay_on_the_floor_and_apart(scenes):
     for scene in scenes:
-        lowest = [min(body.half_size) for body in scene.bodies]
-        assert (scene.positions[..., 2] > np.array(lowest) - 0.02).all()
+        assert np.abs(scene.positions[..., 2] - RADIUS).max() < 0.1
         gaps = scene.positions[:, :, None] - scene.positions[:, None]
         distance = np.linalg.norm(gaps, axis=-1) + 10 * np.eye(len(scene.bodies))
-        assert distance.min() > 2 * min(min(size) for size in SIZES.values()) - 0.05
+        assert distance.min() > 2 * CONTACT_RADIUS - 0.05
 
 
 def test_some_rest_some_come_in_and_momentum_passes_on(scenes):
@@ -63,22 +62,11 @@ def test_a_sphere_rolls_on_where_a_cube_has_stopped(scenes):
     assert np.mean(final["sphere"]) > 1.2 * np.mean(final["cube"])
 
 
-@pytest.mark.parametrize(
-    ("shape", "friction", "drag"),
-    [("cube", 0.23, 0.1), ("cylinder", 0.23, 0.1), ("sphere", 0.0, 0.065)],
-)
-def test_what_moves_freely_slows_down_as_in_the_real_videos(scenes, shape, friction, drag):
-    losses = []
-    for scene in scenes:
-        velocities = scene.velocities[..., :2]
-        speeds = np.linalg.norm(velocities, axis=-1)
-        changes = np.linalg.norm(np.diff(velocities, axis=0), axis=-1)
-        for number, body in enumerate(scene.bodies):
-            if body.shape == shape and speeds[0, number] > 1 and changes[0, number] < 0.3:
-                speed, later = speeds[:2, number]
-                losses.append((speed - later) / 0.24 - drag * (speed + later) / 2)
-    assert len(losses) > 3
-    assert np.median(losses) == pytest.approx(friction, abs=0.03)
+def test_about_half_rest_and_the_others_are_as_fast_as_in_clevrer(scenes):
+    speeds = np.concatenate([np.linalg.norm(scene.velocities[0], axis=-1) for scene in scenes])
+    moves = speeds > 0.01
+    assert 0.35 < moves.mean() < 0.65
+    assert speeds[moves].min() > 3.74 and speeds[moves].max() < 4.18
 
 
 def test_the_camera_moves_only_when_asked():

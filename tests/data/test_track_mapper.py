@@ -18,9 +18,9 @@ def record(tmp_path):
 def test_without_noise_the_record_comes_as_it_is(record):
     sample = TracksMapper(is_train=True, noise=0, max_missed=0, flip=0)(record)
     true = np.load(record["tracks_file_name"])[1]
-    for name in ("places", "velocities", "orientations", "points"):
+    for name in ("places", "velocities", "orientations", "spins", "masses", "points"):
         np.testing.assert_array_equal(sample[name], true[name])
-    np.testing.assert_allclose(sample["outlines"], true["outlines"], atol=1e-5)
+    np.testing.assert_allclose(sample["measures"], true["measures"], atol=1e-5)
     assert sample["class_ids"].dtype == sample["inside"].dtype == torch.int64
     assert sample["points_frame"] == true["points_frame"] and sample["stream_position"] == 7
 
@@ -30,18 +30,28 @@ def test_a_mirrored_video_is_seen_from_the_same_camera(record):
     mirrored = TracksMapper(is_train=True, noise=0, max_missed=0, flip=1)(record)
     for name in ("places", "velocities", "points"):
         np.testing.assert_array_equal(mirrored[name] * torch.tensor([-1, 1]), plain[name])
-    outlines = mirrored["outlines"]
-    assert (outlines[..., 3] <= outlines[..., 5]).all()
-    np.testing.assert_array_equal(outlines[..., [1, 3, 5]], -plain["outlines"][..., [1, 5, 3]])
+    signs = torch.tensor([1, -1, 1, 1, -1, 1, -1, 1, 1, 1])
+    np.testing.assert_array_equal(mirrored["measures"] * signs, plain["measures"])
 
 
-def test_noise_moves_outlines_and_misses_frames_but_finds_none_that_are_not_there(record):
+def test_noise_moves_places_and_misses_frames_but_finds_none_that_are_not_there(record):
     np.random.seed(0)
     mapper = TracksMapper(is_train=True, noise=1.0, max_missed=0.9, flip=0)
-    true = np.load(record["tracks_file_name"])[1]["outlines"][..., 0] > 0
-    seen = [mapper(record)["outlines"].numpy()[..., 0] > 0 for _ in range(10)]
+    true = np.load(record["tracks_file_name"])[1]["measures"][..., 0] > 0
+    seen = [mapper(record)["measures"].numpy()[..., 0] > 0 for _ in range(10)]
     assert not any((each & ~true).any() for each in seen)
     assert min(each.sum() for each in seen) < true.sum()
+
+
+def test_noise_is_as_large_as_what_was_measured_and_is_told(record):
+    np.random.seed(0)
+    mapper = TracksMapper(is_train=True, noise=1.0, max_missed=0, flip=0)
+    true = np.load(record["tracks_file_name"])[1]["measures"]
+    seen = true[..., 0] > 0
+    samples = np.stack([mapper(record)["measures"].numpy() for _ in range(60)])
+    moved = np.abs(samples[:, seen, 1] - true[seen, 1]) / np.sqrt(true[seen, 5])
+    assert 0.1 < np.median(moved) < 1
+    assert (samples[:, seen, 5] >= true[seen, 5]).all()
 
 
 def test_the_file_is_not_changed(record):

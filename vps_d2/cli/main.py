@@ -27,6 +27,7 @@ COMMANDS = {
     "make-vos-clips": "generate videos of moving objects, to learn to follow objects from",
     "generate-fusion": "follow objects before and after a correction, to learn to fuse masks from",
     "make-tracks": "generate tracks of moving objects, without pictures",
+    "replay-clevrer": "measure generated motion against the true motion in scenes of CLEVRER",
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",

@@ -42,6 +42,11 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         action="store_true",
         help="vary light, colors, noise, outlines and camera in train/ and unlabeled/",
     )
+    add(
+        "--stored",
+        action="store_true",
+        help="do not compress frames: 2.5 times the space, read in a quarter of the time",
+    )
     args = parser.parse_args(argv)
     if not any(getattr(args, split) for split in SPLITS):
         parser.error("nothing to make; give a number to --train, --val, --unlabeled or --hidden")
@@ -69,6 +74,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         seed=args.seed,
         options=SyntheticOptions(height=args.height, width=args.width, physics=args.physics),
         randomize=args.randomize,
+        stored=args.stored,
         workers=args.workers,
     )
     print_line(f"{args.out}: wrote {written} videos")

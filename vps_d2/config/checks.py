@@ -256,8 +256,31 @@ _RULES: dict[str, _Rule] = {
     "INPUT.NUM_KNOWN_FRAMES": _at_least(0),
     "INPUT.TARGET_GAP": _at_least(0),
     "INPUT.FRAMESKIP": _each("whole numbers of 1 or more", _at_least(1)),
+    "DATASETS.REPEATS": (
+        "empty, or whole numbers of 1 or more, one for each data set in DATASETS.TRAIN",
+        lambda counts, cfg: (
+            not counts
+            or (
+                len(counts) == len(cfg.DATASETS.TRAIN)
+                and all(_at_least(1)[1](count, cfg) for count in counts)
+            )
+        ),
+    ),
     "INPUT.BLUR.PROB": _SHARE,
     "INPUT.BLUR.SIGMA": _each("two numbers above 0 and up to 100", _number(1e-9, 100), 2),
+    "INPUT.ZOOM.PROB": _SHARE,
+    "INPUT.ZOOM.MAX": _number(1, 100),
+    "INPUT.LOOK.LIGHT": _SHARE,
+    "INPUT.LOOK.NOISE": _number(0, 255),
+    "INPUT.LOOK.JPEG": _SHARE,
+    "INPUT.LOOK.JPEG_QUALITY": (
+        "two whole numbers from 1 to 100 in ascending order",
+        lambda range_, _: (
+            len(range_) == 2
+            and all(type(each) is int for each in range_)
+            and 1 <= range_[0] <= range_[1] <= 100
+        ),
+    ),
     **{
         f"INPUT.{key}": _SHARE
         for key in (
@@ -345,6 +368,7 @@ _RULES: dict[str, _Rule] = {
     "SOLVER.WARMUP_FACTOR": _SHARE,
     "SOLVER.IMS_PER_BATCH": _at_least(1),
     "SOLVER.MAX_ITER": _at_least(1),
+    "SOLVER.MAX_MINUTES": _number(0, 1e6),
     "SOLVER.CHECKPOINT_PERIOD": _at_least(1),
     "SOLVER.BASE_LR": ("a finite number above 0", lambda rate, _: 0 < rate < math.inf),
     "SOLVER.LR_SCHEDULER_NAME": _one_of(

@@ -16,6 +16,9 @@ def add_vps_config(cfg: CfgNode) -> None:
     _add_pipeline_config(cfg)
 
     cfg.SOLVER.OPTIMIZER = "SGD"  # or "AdamW"
+    # Train for this long, if it is not 0: the schedule of the learning rate then follows the clock,
+    # and MAX_ITER, which is not reached in that time, only says what share of it WARMUP_ITERS is.
+    cfg.SOLVER.MAX_MINUTES = 0.0
     # Learning rate of weights under "backbone", relative to the others.
     cfg.SOLVER.BACKBONE_LR_FACTOR = 1.0
     # bfloat16 needs no loss scaling and runs on CPUs and GPUs alike, unlike Detectron2's float16.
@@ -56,6 +59,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.TAXONOMY.COLORS = ()
     cfg.TAXONOMY.GROUPS = ()
     cfg.TAXONOMY.ONE_OBJECT_PER_CLASS = False
+    # How often each data set of DATASETS.TRAIN counts in an epoch; () for once.
+    cfg.DATASETS.REPEATS = ()
     # Leave faulty videos out and log them, instead of stopping.
     cfg.DATASETS.SKIP_FAULTY = False
     # Name in DATASET_MAPPER_REGISTRY: the mapper that makes the model's inputs.
@@ -63,6 +68,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.FORMAT = "RGB"
     # Add the class map to a frame, which semantic segmentation learns from.
     cfg.INPUT.SEM_SEG = False
+    # Add the objects of a frame, which instance segmentation learns from.
+    cfg.INPUT.INSTANCES = True
     cfg.INPUT.NUM_INPUT_FRAMES = 11
     cfg.INPUT.NUM_TARGET_FRAMES = 11
     # Frames of a video that are known in evaluation and inference: a model's input ends with the
@@ -74,6 +81,18 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.BLUR = CfgNode()
     cfg.INPUT.BLUR.PROB = 0.0
     cfg.INPUT.BLUR.SIGMA = (0.5, 2.0)
+    # Windows of single frames, enlarged, whose border cuts objects off: share of the frames, and
+    # largest scale.
+    cfg.INPUT.ZOOM = CfgNode()
+    cfg.INPUT.ZOOM.PROB = 0.0
+    cfg.INPUT.ZOOM.MAX = 1.3
+    # How single frames look: deviation of the logarithm of the brightness, largest sigma of noise
+    # in gray levels, share that was stored as JPEG, and range of its quality.
+    cfg.INPUT.LOOK = CfgNode()
+    cfg.INPUT.LOOK.LIGHT = 0.0
+    cfg.INPUT.LOOK.NOISE = 0.0
+    cfg.INPUT.LOOK.JPEG = 0.0
+    cfg.INPUT.LOOK.JPEG_QUALITY = (50, 95)
     _add_clip_config(cfg)
     _add_vos_config(cfg)
     _add_s2m_config(cfg)
@@ -88,8 +107,8 @@ def _add_data_config(cfg: CfgNode) -> None:
     cfg.INPUT.MASK_NOISE.MISSED_FRAME = 0.05
     cfg.INPUT.MASK_NOISE.ROUGH = 0.5
     cfg.INPUT.MASK_NOISE.MAX_SHIFT = 1
-    # The same for tracks: the largest noise on a place, in the standard deviations that were measured
-    # with it, and the largest share of frames in which an object is missed.
+    # The same for tracks: the largest noise on a place, in the standard deviations that were
+    # measured with it, and the largest share of frames in which an object is missed.
     cfg.INPUT.TRACK_NOISE = CfgNode()
     cfg.INPUT.TRACK_NOISE.PLACE = 0.5
     cfg.INPUT.TRACK_NOISE.MISSED_FRAME = 0.06

@@ -42,6 +42,10 @@ from vps_d2.io.errors import UserError
 Record = dict[str, Any]
 """A dataset dict; this module's docstring lists its keys."""
 
+REAL_VARIABLE = "VPS_D2_REAL_VIDEOS"
+"""The environment variable that names the folder of real videos, with ``train`` and ``unlabeled``,
+if it is not ``real`` in that of the built-in data sets."""
+
 Root = Callable[[], Path]
 """Returns the folder of a data set when the data set is used."""
 
@@ -317,6 +321,10 @@ def _builtin_root(folder: str) -> Path:
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"), "vps", folder)
 
 
+def _real_root(folder: str) -> Path:
+    return Path(os.environ.get(REAL_VARIABLE) or _builtin_root("real"), folder)
+
+
 def _register_builtin() -> None:
     for split in ("train", "val", "unlabeled", "labeled", "hidden"):
         name = f"vps_{split}"
@@ -326,6 +334,12 @@ def _register_builtin() -> None:
     for split in ("train", "val", "labeled"):
         name = f"vps_frames_{split}"
         _register(name, partial(_frame_records, name, partial(_builtin_root, split), VPS_LAYOUT))
+    for split in ("train", "unlabeled"):
+        name = f"vps_real_{split}"
+        root = partial(_real_root, split)
+        _register(name, partial(_video_records, name, root, VPS_LAYOUT, None))
+    name = "vps_frames_real_train"
+    _register(name, partial(_frame_records, name, partial(_real_root, "train"), VPS_LAYOUT))
     for split in ("train", "val"):
         name = f"vps_vis_{split}"
         source = partial(_instance_records, name, partial(_builtin_root, split), VPS_LAYOUT)

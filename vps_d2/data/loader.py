@@ -188,6 +188,8 @@ def build_train_loader(
 ) -> CheckedLoader:
     """Build the endless loader of the data sets in DATASETS.TRAIN, taken together.
 
+    A data set that DATASETS.REPEATS counts several times comes up as often in an epoch.
+
     Args:
         cfg: configuration; SOLVER.IMS_PER_BATCH is the batch of all processes together.
         start_iter: iteration that training begins or resumes at.
@@ -210,8 +212,9 @@ def build_train_loader(
             "processes; make it a multiple of that."
         )
     records: list[Record] = []
-    for name in cfg.DATASETS.TRAIN:
-        records += load_records(name, cfg.DATASETS.SKIP_FAULTY)
+    repeats = cfg.DATASETS.REPEATS or [1] * len(cfg.DATASETS.TRAIN)
+    for name, count in zip(cfg.DATASETS.TRAIN, repeats, strict=True):
+        records += load_records(name, cfg.DATASETS.SKIP_FAULTY) * count
     seed = _common_seed(cfg.SEED)
     mapper = mapper or build_mapper(cfg, is_train=True)
     _check_lengths(mapper, records)

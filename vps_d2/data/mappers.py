@@ -16,7 +16,7 @@ from vps_d2.d2.data import transforms as T
 from vps_d2.d2.structures import BitMasks, Boxes, Instances
 from vps_d2.d2.utils.registry import Registry
 from vps_d2.data.annotations import read_class_map, split_mask
-from vps_d2.data.augmentation import build_blur, build_flip
+from vps_d2.data.augmentation import build_blur, build_flip, build_frame_augmentations
 from vps_d2.data.clips import ClipSampler, ClipSpec, num_known_frames
 from vps_d2.data.datasets import Record
 from vps_d2.data.mask_noise import MaskNoise, build_mask_noise
@@ -288,6 +288,7 @@ class FrameMapper:
         is_train: augment, and add ``instances``.
         augmentations: of frame and mask.
         with_sem_seg: also add the mask as ``sem_seg`` in training.
+        with_instances: add the objects as ``instances`` in training.
         taxonomy: of the masks; None for any numbers.
     """
 
@@ -298,20 +299,23 @@ class FrameMapper:
         is_train: bool,
         augmentations: list[T.Augmentation] | None = None,
         with_sem_seg: bool = False,
+        with_instances: bool = True,
         taxonomy: Taxonomy | None = None,
     ) -> None:
         self.is_train = is_train
         self.taxonomy = taxonomy or Taxonomy.numbered(MAX_CLASSES)
         self.augmentations = T.AugmentationList(augmentations or [])
         self.with_sem_seg = with_sem_seg
+        self.with_instances = with_instances
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
         """Read the arguments from a configuration."""
         return {
             "is_train": is_train,
-            "augmentations": build_flip(cfg) + build_blur(cfg) if is_train else [],
+            "augmentations": build_frame_augmentations(cfg) if is_train else [],
             "with_sem_seg": cfg.INPUT.SEM_SEG,
+            "with_instances": cfg.INPUT.INSTANCES,
             "taxonomy": find_taxonomy(cfg),
         }
 
@@ -323,8 +327,8 @@ class FrameMapper:
                 (:func:`~vps_d2.data.annotations.read_class_map`).
 
         Returns:
-            the record and ``image`` uint8 ``(3, H, W)``; in training ``instances`` with
-            ``gt_boxes``, ``gt_classes`` (class number minus one) and ``gt_masks``
+            the record and ``image`` uint8 ``(3, H, W)``; in training, if asked for, ``instances``
+            with ``gt_boxes``, ``gt_classes`` (class number minus one) and ``gt_masks``
             (:class:`BitMasks`), none of them for an empty frame, and if asked for ``sem_seg``
             int64 ``(H, W)``, NO_CLASS where a pixel does not count.
 
@@ -340,7 +344,8 @@ class FrameMapper:
         transforms = self.augmentations(augmented := T.AugInput(frame))
         mask = transforms.apply_segmentation(mask)
         output["image"] = to_tensor(augmented.image)
-        output["instances"] = mask_to_instances(mask, self.taxonomy.one_object_per_class)
+        if self.with_instances:
+            output["instances"] = mask_to_instances(mask, self.taxonomy.one_object_per_class)
         if self.with_sem_seg:
             output["sem_seg"] = torch.from_numpy(mask.astype(np.int64))
         return output

@@ -1,7 +1,9 @@
 """Outlines of masks, with what ends them: background, another object, or the picture's border.
 
-Nothing here imports PyTorch. Points are columns and rows of pictures 240 pixels wide; the center of
-the first pixel is (0.5, 0.5). Objects in frames are numbered by cells: object * T + frame.
+Nothing here imports PyTorch. Pictures are 240 pixels wide here, whatever their real size; x and y
+are pixels from the middle of the picture, to the right and down. Objects in frames are numbered by
+cells: object * T + frame. Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns, ``B``
+cells, ``P`` points.
 """
 
 from typing import NamedTuple
@@ -9,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 WIDTH = 240
-"""Of the pictures that outlines are measured in, in pixels, whatever their real size."""
+"""Of the pictures that outlines are measured in, in pixels."""
 NUM_OUTLINE, NUM_CUT = 32, 8
 """Directions around an object in which its outline, and what cuts it off, are averaged."""
 
@@ -21,38 +23,52 @@ class Cracks(NamedTuple):
 
     Attributes:
         cell: whose mask it is.
-        x: column of the middle of the side.
-        y: row of the middle of the side.
-        dx: direction out of the mask: -1, 0 or 1 to the right.
-        dy: the same downwards.
+        x: of the middle of the side.
+        y: of the middle of the side.
+        out_x: direction out of the mask, -1, 0 or 1 to the right.
+        out_y: the same downwards.
         other: cell of the object that begins there or one pixel further; -1 for none, and -2 for
             one that is not measured.
+        border: whether the picture ends there.
     """
 
     cell: np.ndarray
     x: np.ndarray
     y: np.ndarray
-    dx: np.ndarray
-    dy: np.ndarray
+    out_x: np.ndarray
+    out_y: np.ndarray
     other: np.ndarray
+    border: np.ndarray
 
 
 class Points(NamedTuple):
-    """What is known of silhouettes' outlines.
+    """Points of outlines, float32 ``(B, P)``.
 
     Attributes:
-        places: float64 ``(B, P, 2)``.
-        weights: how many pixels' sides each stands for, ``(B, P)``.
-        one_sided: bool ``(P,)``, whether the silhouette may also reach further.
+        x: column.
+        y: row.
+        out_x: mean direction out of the mask; zero if the point is one-sided.
+        out_y: the same downwards.
+        weights: how many pixels' sides each stands for.
+        one_sided: bool ``(P,)``: whether the silhouette may also reach further.
     """
 
-    places: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    out_x: np.ndarray
+    out_y: np.ndarray
     weights: np.ndarray
     one_sided: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "Points":
-        """Return those of some of the objects."""
-        return Points(self.places[chosen], self.weights[chosen], self.one_sided)
+        """Return those of some of the cells."""
+        x, y, out_x, out_y, weights = (values[chosen] for values in self[:-1])
+        return Points(x, y, out_x, out_y, weights, self.one_sided)
+
+    def pushed(self, distance: float) -> np.ndarray:
+        """Return ``(B, P, 3)``: x, y and 1, moved out of the mask by a distance."""
+        x, y = self.x + distance * self.out_x, self.y + distance * self.out_y
+        return np.stack([x, y, np.ones_like(x)], axis=2)
 
 
 def find_cracks(masks: np.ndarray, class_ids: np.ndarray) -> Cracks:
@@ -68,80 +84,82 @@ def find_cracks(masks: np.ndarray, class_ids: np.ndarray) -> Cracks:
     flat = padded.reshape(-1)
     wanted = np.zeros(256, np.bool_)
     wanted[class_ids] = True
-    index = np.flatnonzero(flat)
-    index = index[wanted[flat[index]]]
-    label = flat[index]
-    found = []
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        step = dy * (width + 4) + dx
-        beyond = flat[index + step]
-        ends = np.flatnonzero(beyond != label)
-        place, own, first = index[ends], label[ends], beyond[ends]
-        second = flat[place + 2 * step]
-        other = np.where((first == 0) & (second != own), second, first)
-        found.append((place, own, other, np.full(len(ends), dx), np.full(len(ends), dy)))
-    place, own, other, dx, dy = map(np.concatenate, zip(*found, strict=True))
+    places, steps = [], ((1, 1, 0), (width + 4, 0, 1))
+    for step, _, _ in steps:
+        before = np.flatnonzero(flat[:-step] != flat[step:])
+        for place in (before, before + step):
+            places.append(place[wanted[flat[place]]])
+    counts = [len(place) for place in places]
+    onward, out_x, out_y = (
+        np.repeat([sign * value for value in column for sign in (1, -1)], counts)
+        for column in zip(*steps, strict=True)
+    )
+    place = np.concatenate(places)
+    own, other, beyond = flat[place], flat[place + onward], flat[place + 2 * onward]
+    other = np.where((other == 0) & (beyond != own), beyond, other)
     frame, rest = np.divmod(place, (height + 4) * (width + 4))
     row, column = np.divmod(rest, width + 4)
+    row, column = row - 2 + out_y, column - 2 + out_x
     slots = np.full(256, _STRANGER)
     slots[0] = _NONE
     slots[class_ids] = np.arange(len(class_ids))
-    slot = slots[other]
-    scale = WIDTH / width
+    slot, scale = slots[other], WIDTH / width
     return Cracks(
         slots[own] * num_frames + frame,
-        (column - 1.5 + dx / 2) * scale,
-        (row - 1.5 + dy / 2) * scale,
-        dx * scale,
-        dy * scale,
+        (column - out_x / 2 + 0.5 - width / 2) * scale,
+        (row - out_y / 2 + 0.5 - height / 2) * scale,
+        out_x,
+        out_y,
         np.where(slot >= 0, slot * num_frames + frame, slot),
+        (row < 0) | (row >= height) | (column < 0) | (column >= width),
     )
 
 
-def areas_and_middles(cracks: Cracks, num_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the area of each cell's mask and its centroid, ``(num_cells,)`` and ``(..., 2)``.
+def find_middles(cracks: Cracks, num_cells: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the area of each cell's mask, ``(num_cells,)``, and its centroid, ``(2, num_cells)``.
 
     By Gauss's theorem they follow from the outline alone.
     """
-    cell, x, y, dx, dy, _ = cracks
-    area = np.bincount(cell, x * dx, num_cells)
+    cell, x, y, out_x, out_y, *_ = cracks
+    area = np.bincount(cell, x * out_x, num_cells) * scale
     middle = np.stack(
-        [np.bincount(cell, x * x * dx, num_cells), np.bincount(cell, y * y * dy, num_cells)], 1
+        [np.bincount(cell, v * v * out, num_cells) for v, out in ((x, out_x), (y, out_y))]
     )
-    return area, middle / (2 * np.maximum(area, 1e-6))[:, None]
+    return area, middle * scale / (2 * np.maximum(area, 1e-6))
 
 
-def gather_points(cracks: Cracks, middles: np.ndarray, height: float) -> Points:
+def gather_points(cracks: Cracks, middles: np.ndarray, scale: float) -> Points:
     """Return the outlines of all cells.
 
-    A crack is outline where background begins, or another object that is farther away; it is not
-    at the picture's border and where a nearer object begins, whose mask reaches further down.
+    A crack is outline where background begins, or another object that is farther away. At the
+    picture's border, and where a nearer object begins, the silhouette may reach further. The nearer
+    one of two objects on the floor is the one whose mask reaches further down.
 
     Args:
         cracks: where masks end.
-        middles: around which directions are counted.
-        height: of the pictures, in pixels.
+        middles: around which directions are counted, ``(2, B)``.
+        scale: length of a crack.
     """
-    cell, x, y, dx, dy, other = cracks
-    num_cells = len(middles)
-    bottoms = np.zeros(num_cells + 2)
-    bottoms[[_NONE, _STRANGER]] = -np.inf, np.inf
+    cell, x, y, out_x, out_y, other, border = cracks
+    num_cells, size = middles.shape[1], NUM_OUTLINE + NUM_CUT
+    bottoms = np.full(num_cells + 2, -np.inf)
     np.maximum.at(bottoms, cell, y)
-    border = (x == 0) | (x == WIDTH) | (y == 0) | (y == height)
+    bottoms[_STRANGER] = np.inf
     cut = border | (bottoms[other] > bottoms[cell])
-    angle = np.arctan2(y - middles[cell, 1], x - middles[cell, 0]) / (2 * np.pi) + 0.5
-    outline = np.minimum((angle * NUM_OUTLINE).astype(np.int64), NUM_OUTLINE - 1)
-    edge = np.minimum((angle * NUM_CUT).astype(np.int64), NUM_CUT - 1)
-    size = NUM_OUTLINE + NUM_CUT
-    part = cell * size + np.where(cut, NUM_OUTLINE + edge, outline)
-    count = np.bincount(part, minlength=num_cells * size)
-    places = [
-        (np.bincount(part, value, num_cells * size) / np.maximum(count, 1)).reshape(-1, size)
-        for value in (x, y)
-    ]
-    weights = (np.abs(dx) + np.abs(dy))[0] * count if len(x) else count
+    turn = np.arctan2(y - middles[1, cell], x - middles[0, cell]) / (2 * np.pi) + 0.5
+    part = (turn * np.where(cut, NUM_CUT, NUM_OUTLINE)).astype(np.int64)
+    part = np.minimum(part, np.where(cut, NUM_CUT, NUM_OUTLINE) - 1) + cut * NUM_OUTLINE
+    part += cell * size
+    counts = np.bincount(part, minlength=num_cells * size).astype(np.float32)
+    share = 1 / np.maximum(counts, 1)
+    x, y, out_x, out_y = (
+        (np.bincount(part, values, num_cells * size) * share)
+        .astype(np.float32)
+        .reshape(num_cells, size)
+        for values in (x, y, out_x, out_y)
+    )
+    one_sided = np.arange(size) >= NUM_OUTLINE
+    known = ~one_sided
     return Points(
-        np.stack(places, -1),
-        weights.reshape(-1, size),
-        np.arange(size) >= NUM_OUTLINE,
+        x, y, out_x * known, out_y * known, counts.reshape(num_cells, size) * scale, one_sided
     )

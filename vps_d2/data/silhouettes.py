@@ -7,35 +7,65 @@ at once. Where the picture's border or a nearer object cuts a mask off, its edge
 only says that the silhouette reaches at least as far. Nothing here imports PyTorch.
 
 Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns; ``B`` objects in frames, ``P``
-points of an outline, ``M`` corners of a silhouette. Points are columns and rows of pictures 240
-pixels wide; the center of the first pixel is (0.5, 0.5).
+points of an outline. Pixels are those of pictures 240 wide.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from vps_d2.data.hulls import Hulls, project_cubes, project_cylinders, project_spheres
-from vps_d2.data.outlines import WIDTH, Points, areas_and_middles, find_cracks, gather_points
+from vps_d2.data.hulls import (
+    SPLITS,
+    Hulls,
+    Misfit,
+    following,
+    measure_misfit,
+    project_cubes,
+    project_cylinders,
+    project_spheres,
+)
+from vps_d2.data.outlines import WIDTH, Points, find_cracks, find_middles, gather_points
 from vps_d2.data.vps import TAXONOMY
 from vps_d2.data.world import RADIUS, Camera
 
 NUM_MEASURES = 10
 """Of an object in a frame."""
 
-_MIN_PIXELS = 12
-"""In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
-_TRIED_YAWS = np.arange(6) * (np.pi / 12)
-_TOLERANCES = (4.0, 2.0)
-"""Residual in pixels beyond which a point counts less, in the first steps and in the last ones."""
-_LONGEST_STEP = np.array([0.8, 0.8, 0.3])
-_PRIOR = np.diag([0.05, 0.05, 0.05])
-_CAMERA = Camera()
 
-# The errors of an outline, in pixels: of every point by itself, and of the whole outline together,
-# by which it is grown, moved right and moved down.
-_POINT_ERROR = 0.45
-_COMMON_ERRORS = (0.15, 0.1, 0.1)
+class _Rule(NamedTuple):
+    """How points count in a step of the fit.
+
+    Attributes:
+        push: pixels by which a point is moved out of the mask to find the side of the silhouette
+            that it belongs to; the more, the more the direction of the outline counts.
+        tolerance: distance in pixels beyond which a point counts less.
+    """
+
+    push: float
+    tolerance: float
+
+
+_ROUGH = _Rule(20.0, 20.0), _Rule(20.0, 8.0)
+_TURNING = (_Rule(5.0, 4.0),) * 3
+_FINE = (_Rule(4.0, 2.0),) * 3
+_TRIED_YAWS = np.arange(6) * (np.pi / 12)
+"""A cube looks the same after a quarter turn."""
+_LONGEST_STEP = np.array([1.5, 1.5, 0.3])
+"""Meters, meters and radians."""
+_PRIOR = np.diag([0.05, 0.05, 0.05])
+"""Keeps a fit where hardly any outline is left; in pixels' sides, per square meter or radian."""
+_MIN_PIXELS = 12
+"""Smaller patches are a segmenter's mistakes more often than objects."""
+
+_OWN_ERROR, _SEEN_ERROR = 0.2, 2.2
+"""Of a point of an outline: pixels, and in how many root mean squares of the misfit, to be added in
+squares. Neighbors err alike, so it is more than one."""
+_COMMON_ERRORS = np.array([0.1, 0.1, 0.18])
+"""Of a whole outline, in pixels: by which it is grown, and moved to the right and down."""
+_LARGEST_VARIANCE = 4.0
+"""Of a place, square meters: what is seen lies somewhere near."""
+_SHORT = 20.0
+"""Pixels' sides of outline; where there is less, its errors are taken for larger."""
 
 
 def measure_silhouettes(masks: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
@@ -43,7 +73,7 @@ def measure_silhouettes(masks: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
 
     Args:
         masks: class maps uint8 ``(T, H, W)``, in which a class is an object.
-        class_ids: of the objects to measure, ``(K,)``, all different.
+        class_ids: of the objects to measure, ``(K,)``, all different, 1 to 48.
 
     Returns:
         float32 ``(K, T, NUM_MEASURES)``; zeros where an object is not seen, else
@@ -57,170 +87,181 @@ def measure_silhouettes(masks: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     """
     class_ids = np.asarray(class_ids, np.int64)
     num_objects, num_frames = len(class_ids), len(masks)
+    scale = WIDTH / masks.shape[2]
     measures = np.zeros((num_objects * num_frames, NUM_MEASURES), np.float32)
-    height = masks.shape[1] * WIDTH / masks.shape[2]
     cracks = find_cracks(masks, class_ids)
-    areas, middles = areas_and_middles(cracks, num_objects * num_frames)
+    areas, middles = find_middles(cracks, len(measures), scale)
     shapes = np.repeat(np.array(TAXONOMY.thing_groups)[class_ids - 1], num_frames)
     cells = np.flatnonzero(areas >= _MIN_PIXELS)
     cells = cells[np.argsort(shapes[cells], kind="stable")]
     if len(cells):
-        points = gather_points(cracks, middles, height).take(cells)
-        state = _start(middles[cells], shapes[cells], height)
-        state = _fit(state, points)
+        points = gather_points(cracks, middles, scale).take(cells)
+        height = masks.shape[1] * scale
+        state, clear = _fit(_start(middles[:, cells], shapes[cells], height), points)
         hulls = state.hulls()
-        measures[cells, 0] = areas[cells] / _areas(hulls)
-        measures[cells, 1:3] = state.places
-        measures[cells, 3:8] = _uncertain(state, hulls, points)
+        measures[cells, 0] = areas[cells] / hulls.areas()
+        measures[cells, 1] = state.x
+        measures[cells, 2] = state.y
+        measures[cells, 3:8] = _uncertain(state, hulls, points, clear)
         measures[cells, 8:] = _lost(hulls, masks, class_ids, cells)
     return measures.reshape(num_objects, num_frames, NUM_MEASURES)
 
 
 class _State(NamedTuple):
-    """Where objects are: first cubes, then spheres, then cylinders.
+    """Where objects are, float32 ``(B,)``: first cubes, then spheres, then cylinders.
 
     Attributes:
-        places: ``(B, 2)``, meters.
-        yaws: ``(B,)``, radians.
-        counts: how many there are of each shape.
-        height: of the pictures, in pixels.
+        x: of the place, meters.
+        y: of the place, meters.
+        yaw: radians.
+        cubes: how many there are.
+        round: how many cubes and spheres there are.
     """
 
-    places: np.ndarray
-    yaws: np.ndarray
-    counts: tuple[int, int, int]
-    height: float
+    x: np.ndarray
+    y: np.ndarray
+    yaw: np.ndarray
+    cubes: int
+    round: int
 
     def hulls(self) -> Hulls:
         """Return the silhouettes."""
-        cubes, spheres, _ = self.counts
-        ends = cubes, cubes + spheres
-        parts = [
-            project_cubes(self.places[: ends[0]], self.yaws[: ends[0]], self.height, 4),
-            project_spheres(self.places[ends[0] : ends[1]], self.height),
-            project_cylinders(self.places[ends[1] :], self.height),
-        ]
-        return Hulls(*map(np.concatenate, zip(*parts, strict=True)))
+        x, y, yaw = self.x[:, None], self.y[:, None], self.yaw[:, None]
+        first, second = self.cubes, self.round
+        return _join(
+            project_cubes(x[:first], y[:first], yaw[:first], SPLITS),
+            project_spheres(x[first:second], y[first:second]),
+            project_cylinders(x[second:], y[second:]),
+        )
 
-    def round_hulls(self) -> Hulls:
+    def plain_hulls(self) -> Hulls:
         """Return the silhouettes, cubes as if they were cylinders."""
-        cubes, spheres, _ = self.counts
-        return self._replace(counts=(0, spheres, 0))._round(cubes)
+        x, y = self.x[:, None], self.y[:, None]
+        first, second = self.cubes, self.round
+        return _join(
+            project_cylinders(x[:first], y[:first]),
+            project_spheres(x[first:second], y[first:second]),
+            project_cylinders(x[second:], y[second:]),
+        )
 
-    def _round(self, cubes: int) -> Hulls:
-        spheres = slice(cubes, cubes + self.counts[1])
-        hulls = project_cylinders(self.places, self.height)
-        balls = project_spheres(self.places[spheres], self.height)
-        hulls.corners[spheres], hulls.slopes[spheres] = balls
-        return hulls
+    def move(self, step: np.ndarray) -> "_State":
+        """Return the objects moved and turned by steps ``(B, 3)``."""
+        x, y, yaw = step.astype(np.float32).T
+        return self._replace(x=self.x + x, y=self.y + y, yaw=self.yaw + yaw)
+
+
+def _join(*parts: Hulls) -> Hulls:
+    return Hulls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _start(middles: np.ndarray, shapes: np.ndarray, height: float) -> _State:
     """Return objects at the places where the camera sees the middles of their masks."""
-    rays = _CAMERA.rays(middles[:, 0], middles[:, 1], height, WIDTH)
-    length = (_CAMERA.position[2] - RADIUS) / np.maximum(-rays[:, 2], 0.1)
-    places = rays[:, :2] * length[:, None]
-    counts = np.bincount(shapes, minlength=3)
-    return _State(places, np.zeros(len(places)), tuple(counts.tolist()), height)
+    camera = Camera()
+    rays = camera.rays(middles[0] + WIDTH / 2, middles[1] + WIDTH / 2, WIDTH, WIDTH)
+    length = (camera.position[2] - RADIUS) / np.maximum(-rays[:, 2], 0.1)
+    x, y = (rays[:, :2].T * length).astype(np.float32)
+    cubes, spheres, _ = np.bincount(shapes, minlength=3).tolist()
+    return _State(x, y, np.zeros_like(x), cubes, cubes + spheres)
 
 
-def _fit(state: _State, points: Points) -> _State:
-    """Return the objects at the places and yaws at which silhouettes fit outlines best."""
-    for _ in range(2):
-        state, _ = _step(state, state.round_hulls(), points, _TOLERANCES[0], turn=False)
-    cubes = state.counts[0]
-    if cubes:
-        state.yaws[:cubes], state.places[:cubes] = _find_yaws(state, points)
-    for _ in range(4):
-        state, _ = _step(state, state.hulls(), points, _TOLERANCES[1], turn=True)
-    return state
-
-
-def _find_yaws(state: _State, points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """Return rough yaws of cubes, and their places."""
-    cubes, tries = state.counts[0], len(_TRIED_YAWS)
-    which = np.repeat(np.arange(cubes), tries)
-    tried = _State(
-        state.places[which], np.tile(_TRIED_YAWS, cubes), (len(which), 0, 0), state.height
-    )
-    points = points.take(which)
-    for _ in range(2):
-        hulls = project_cubes(tried.places, tried.yaws, state.height)
-        tried, cost = _step(tried, hulls, points, _TOLERANCES[0], turn=True)
-    best = np.argmin(cost.reshape(cubes, tries), axis=1) + tries * np.arange(cubes)
-    return tried.yaws[best], tried.places[best]
-
-
-def _step(
-    state: _State, hulls: Hulls, points: Points, tolerance: float, turn: bool
-) -> tuple[_State, np.ndarray]:
-    """Return the objects a Gauss-Newton step further, and how badly they fitted before it, (B,)."""
-    distance, slope, _ = _residuals(hulls, points)
-    weight = points.weights / (1 + (distance / tolerance) ** 2)
-    weight = np.where(points.one_sided & (distance < 0), 0, weight)
-    cost = (weight * distance**2).sum(1)
-    weighted = slope * weight[..., None]
-    normal = weighted.swapaxes(1, 2) @ slope + _PRIOR
-    gradient = (weighted.swapaxes(1, 2) @ distance[..., None])[..., 0]
-    if not turn:
-        gradient[:, 2] = 0
-    step = np.linalg.solve(normal, -gradient[..., None])[..., 0]
-    step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
-    moved = state._replace(places=state.places + step[:, :2], yaws=state.yaws + step[:, 2])
-    return moved, cost
-
-
-def _residuals(hulls: Hulls, points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return how far points are outside of silhouettes.
+def _fit(state: _State, points: Points) -> tuple[_State, np.ndarray]:
+    """Fit silhouettes to outlines.
 
     Returns:
-        signed distances in pixels, ``(B, P)``; their derivatives by place and yaw, ``(B, P, 3)``;
-        and the outward normals there, ``(B, P, 2)``.
+        the objects at the places and yaws at which they fit best; and for each how clearly its yaw
+        fits better than others, 0 to 1, ``(B,)``, and 0 if it has none.
     """
-    corners, slopes = hulls
-    count, size = corners.shape[:2]
-    edges = np.roll(corners, -1, axis=1) - corners
-    lengths = np.linalg.norm(edges, axis=2)
-    normals = np.stack([edges[..., 1], -edges[..., 0]], axis=-1) / lengths[..., None]
-    offsets = (normals * corners).sum(2)
-    distances = points.places @ normals.swapaxes(1, 2) - offsets[:, None]
-    nearest = distances.argmax(2)
-    first = nearest + size * np.arange(count)[:, None]
-    second = (nearest + 1) % size + size * np.arange(count)[:, None]
-    distance = np.take_along_axis(distances, nearest[..., None], 2)[..., 0]
-    normal = normals.reshape(-1, 2)[first]
-    from_corner = points.places - corners.reshape(-1, 2)[first]
-    along = (from_corner * edges.reshape(-1, 2)[first]).sum(2) / lengths.reshape(-1)[first] ** 2
-    share = np.clip(along, 0, 1)[..., None]
-    # The derivatives of the corners along the normals of their edges: those of the distance.
-    ends = (normals[:, :, None] @ slopes)[:, :, 0].reshape(-1, 3)
-    after = (normals[:, :, None] @ np.roll(slopes, -1, axis=1))[:, :, 0].reshape(-1, 3)
-    slope = -(ends[first] * (1 - share) + after[first] * share)
-    return distance, slope, normal
+    for rule in _ROUGH:
+        state, _ = _step(state, state.plain_hulls(), points, rule)
+    clear = np.zeros_like(state.x)
+    if state.cubes:
+        state, clear[: state.cubes] = _find_yaws(state, points)
+    for rule in _FINE:
+        state, _ = _step(state, state.hulls(), points, rule)
+    return state, clear
 
 
-def _areas(hulls: Hulls) -> np.ndarray:
-    """Return the areas of silhouettes, ``(B,)``."""
-    x, y = np.moveaxis(hulls.corners, 2, 0)
-    return (x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(1) / 2
+def _find_yaws(state: _State, points: Points) -> tuple[_State, np.ndarray]:
+    """Return the objects with rough yaws of the cubes, and how clear these are."""
+    cubes, tries = state.cubes, len(_TRIED_YAWS)
+    which = np.repeat(np.arange(cubes), tries)
+    yaws = np.tile(_TRIED_YAWS, cubes).astype(np.float32)
+    tried = _State(state.x[which], state.y[which], yaws, len(which), len(which))
+    points = points.take(which)
+    for rule in _TURNING:
+        before = tried
+        hulls = project_cubes(tried.x[:, None], tried.y[:, None], tried.yaw[:, None])
+        tried, costs = _step(tried, hulls, points, rule)
+    costs = costs.reshape(cubes, tries)
+    best = np.argmin(costs, axis=1)[:, None]
+    lowest = np.take_along_axis(costs, best, axis=1)
+    length = points.weights.sum(1).reshape(cubes, tries)[:, :1]
+    likely = np.exp((lowest - costs) / (2 * _error(lowest, length)))
+    yaws = before.yaw.reshape(cubes, tries)
+    turns = np.cos(4 * (yaws - np.take_along_axis(yaws, best, axis=1)))
+    clear = (likely * turns).sum(1) / likely.sum(1)
+    chosen = best[:, 0] + tries * np.arange(cubes)
+    x, y, yaw = (
+        np.concatenate([found[chosen], values[cubes:]])
+        for found, values in zip(tried[:3], state[:3], strict=True)
+    )
+    return state._replace(x=x, y=y, yaw=yaw), np.maximum(clear, 0)
 
 
-def _uncertain(state: _State, hulls: Hulls, points: Points) -> np.ndarray:
-    """Return measures 3 to 7: yaws and covariances."""
-    distance, slope, normal = _residuals(hulls, points)
-    weight = points.weights / (1 + (distance / _TOLERANCES[1]) ** 2)
-    weight = np.where(points.one_sided & (distance < 0), 0, weight)
-    weighted = (slope * weight[..., None]).swapaxes(1, 2)
-    inverse = np.linalg.inv(weighted @ slope + _PRIOR)
-    modes = np.concatenate([np.ones((*distance.shape, 1)), normal], axis=2)
-    shift = inverse @ (weighted @ modes) * np.array(_COMMON_ERRORS)
-    covariance = inverse * _POINT_ERROR**2 + shift @ shift.swapaxes(1, 2)
-    certain = np.exp(-8 * covariance[:, 2, 2])
-    certain[state.counts[0] :] = 0
+def _error(cost: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Return the variance of an outline's points, in square pixels.
+
+    Args:
+        cost: sum of squared distances over the outline, times their weights.
+        length: sum of the weights.
+    """
+    length = np.maximum(length, 1)
+    seen = _OWN_ERROR**2 + _SEEN_ERROR**2 * cost / length
+    return seen * (1 + (_SHORT / length) ** 2)
+
+
+def _step(state: _State, hulls: Hulls, points: Points, rule: _Rule) -> tuple[_State, np.ndarray]:
+    """Return the objects a Gauss-Newton step further, and how badly they fitted before it, (B,)."""
+    misfit, weights = _compare(hulls, points, rule)
+    products = (misfit.rows * weights[:, None]) @ misfit.rows.swapaxes(1, 2)
+    step = np.linalg.solve(products[:, :3, :3] + _PRIOR, -products[:, :3, 3:])[..., 0]
+    return state.move(np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)), products[:, 3, 3]
+
+
+def _compare(hulls: Hulls, points: Points, rule: _Rule) -> tuple[Misfit, np.ndarray]:
+    """Return how points lie to silhouettes, and how much each counts, ``(B, P)``."""
+    misfit = measure_misfit(hulls, points.x, points.y, points.pushed(rule.push))
+    distance = misfit.rows[:, 3]
+    weights = points.weights / (1 + (distance * (1 / rule.tolerance)) ** 2)
+    weights[points.one_sided & (distance < 0)] = 0
+    return misfit, weights
+
+
+def _uncertain(state: _State, hulls: Hulls, points: Points, clear: np.ndarray) -> np.ndarray:
+    """Return measures 3 to 7: yaws and covariances.
+
+    Args:
+        state: the objects where they were found.
+        hulls: their silhouettes.
+        points: their outlines.
+        clear: how clear their yaws are, 0 to 1, ``(B,)``.
+    """
+    misfit, weights = _compare(hulls, points, _FINE[-1])
+    slopes = misfit.rows[:, :3]
+    weighted = slopes * weights[:, None]
+    inverse = np.linalg.inv(weighted @ slopes.swapaxes(1, 2) + _PRIOR)
+    modes = np.stack([np.ones_like(weights), misfit.normal_x, misfit.normal_y], axis=2)
+    shift = inverse @ (weighted @ modes) * _COMMON_ERRORS
+    cost = (weights * misfit.rows[:, 3] ** 2).sum(1)
+    error = _error(cost, weights.sum(1))
+    covariance = inverse * error[:, None, None] + shift @ shift.swapaxes(1, 2)
+    certain = np.exp(-8 * covariance[:, 2, 2]) * clear
+    spread = covariance[:, 0, 0] + covariance[:, 1, 1]
+    covariance *= np.minimum(1, _LARGEST_VARIANCE / spread)[:, None, None]
     return np.stack(
         [
-            certain * np.cos(4 * state.yaws),
-            certain * np.sin(4 * state.yaws),
+            certain * np.cos(4 * state.yaw),
+            certain * np.sin(4 * state.yaw),
             covariance[:, 0, 0],
             covariance[:, 0, 1],
             covariance[:, 1, 1],
@@ -232,17 +273,16 @@ def _uncertain(state: _State, hulls: Hulls, points: Points) -> np.ndarray:
 def _lost(hulls: Hulls, masks: np.ndarray, class_ids: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Return measures 8 and 9: shares of outlines outside of the picture and at other objects."""
     num_frames, height, width = masks.shape
-    corners = hulls.corners
-    after = np.roll(corners, -1, axis=1)
-    edges = after - corners
-    lengths = np.linalg.norm(edges, axis=2)
-    # A pixel outside of the middle of each edge.
-    outward = np.stack([edges[..., 1], -edges[..., 0]], axis=-1) / lengths[..., None]
-    spots = np.floor(((corners + after) / 2 + outward) * (width / WIDTH)).astype(np.int64)
-    column, row = np.moveaxis(spots, 2, 0)
+    across, down = following(hulls.x) - hulls.x, following(hulls.y) - hulls.y
+    length = np.hypot(across, down)
+    # A pixel outside of the middle of each side.
+    x = hulls.x + across / 2 + down / length
+    y = hulls.y + down / 2 - across / length
+    column = np.floor(x * (width / WIDTH) + width / 2).astype(np.int64)
+    row = np.floor(y * (width / WIDTH) + height / 2).astype(np.int64)
     gone = (column < 0) | (column >= width) | (row < 0) | (row >= height)
     column, row = np.where(gone, 0, column), np.where(gone, 0, row)
     slot, frame = np.divmod(cells, num_frames)
     label = masks[frame[:, None], row, column]
     other = ~gone & (label != 0) & (label != class_ids[slot, None])
-    return np.stack([gone * lengths, other * lengths], 2).sum(1) / lengths.sum(1)[:, None]
+    return np.stack([gone * length, other * length], 2).sum(1) / length.sum(1)[:, None]

@@ -46,6 +46,7 @@ _FOLDER = re.compile(r"video_([0-9]+)")
 _FRAME = re.compile(r"image_(0|[1-9][0-9]*)\.png")
 # Run-length encoding compresses frames about as well as a search, in less time.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 3]
+_STORED_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 0]
 
 
 REPLACE = "replace it"
@@ -374,6 +375,7 @@ def write_video(
     frames: np.ndarray,
     masks: np.ndarray | None = None,
     extra: Mapping[str, object] | None = None,
+    stored: bool = False,
 ) -> None:
     """Write a video, whole or not at all.
 
@@ -384,6 +386,7 @@ def write_video(
         frames: uint8 RGB ``(T, H, W, 3)``.
         masks: uint8 ``(T, H, W)``, for a labeled video.
         extra: JSON files to write beside the frames: file name -> content.
+        stored: see :func:`encode_frame`.
 
     Raises:
         UserError: if the frames or masks have another shape or dtype, or cannot be written.
@@ -403,14 +406,23 @@ def write_video(
         check_classes(folder / MASK_FILE, masks)
     with write_folder(folder) as unfinished:
         for index, frame in enumerate(frames):
-            frame_path(unfinished, index).write_bytes(encode_frame(frame).tobytes())
+            frame_path(unfinished, index).write_bytes(encode_frame(frame, stored).tobytes())
         if masks is not None:
             (unfinished / MASK_FILE).write_bytes(array_bytes(masks))
         for name, content in (extra or {}).items():
             (unfinished / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def encode_frame(frame: np.ndarray) -> np.ndarray:
-    """Return the bytes of the PNG, uint8 ``(bytes,)``, of a uint8 RGB ``(H, W, 3)`` frame."""
-    _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _PNG_OPTIONS)
+def encode_frame(frame: np.ndarray, stored: bool = False) -> np.ndarray:
+    """Return a frame as a PNG.
+
+    Args:
+        frame: uint8 RGB ``(H, W, 3)``.
+        stored: do not compress it: it takes 2.5 times the space, and a quarter of the time to read.
+
+    Returns:
+        the bytes of the file, uint8 ``(bytes,)``.
+    """
+    options = _STORED_OPTIONS if stored else _PNG_OPTIONS
+    _, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), options)
     return data

@@ -28,6 +28,8 @@ GRAVITY = 9.8
 """Of the simulation, units per second squared, in its own seconds."""
 FRICTION_COEFFICIENT = 0.03
 """Of cubes and cylinders with the floor; spheres have none."""
+SPIN_FRICTION = 0.0075
+"""Torque by which the floor brakes the spin of cubes and cylinders, over their weight; units."""
 DAMPING = 0.04
 """What Bullet takes from every velocity: this share per second, and as much times the speed."""
 RESTITUTION = 0.8
@@ -55,10 +57,22 @@ LOG_MASS_DEVIATION = 0.21
 SIZES: dict[str, tuple[float, float, float]] = {
     "cube": (0.191 * METERS_PER_UNIT,) * 3,
     "sphere": (0.198 * METERS_PER_UNIT,) * 3,
-    "cylinder": (0.2 * METERS_PER_UNIT,) * 3,
+    "cylinder": (0.197 * METERS_PER_UNIT, 0.197 * METERS_PER_UNIT, 0.194 * METERS_PER_UNIT),
 }
-"""Half extents (x, y, z) in meters, as outlines show them: a cube's edges are rounded. A cylinder's
+"""Half extents (x, y, z) in meters, as pictures show them: a cube's edges are rounded. A cylinder's
 are its radius twice and half its height. All centers are RADIUS above the floor."""
+MASK_SIZES: dict[str, tuple[float, float, float]] = {
+    "cube": (0.193 * METERS_PER_UNIT,) * 3,
+    "sphere": (0.204 * METERS_PER_UNIT,) * 3,
+    "cylinder": (0.205 * METERS_PER_UNIT, 0.205 * METERS_PER_UNIT, 0.1945 * METERS_PER_UNIT),
+}
+"""The same as masks show them, which people and segmenters draw a little larger."""
+MASK_HEIGHTS = {
+    "cube": 0.196 * METERS_PER_UNIT,
+    "sphere": 0.1945 * METERS_PER_UNIT,
+    "cylinder": 0.2 * METERS_PER_UNIT,
+}
+"""Meters above the floor at which the centers of these lie: shadows pull masks down."""
 
 FOCAL_LENGTH = 1.098
 """Of the camera, in picture widths."""

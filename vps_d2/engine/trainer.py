@@ -17,6 +17,7 @@ from vps_d2.engine.average import AverageHook, averaged, keep_average
 from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.engine.hooks import BestCheckpointer, EvaluationNote, PictureHook, read_evaluated
 from vps_d2.engine.optimizer import build_optimizer
+from vps_d2.engine.time_limit import TimeIsUp, TimeLimit
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.build import build_model
@@ -115,6 +116,17 @@ class Trainer(DefaultTrainer):
                         f"{name} has the shape {tuple(shape)}, not {tuple(parameter.shape)}"
                     )
 
+    def train(self) -> Any:
+        """Train to SOLVER.MAX_ITER, or until SOLVER.MAX_MINUTES have passed.
+
+        Returns:
+            the last scores if TEST.EXPECTED_RESULTS has any to compare them with, else None.
+        """
+        try:
+            return super().train()
+        except TimeIsUp:
+            return None
+
     def before_train(self) -> None:
         """Call the hooks, and repeat an evaluation during which the run was killed."""
         super().before_train()
@@ -165,9 +177,14 @@ class Trainer(DefaultTrainer):
     def build_hooks(self) -> list[HookBase | None]:
         """Return Detectron2's hooks, with pictures and the best model before the writers.
 
-        The average of the weights, if there is one, is updated before all others.
+        The clock of a run that has one comes before all others, and then the average of the
+        weights, if there is one.
         """
-        all_hooks = [AverageHook(each) for each in self._average.values()] + super().build_hooks()
+        all_hooks: list[HookBase | None] = []
+        if self.cfg.SOLVER.MAX_MINUTES > 0:
+            all_hooks.append(TimeLimit(self.cfg.SOLVER.MAX_MINUTES * 60))
+        all_hooks += [AverageHook(each) for each in self._average.values()]
+        all_hooks += super().build_hooks()
         test = self.cfg.TEST
         if comm.is_main_process():
             extra: list[HookBase] = []

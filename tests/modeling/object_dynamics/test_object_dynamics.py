@@ -44,7 +44,7 @@ def test_training_lowers_every_part_of_the_loss_that_it_can(batch):
         sum(losses.values()).backward()
         optimizer.step()
         history.append({name: float(loss.detach()) for name, loss in losses.items()})
-    for name in ("loss_overlap", "loss_place", "loss_drawing", "loss_camera"):
+    for name in ("loss_overlap", "loss_place", "loss_drawing"):
         first, last = (
             np.mean([step[name] for step in part]) for part in (history[:5], history[-5:])
         )
@@ -124,7 +124,7 @@ def test_the_order_of_objects_does_not_matter():
     torch.manual_seed(0)
     network = ObjectDynamicsNetwork(channels=16, num_layers=1, substeps=2).eval()
     tracks = masks_to_tracks([video(1)["masks"]])
-    turned = Tracks(tracks.class_ids.flip(1), tracks.outlines.flip(1), tracks.aspect)
+    turned = Tracks(tracks.class_ids.flip(1), tracks.measures.flip(1))
     with torch.no_grad():
         there, back = network(tracks), network(turned)
     known = there.state.exists

@@ -99,10 +99,12 @@ def _add(pybullet: ModuleType, world: int, start: Start, law: Law, index: int) -
         start.spins[index].tolist(),
         physicsClientId=world,
     )
+    slides = shape == "sphere"
     pybullet.changeDynamics(
         number,
         -1,
-        lateralFriction=0.0 if shape == "sphere" else law.friction,
+        lateralFriction=0.0 if slides else law.friction,
+        spinningFriction=0.0 if slides else law.spin_friction,
         restitution=law.restitution,
         linearDamping=law.damping,
         angularDamping=law.damping,

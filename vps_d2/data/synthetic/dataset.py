@@ -100,6 +100,7 @@ class _Job:
     seed: int
     out: Path
     options: SyntheticOptions
+    stored: bool = False
 
     @property
     def folder(self) -> Path:
@@ -113,6 +114,7 @@ def make_dataset(
     seed: int = 0,
     options: SyntheticOptions | None = None,
     randomize: bool = False,
+    stored: bool = False,
     workers: int | None = None,
 ) -> int:
     """Write ``out/<split>/video_<n>/`` for every split, and ``out/hidden_truth.npy``.
@@ -127,6 +129,7 @@ def make_dataset(
         seed: of the data set; any number of workers gives the same bytes.
         options: size and variation of every video.
         randomize: whether train and unlabeled vary as in the training of the shipped weights.
+        stored: write frames without compression; see :func:`vps_d2.data.video.encode_frame`.
         workers: processes; None for one on each CPU.
 
     Returns:
@@ -151,7 +154,8 @@ def make_dataset(
         if not (out / SETTINGS_FILE).exists():
             _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
         check_settings(out / SETTINGS_FILE, settings)
-        return _make(out, list(_plan(out, counts, seed, options, randomize)), workers)
+        jobs = [replace(job, stored=stored) for job in _plan(out, counts, seed, options, randomize)]
+        return _make(out, jobs, workers)
 
 
 def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
@@ -269,11 +273,12 @@ def _end_with_parent() -> None:
 def _write_one(job: _Job) -> None:
     video = generate_video(job.seed, job.options)
     if job.split == "hidden":
-        write_video(job.folder, video.frames[:NUM_INPUT_FRAMES])
+        write_video(job.folder, video.frames[:NUM_INPUT_FRAMES], stored=job.stored)
     elif job.split == "unlabeled":
-        write_video(job.folder, video.frames)
+        write_video(job.folder, video.frames, stored=job.stored)
     else:
-        write_video(job.folder, video.frames, video.masks, {"scene.json": video.scene.to_json()})
+        extra = {"scene.json": video.scene.to_json()}
+        write_video(job.folder, video.frames, video.masks, extra, stored=job.stored)
 
 
 def _write_truth(path: Path, jobs: Sequence[_Job]) -> None:

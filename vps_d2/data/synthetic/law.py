@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vps_d2.data.world import DAMPING, FRICTION_COEFFICIENT, RESTITUTION
+from vps_d2.data.world import DAMPING, FRICTION_COEFFICIENT, RESTITUTION, SPIN_FRICTION
 
 __all__ = ["Law", "Motion", "Start"]
 
@@ -19,11 +19,13 @@ class Law:
 
     Args:
         friction: coefficient between the floor and cubes or cylinders; spheres have none.
+        spin_friction: torque of the floor on spinning cubes and cylinders, over their weight.
         damping: share of every velocity that is lost per second, and as much times the speed.
         restitution: of each object; that of two which collide is the product of theirs.
     """
 
     friction: float = FRICTION_COEFFICIENT
+    spin_friction: float = SPIN_FRICTION
     damping: float = DAMPING
     restitution: float = RESTITUTION
 

@@ -19,7 +19,8 @@ _CONTACT_RADIUS = CONTACT_RADIUS / METERS_PER_UNIT
 _STIFFNESS = 10_000.0
 """Of the springs, per second squared: contacts take eight steps."""
 _RUB = 0.03
-"""Coefficient of friction between objects. Fitted, as is the next, to replayed scenes of CLEVRER."""
+"""Coefficient of friction between cubes and cylinders; spheres rub at nothing. Fitted, as is the
+next, to scenes of CLEVRER."""
 _SHARE = 0.625
 """Of the bounce that the law says: in Bullet, where in its steps objects meet scatters the bounce
 between nothing and all of it."""
@@ -46,14 +47,18 @@ def run_mujoco(start: Start, law: Law, num_frames: int, steps: int) -> Motion:
     velocities[:, :3] = start.velocities
     # MuJoCo's spins are around the axes of the object.
     velocities[:, 3:] = _turn(start.quaternions * (1, -1, -1, -1), start.spins)
-    inertia = model.dof_M0.reshape(-1, 6) * law.damping
-    drag = data.qfrc_applied.reshape(-1, 6)
+    inertia = model.dof_M0.reshape(-1, 6)
+    # MuJoCo's own torsional friction would weaken that which slows objects down.
+    brake = law.spin_friction * GRAVITY * start.masses * [s != "sphere" for s in start.shapes]
+    force = data.qfrc_applied.reshape(-1, 6)
     states = np.zeros((num_frames, len(start.shapes), 13))
     for frame_index in range(num_frames):
         if frame_index:
             for _ in range(steps):
                 speed = np.sqrt(np.einsum("ijk,ijk->ij", *[velocities.reshape(-1, 2, 3)] * 2))
-                drag[:] = -inertia * (1 + np.repeat(speed, 3, axis=1)) * velocities
+                momentum = inertia * velocities
+                force[:] = -law.damping * (1 + np.repeat(speed, 3, axis=1)) * momentum
+                force[:, 5] -= np.clip(momentum[:, 5] / STEP_SECONDS, -brake, brake)
                 mujoco.mj_step(model, data)
         states[frame_index, :, :7] = data.qpos.reshape(-1, 7)
         states[frame_index, :, 7:] = velocities
@@ -86,9 +91,10 @@ def _model_xml(start: Start, law: Law) -> str:
     share = -log_bounce / np.hypot(log_bounce, np.pi)
     damping = 2 * share * _STIFFNESS**0.5
     for first, second in itertools.combinations(range(len(objects)), 2):
+        rub = 0.0 if "sphere" in (start.shapes[first], start.shapes[second]) else _RUB
         pairs.append(
             f'<pair geom1="g{first}" geom2="g{second}" condim="3" '
-            f'solref="-{_STIFFNESS} -{damping}" friction="{_RUB} {_RUB} 0 0 0"/>'
+            f'solref="-{_STIFFNESS} -{damping}" friction="{rub} {rub} 0 0 0"/>'
         )
     return (
         f'<mujoco><option timestep="{STEP_SECONDS}" gravity="0 0 -{GRAVITY}" cone="elliptic" '

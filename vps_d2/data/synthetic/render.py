@@ -5,7 +5,7 @@ Frames T, objects N, rows H, columns W; n places, of which vectors lie along the
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_
 from vps_d2.data.synthetic.geometry import Pose, body_poses, dot, hit_distance, local_normal
 from vps_d2.data.synthetic.materials import Look, Neighbor, body_look, shade
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
+from vps_d2.data.world import MASK_HEIGHTS, MASK_SIZES, RADIUS, SIZES
 
 __all__ = ["render", "render_masks"]
 
@@ -118,6 +119,18 @@ def _poses(scene: Scene, frames: np.ndarray) -> list[Pose]:
     ]
 
 
+def _mask_poses(scene: Scene, frames: np.ndarray) -> list[Pose]:
+    """Return the same poses for masks, which show objects a little larger and lower."""
+    poses = []
+    for body, pose in zip(scene.bodies, _poses(scene, frames), strict=True):
+        ratio = np.divide(MASK_SIZES[body.shape], SIZES[body.shape]).astype(np.float32)
+        sunk = np.array([0, 0, MASK_HEIGHTS[body.shape] - RADIUS])
+        poses.append(
+            replace(pose, half_size=pose.half_size * ratio, positions=pose.positions + sunk)
+        )
+    return poses
+
+
 def _room_light(jitter: float, rng: np.random.Generator) -> np.ndarray:
     """Return factors, float32 (3,), by which the whole picture is lighter and tinted."""
     lightness, tint = rng.normal(), rng.normal(size=3)
@@ -131,7 +144,7 @@ def _masks(scene: Scene, frames: np.ndarray, options: SyntheticOptions) -> np.nd
     wander = None
     if options.mask_roughness:
         wander = _Wander(scene.seed, frames, options.mask_roughness, width / 240)
-    visible = _visible_samples(scene, _poses(scene, frames), 1, height, width, wander)
+    visible = _visible_samples(scene, _mask_poses(scene, frames), 1, height, width, wander)
     for body, samples in zip(scene.bodies, visible, strict=True):
         masks.reshape(-1)[samples.index] = body.class_id
     return masks

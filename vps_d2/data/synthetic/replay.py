@@ -65,10 +65,16 @@ class Replay:
     Args:
         errors: meters of this project, float64 (n,).
         kinds: of the objects, (n,) indices of KINDS.
+        num_runs: simulations that gave them.
     """
 
     errors: np.ndarray
     kinds: np.ndarray
+    num_runs: int
+
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind were replayed."""
+        return int((self.kinds == KINDS.index(kind)).sum())
 
     def quantile(self, kind: str, share: float = 0.5) -> float:
         """Return the error that this share of the objects of a kind does not exceed, meters."""
@@ -136,4 +142,4 @@ def replay(
             gaps = (end - truth[first + horizon])[:, :2] * METERS_PER_UNIT
             errors.append(np.linalg.norm(gaps, axis=-1))
             kinds.append(scene.kinds(first, first + horizon))
-    return Replay(np.concatenate(errors), np.concatenate(kinds))
+    return Replay(np.concatenate(errors), np.concatenate(kinds), len(errors) - 1)

@@ -26,7 +26,7 @@ __all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
 _SHARD_SIZE = 500
 _FILE, _FILES = "tracks_{:05d}.npy", "tracks_*.npy"
 _SETTINGS_FILE = "tracks.json"
-_MAX_ROUGHNESS = 1.0
+_MAX_ROUGHNESS = 0.5
 _WINDOW = 0.75
 """Half the side of the square that points are drawn from, meters where the object is."""
 

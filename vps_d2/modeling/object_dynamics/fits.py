@@ -188,7 +188,7 @@ def _eye(like: torch.Tensor) -> torch.Tensor:
 def _invert(matrices: torch.Tensor) -> torch.Tensor:
     """Return the inverses of symmetric matrices ``(..., 2, 2)``."""
     xx, xy, yy = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
-    determinant = (xx * yy - xy * xy).clamp(min=1e-12)
+    determinant = (xx * yy - xy * xy).maximum(1e-6 * xx * yy + 1e-12)
     inverse = torch.stack([yy, -xy, -xy, xx], dim=-1) / determinant[..., None]
     return inverse.unflatten(-1, (2, 2))
 

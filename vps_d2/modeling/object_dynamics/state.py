@@ -197,7 +197,7 @@ class StateEncoder(nn.Module):
         turned = torch.stack(
             [(now * last).sum(-1), now[..., 1] * last[..., 0] - now[..., 0] * last[..., 1]], -1
         )
-        deviations = (tracks.covariances()[..., (0, 1), (0, 1)].sqrt() + 1e-3).log() / 3
+        deviations = (tracks.covariances().diagonal(dim1=-2, dim2=-1).sqrt() + 1e-3).log() / 3
         features = torch.cat(
             [
                 seen,
