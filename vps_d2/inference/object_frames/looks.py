@@ -19,8 +19,17 @@ from vps_d2.data.synthetic.scene import Body
 from vps_d2.data.vps import COLORS, MATERIALS
 from vps_d2.inference.object_frames.scene import CAMERA, shape_of, turns
 
-_GRAZING = 0.08
-"""Cosine of the angle to a surface below which it is not looked up."""
+_DEPTH = 0.04
+"""Meters behind the surface that the camera sees at which a place is on the far side."""
+_PULLS = (0.0, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
+"""Parts of the way to an object's center in which a point beside it is moved onto it."""
+_INNER = 0.25
+"""Share of a mask that must be left without its edge, or else the edge is used, too."""
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_AROUND = 0.6
+"""Of the size of a mask: how far around it the colors are carried on."""
+_ROW = 256
+"""Points in a row of the grid in which OpenCV samples them."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,6 @@ def find_surface(
     return Surface(frame_index, offsets, normals, rays)
 
 
-_PULLS = (0.0, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
-"""Parts of the way to an object's center in which it is looked for."""
-
-
 @dataclass(frozen=True)
 class Source:
     """An input frame in which an object is seen.
@@ -95,27 +100,24 @@ class Source:
         index: of the frame.
         picture: uint8 ``(H, W, 3)``, in which the object's colors are carried on around it.
         inside: bool ``(H, W)``: where the object is seen.
-        shift: of the mask from where the object's pose says, x and y in pixels.
     """
 
     index: int
     picture: np.ndarray
     inside: np.ndarray
-    shift: np.ndarray
 
 
-def make_source(index: int, frame: np.ndarray, mask: np.ndarray, shift: np.ndarray) -> Source:
+def make_source(index: int, frame: np.ndarray, mask: np.ndarray) -> Source:
     """Return a source of an object's pixels.
 
     Args:
         index: of the frame.
         frame: uint8 ``(H, W, 3)``.
         mask: of the object, uint8 0 or 1 ``(H, W)``; at least one pixel.
-        shift: see :class:`Source`.
     """
     # At the edge, the colors are mixed with those behind the object.
     inner = cv2.erode(mask, _CROSS, borderValue=1)
-    if cv2.countNonZero(inner) < 0.25 * cv2.countNonZero(mask):
+    if cv2.countNonZero(inner) < _INNER * cv2.countNonZero(mask):
         inner = mask
     x, y, width, height = _window(mask)
     rows, columns = slice(y, y + height), slice(x, x + width)
@@ -128,12 +130,7 @@ def make_source(index: int, frame: np.ndarray, mask: np.ndarray, shift: np.ndarr
     table[labels[part > 0]] = colors[part > 0]
     picture = frame.copy()
     picture[rows, columns] = table[labels]
-    return Source(index, picture, mask > 0, shift)
-
-
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_AROUND = 0.6
-"""Of the size of a mask: how far around it the colors are carried on."""
+    return Source(index, picture, mask > 0)
 
 
 def _window(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -147,7 +144,7 @@ def _window(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def look_up(
     surface: Surface, pose: Pose, seen: Pose, source: Source
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Look up places of an object in an input frame.
 
     Args:
@@ -157,25 +154,31 @@ def look_up(
         source: the frame.
 
     Returns:
-        colors float32 ``(n, 3)``; bool ``(n,)``, whether the place is seen there; and where it is
-        there: offsets and normals ``(3, n)``.
+        colors float32 ``(n, 3)``, and bool ``(n,)``: whether the place is seen there.
     """
     size = source.inside.shape
     turn = _turns_between(pose, seen, source.index)[surface.frame_index]
     offsets = np.einsum("nij,jn->in", turn, surface.offsets)
-    normals = np.einsum("nij,jn->in", turn, surface.normals)
-    center = seen.positions[source.index]
-    points = offsets + center[:, None].astype(np.float32)
-    at = CAMERA.project(points.T, *size)[:, :2] + source.shift
-    rays = points - np.array(CAMERA.position, np.float32)[:, None]
-    facing = -dot(rays, normals) / np.sqrt(dot(rays, rays))
+    points = offsets + seen.positions[source.index].astype(np.float32)[:, None]
+    at = CAMERA.project(points.T, *size)[:, :2]
     colors = _sample(source.picture, at)
-    column = np.floor(at[:, 0]).astype(int)
-    row = np.floor(at[:, 1]).astype(int)
+    column, row = np.floor(at).astype(int).T
     within = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
-    found = within & (facing > _GRAZING)
     inside = source.inside[np.clip(row, 0, size[0] - 1), np.clip(column, 0, size[1] - 1)]
-    return colors, found & inside, offsets, normals
+    return colors, within & inside & _in_sight(points, seen, source.index)
+
+
+def _in_sight(points: np.ndarray, pose: Pose, index: int) -> np.ndarray:
+    """Return which places ``(3, n)`` of an object are on the side that the camera sees, ``(n,)``."""
+    inverse = pose.rotations[index].T
+    camera = np.array(CAMERA.position, np.float32)
+    rays = points - camera[:, None]
+    distance = np.sqrt(dot(rays, rays))
+    origin = inverse @ (camera - pose.positions[index]).astype(np.float32)
+    # The same vector for each ray.
+    origins = np.broadcast_to(origin[:, None], rays.shape)
+    first = hit_distance(pose, origins, inverse @ (rays / distance))
+    return np.asarray((distance - first < _DEPTH) | ~np.isfinite(first))
 
 
 def _turns_between(pose: Pose, seen: Pose, index: int) -> np.ndarray:
@@ -220,9 +223,6 @@ def _sample(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(np.clip(colors.reshape(-1, 3)[:count], 0, 255))
-
-
-_ROW = 256
 
 
 def paint(class_id: int, surface: Surface, centers: np.ndarray) -> np.ndarray:

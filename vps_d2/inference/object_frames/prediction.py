@@ -12,6 +12,8 @@ from vps_d2.inference.object_frames.renderer import render_frames
 from vps_d2.inference.object_frames.scene import SceneMotion, measure_motion, yaws_of
 from vps_d2.io.errors import UserError
 
+_NEEDED = {"masks", "class_ids", "places", "probabilities"}
+_OPTIONAL = {"orientations"}
 _MIN_PROBABILITY = 0.2
 """Of an object being there, below which it casts no shadow either."""
 
@@ -34,22 +36,19 @@ def render_prediction(
     Raises:
         UserError: if the mask predictor follows no objects, or gives only its last mask.
     """
-    missing = {"masks", "class_ids", "places", "probabilities"} - set(output)
+    missing = _NEEDED - set(output)
     if missing:
         raise UserError(
             f"PIPELINE.PREDICTOR gives no {', '.join(sorted(missing))}, so no frames can be drawn; "
             "use configs/object_dynamics/object_dynamics_frames.yaml."
         )
-    arrays = {name: _array(output[name]) for name in output if name in _NEEDED}
+    arrays = {name: _array(output[name]) for name in [*_NEEDED, *_OPTIONAL & set(output)]}
     chosen = slice(None) if place is None else slice(place, place + 1)
     class_ids = np.union1d(np.unique(masks), arrays["class_ids"]).astype(np.int64)
     class_ids = class_ids[class_ids > 0]
     known, sights = measure_motion(masks, class_ids)
     future = _future(class_ids, arrays, chosen)
     return render_frames(frames, known, sights, future)
-
-
-_NEEDED = ("masks", "class_ids", "places", "probabilities", "orientations")
 
 
 def _array(values: Any) -> np.ndarray:
@@ -65,6 +64,7 @@ def _future(class_ids: np.ndarray, output: dict[str, np.ndarray], chosen: slice)
     rows = np.searchsorted(class_ids, output["class_ids"])
     places = np.full((len(class_ids), len(drawn), 2), np.nan)
     shown = output["probabilities"][:, -count:][:, chosen] >= _MIN_PROBABILITY
+    shown = shown | (drawn == output["class_ids"][:, None, None, None]).any(axis=(2, 3))
     there = output["places"][:, -count:][:, chosen]
     places[rows] = np.where(shown[..., None], there, np.nan)
     seen, sights = measure_motion(drawn, class_ids)

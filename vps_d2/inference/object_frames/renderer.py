@@ -3,7 +3,6 @@
 Shapes: ``K`` objects, ``T_in`` input and ``T`` predicted frames, ``H`` rows, ``W`` columns.
 """
 
-
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +26,8 @@ _SHARPNESS = 1.8
 """Factor by which these are made steeper again."""
 _FAINT = 0.02
 """Share of a pixel that does not count as filled."""
+_GAINS = (0.5, 2.0)
+"""Range of the brightness of what is painted, compared with the data set's usual one."""
 _SOURCES = 3
 """Input frames from which an object's pixels are taken, at most."""
 
@@ -115,17 +116,12 @@ def _find_sources(
     if not len(usable):
         return []
     age = len(frames) - 1 - usable
+    # Small differences of shares are noise. A later frame shows the object in a later light.
     worth = np.minimum(shares[usable], 0.93) + 0.1 * np.log(areas[usable]) - 0.02 * age
     best = usable[np.argsort(-worth, kind="stable")[:_SOURCES]]
-    return [_source(frames, known, number, int(index), shares[index]) for index in best]
-
-
-def _source(
-    frames: np.ndarray, known: SceneMotion, number: int, index: int, share: float
-) -> Source:
     class_id = known.class_ids[number]
-    mask = (known.masks[index] == class_id).view(np.uint8)
-    return make_source(index, frames[index], mask, np.zeros(2))
+    masks = (known.masks[best] == class_id).view(np.uint8)
+    return [make_source(int(t), frames[t], mask) for t, mask in zip(best, masks, strict=True)]
 
 
 def _colors(
@@ -145,17 +141,17 @@ def _colors(
         part = Surface(
             index[left], surface.offsets[:, left], surface.normals[:, left], surface.rays[:, left]
         )
-        found_colors, found, _, _ = look_up(part, pose, seen, source)
+        found_colors, found = look_up(part, pose, seen, source)
         colors[left[found]] = found_colors[found]
         left = left[~found]
         if not len(left):
             return colors
-    centers = pose.positions.T.astype(np.float32)[:, index]
-    usual = paint(class_id, surface, centers)
-    known = np.ones(len(index), bool)
-    known[left] = False
+    # What no input frame shows is painted as the data set paints it, as bright as the rest is.
+    usual = paint(class_id, surface, pose.positions.T.astype(np.float32)[:, index])
+    shown = np.ones(len(index), bool)
+    shown[left] = False
     gain = np.ones(3)
-    if known.any():
-        gain = colors[known].mean(axis=0) / np.maximum(usual[known].mean(axis=0), 1)
-    colors[left] = usual[left] * gain
+    if shown.any():
+        gain = colors[shown].mean(axis=0) / np.maximum(usual[shown].mean(axis=0), 1)
+    colors[left] = usual[left] * np.clip(gain, *_GAINS)
     return colors
