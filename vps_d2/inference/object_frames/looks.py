@@ -169,7 +169,7 @@ def look_up(
 
 
 def _in_sight(points: np.ndarray, pose: Pose, index: int) -> np.ndarray:
-    """Return which places ``(3, n)`` of an object are on the side that the camera sees, ``(n,)``."""
+    """Return which places ``(3, n)`` of an object the camera sees, bool ``(n,)``."""
     inverse = pose.rotations[index].T
     camera = np.array(CAMERA.position, np.float32)
     rays = points - camera[:, None]
