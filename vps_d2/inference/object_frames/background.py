@@ -14,6 +14,8 @@ from vps_d2.inference.object_frames.scene import CAMERA
 
 _MARGIN = 2
 """Pixels around a mask, in a picture 240 wide, in which the object may still be seen."""
+_SHADOW_MARGIN = 3
+"""The same around a shadow, which may lie a little beside where it is computed."""
 _REACH = (3.0, 12.0, 60.0)
 """Pixels, in a picture 240 wide, over which what is seen of the floor is carried on: first from
 nearby, then from anywhere."""
@@ -71,18 +73,22 @@ def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) ->
     """
     height, width = masks.shape[1:]
     scale = width / 240
-    reach = 2 * max(1, round(_MARGIN * scale)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    free = np.stack([cv2.dilate(mask, kernel) for mask in masks]) == 0
-    seen, lit = free.any(axis=0), (free & (light > _LIT)).any(axis=0)
-    # Frames without shadows if there are any, else the last ones: what stays is where it was.
-    usable = free & ((light > _LIT) | ~lit)
+    free = np.stack([cv2.dilate(mask, _disc(_MARGIN * scale)) for mask in masks]) == 0
+    clear = np.stack([cv2.erode(each, _disc(_SHADOW_MARGIN * scale)) for each in light]) > _LIT
+    seen, lit = free.any(axis=0), (free & clear).any(axis=0)
+    # Of what is shaded in every frame, only the shadow can be seen.
+    usable = free & (clear | ~lit)
     usual = empty_floor(height, width)
     median, typical = _median(frames, light, usable)
     unusual = (median / np.maximum(typical, 0.1)[..., None] - usual) * lit[..., None]
     floor = usual + _spread(unusual.astype(np.float32), lit, scale)
     shade = np.where(seen[..., None], median - floor * typical[..., None], 0)
     return Background(floor, shade.astype(np.float32), typical)
+
+
+def _disc(radius: float) -> np.ndarray:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
 def _median(
