@@ -8,7 +8,7 @@ import numpy as np
 from vps_d2.data.synthetic.geometry import Pose, distance_to_ray
 from vps_d2.data.world import Camera
 
-__all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "jittered_lamps"]
+__all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "floor_tint", "jittered_lamps"]
 
 _DEGREE = 5
 _COEFFICIENTS = (
@@ -38,6 +38,19 @@ _COEFFICIENTS = (
 _SHADOW_STEP = 2
 """Pixels of the picture for one of the shadows' in each direction; they are soft."""
 
+_TINT = 0.33
+"""Share of the floor's light that comes from all of the room, measured beside objects."""
+_ROOM = 0.56
+"""Brightness of the room that objects hide, relative to that of the floor."""
+_DARK_BELOW = 0.5
+"""How much darker an object is where it is seen from right below it."""
+_CONTACT = 0.4
+"""Share of all light that is missing right below a sphere."""
+_TINT_SIZE = {"cube": 1.7, "sphere": 1.0, "cylinder": 1.7}
+"""How much of the room objects hide, relative to a sphere."""
+_TINT_REACH = 1.8
+"""Meters from an object within which it tints the floor."""
+
 
 @dataclass(frozen=True)
 class Lamp:
@@ -59,12 +72,13 @@ class Lamp:
 
 
 LAMPS = (
-    Lamp((5.2, 10.8, 10.9), 0.104, 0.56, glare=2.9, haze=0.24),
-    Lamp((-5.4, -3.2, 8.1), 0.093, 0.33, glare=2.7, haze=0.46),
-    Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.5, haze=0.12),
-    Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=4.0, haze=0.4),
+    Lamp((5.1, 10.7, 10.1), 0.115, 0.77, glare=2.9, haze=0.24),
+    Lamp((-5.9, -4.4, 8.3), 0.1, 0.41, glare=2.7, haze=0.46),
+    Lamp((-7.5, 17.4, 5.3), 0.022, 0.37, glare=1.5, haze=0.12),
+    Lamp((-19.5, -32.3, 85.6), 0.21, 5.1, glare=4.0, haze=0.4),
 )
-"""Positions, shares and radii are fitted to shadows in the real videos, the rest to metal balls."""
+"""Positions, shares and radii are fitted to shadows in footage of CLEVRER, of objects whose true
+places are known, the rest to metal balls."""
 
 
 def empty_floor(height: int, width: int) -> np.ndarray:
@@ -116,6 +130,43 @@ def floor_light(
     size = (columns * _SHADOW_STEP, rows * _SHADOW_STEP)
     full = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in total]
     return np.stack(full)[:, :height, :width]
+
+
+def floor_tint(
+    camera: Camera,
+    num_frames: int,
+    poses: list[Pose],
+    colors: list[np.ndarray],
+    height: int,
+    width: int,
+) -> np.ndarray:
+    """Return factors of the floor's color near objects, float32 (T, H, W, 3).
+
+    From the floor, an object hides a part of the room, and shows its own color there.
+
+    Args:
+        camera: that sees it.
+        num_frames: T.
+        poses: of the objects.
+        colors: of the objects, relative to the floor's brightness, (3,) each.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+    """
+    rows, columns = -(-height // _SHADOW_STEP), -(-width // _SHADOW_STEP)
+    points = _floor_points(camera, rows, columns, height, width)
+    tint = np.ones((num_frames, rows, columns, 3), np.float32)
+    for pose, color in zip(poses, colors, strict=True):
+        for frame_index, (x, y, z) in enumerate(pose.positions):
+            near = (np.abs(points[0] - x) < _TINT_REACH) & (np.abs(points[1] - y) < _TINT_REACH)
+            squared = (points[0, near] - x) ** 2 + (points[1, near] - y) ** 2
+            # The part of the room that a sphere hides, weighted by the cosine with the vertical.
+            sphere = (z * z / (squared + z * z))[:, None] ** 1.5
+            hidden = np.minimum(_TINT_SIZE[pose.shape] * sphere, 1)
+            shown = color * (1 - _DARK_BELOW * hidden**2) - _ROOM
+            tint[frame_index, near] += _TINT * hidden * shown - _CONTACT * sphere**5
+    size = (columns * _SHADOW_STEP, rows * _SHADOW_STEP)
+    full = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in tint]
+    return np.maximum(np.stack(full)[:, :height, :width], 0)
 
 
 def _floor_points(camera: Camera, rows: int, columns: int, height: int, width: int) -> np.ndarray:

@@ -10,9 +10,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_lamps
+from vps_d2.data.synthetic.background import (
+    empty_floor,
+    floor_light,
+    floor_tint,
+    jittered_lamps,
+)
 from vps_d2.data.synthetic.geometry import Pose, body_poses, dot, hit_distance, local_normal
-from vps_d2.data.synthetic.materials import Look, Neighbor, body_look, shade
+from vps_d2.data.synthetic.materials import FLOOR_GRAY, Look, Neighbor, body_look, shade
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.world import MASK_HEIGHTS, MASK_SIZES, RADIUS, SIZES
 
@@ -71,8 +76,10 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     lamps = jittered_lamps(options.light_jitter, rng)
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
-    light = floor_light(scene.camera, num_frames, poses, lamps, height, width)
-    frames = empty_floor(height, width) * light[..., None]
+    place = scene.camera, num_frames, poses
+    frames = empty_floor(height, width) * floor_light(*place, lamps, height, width)[..., None]
+    colors = [np.array(look.color, np.float32) / FLOOR_GRAY for look in looks]
+    frames *= floor_tint(*place, colors, height, width)
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
     for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):

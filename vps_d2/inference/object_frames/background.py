@@ -8,9 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vps_d2.data.synthetic.background import LAMPS, empty_floor, floor_light
-from vps_d2.data.synthetic.geometry import Pose
-from vps_d2.inference.object_frames.scene import CAMERA
+from vps_d2.data.synthetic.background import LAMPS, empty_floor, floor_light, floor_tint
+from vps_d2.data.synthetic.materials import FLOOR_GRAY
+from vps_d2.inference.object_frames.looks import usual_look
+from vps_d2.inference.object_frames.scene import CAMERA, SceneMotion
 
 _MARGIN = 2
 """Pixels around a mask, in a picture 240 wide, in which the object may still be seen."""
@@ -21,21 +22,28 @@ _REACH = (3.0, 12.0, 60.0)
 nearby, then from anywhere."""
 _ENOUGH = 0.1
 """Share of known pixels among those nearby that suffices to fill the others."""
+_UNUSABLE = np.uint16(999)
+"""A color that is larger than any."""
 _LIT = 0.97
 """Share of its light above which the floor counts as out of any shadow."""
 _SAME_LIGHT = 0.04
 """Difference of shares of light at which a shadow is another one."""
 
 
-def scene_light(poses: list[Pose], num_frames: int, size: tuple[int, int]) -> np.ndarray:
-    """Return the share of its light that the floor keeps beside objects, float32 ``(T, H, W)``.
+def scene_light(motion: SceneMotion, size: tuple[int, int]) -> np.ndarray:
+    """Return the light that objects leave to the floor, or give it, float32 ``(T, H, W, 3)``.
 
     Args:
-        poses: of all objects.
-        num_frames: ``T``.
+        motion: of the objects.
         size: ``H`` and ``W``.
+
+    Returns:
+        factors of the floor's color in full light.
     """
-    return floor_light(CAMERA, num_frames, poses, LAMPS, *size)
+    place = CAMERA, len(motion.masks), motion.poses()
+    looks = [np.array(usual_look(each).color, np.float32) for each in motion.class_ids]
+    tint = floor_tint(*place, [color / FLOOR_GRAY for color in looks], *size)
+    return floor_light(*place, LAMPS, *size)[..., None] * tint
 
 
 class Background(NamedTuple):
@@ -45,7 +53,7 @@ class Background(NamedTuple):
         floor: in full light, float32 ``(H, W, 3)``.
         shade: what is seen of it beyond ``floor`` times ``light``, float32 ``(H, W, 3)``: shadows
             that are not quite where they are computed.
-        light: of :func:`scene_light` where that was seen, float32 ``(H, W)``.
+        light: of :func:`scene_light` where that was seen, float32 ``(H, W, 3)``.
     """
 
     floor: np.ndarray
@@ -53,10 +61,10 @@ class Background(NamedTuple):
     light: np.ndarray
 
     def draw(self, light: np.ndarray) -> np.ndarray:
-        """Return the scene, float32 ``(T, H, W, 3)``, in the light ``(T, H, W)`` of its frames."""
+        """Return the scene in the light of its frames, both float32 ``(T, H, W, 3)``."""
         # A shadow that stays is kept as it was seen; of one that is gone nothing remains.
         same = np.clip(1 - np.abs(light - self.light) / _SAME_LIGHT, 0, 1)
-        return self.floor * light[..., None] + self.shade * same[..., None]
+        return self.floor * light + self.shade * same
 
 
 def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) -> Background:
@@ -74,15 +82,18 @@ def find_background(frames: np.ndarray, masks: np.ndarray, light: np.ndarray) ->
     height, width = masks.shape[1:]
     scale = width / 240
     free = np.stack([cv2.dilate(mask, _disc(_MARGIN * scale)) for mask in masks]) == 0
-    clear = np.stack([cv2.erode(each, _disc(_SHADOW_MARGIN * scale)) for each in light]) > _LIT
+    clear = (
+        np.stack([cv2.erode(each, _disc(_SHADOW_MARGIN * scale)) for each in light.min(axis=3)])
+        > _LIT
+    )
     seen, lit = free.any(axis=0), (free & clear).any(axis=0)
     # Of what is shaded in every frame, only the shadow can be seen.
     usable = free & (clear | ~lit)
     usual = empty_floor(height, width)
     median, typical = _median(frames, light, usable)
-    unusual = (median / np.maximum(typical, 0.1)[..., None] - usual) * lit[..., None]
+    unusual = (median / np.maximum(typical, 0.1) - usual) * lit[..., None]
     floor = usual + _spread(unusual.astype(np.float32), lit, scale)
-    shade = np.where(seen[..., None], median - floor * typical[..., None], 0)
+    shade = np.where(seen[..., None], median - floor * typical, 0)
     return Background(floor, shade.astype(np.float32), typical)
 
 
@@ -94,15 +105,15 @@ def _disc(radius: float) -> np.ndarray:
 def _median(
     frames: np.ndarray, light: np.ndarray, usable: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return median colors ``(H, W, 3)`` and light ``(H, W)`` over usable frames."""
-    values = np.concatenate([frames, 255 * light[..., None]], axis=-1, dtype=np.float32)
-    values[~usable] = np.inf
+    """Return median colors and mean light, both ``(H, W, 3)``, over usable frames."""
+    values = np.where(usable[..., None], frames, _UNUSABLE)
     values.sort(axis=0)
     count = usable.sum(axis=0)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(frames) - 1)
     chosen = [np.take_along_axis(values, each[None, ..., None], axis=0)[0] for each in (low, high)]
-    middle = np.where((count > 0)[..., None], (chosen[0] + chosen[1]) / 2, 255)
-    return middle[..., :3], middle[..., 3] / 255
+    mean = (light * usable[..., None]).sum(axis=0) / np.maximum(count, 1)[..., None]
+    unseen = count[..., None] == 0
+    return np.add(*chosen, dtype=np.float32) / 2, np.where(unseen, 1, mean).astype(np.float32)
 
 
 def _spread(values: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:

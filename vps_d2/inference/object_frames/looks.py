@@ -14,7 +14,7 @@ import numpy as np
 
 from vps_d2.data.synthetic.background import LAMPS
 from vps_d2.data.synthetic.geometry import Pose, dot, hit_distance, local_normal
-from vps_d2.data.synthetic.materials import body_look, shade
+from vps_d2.data.synthetic.materials import Look, body_look, shade
 from vps_d2.data.synthetic.scene import Body
 from vps_d2.data.vps import COLORS, MATERIALS
 from vps_d2.inference.object_frames.scene import CAMERA, shape_of, turns
@@ -225,6 +225,14 @@ def _sample(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(colors.reshape(-1, 3)[:count], 0, 255))
 
 
+def usual_look(class_id: int) -> Look:
+    """Return how the data set paints the objects of a class."""
+    rest = (int(class_id) - 1) % (len(MATERIALS) * len(COLORS))
+    material, color = MATERIALS[rest // len(COLORS)], COLORS[rest % len(COLORS)]
+    body = Body(shape_of(class_id), material, color, (1.0, 1.0, 1.0))
+    return body_look(body, 0.0, np.random.default_rng(0))
+
+
 def paint(class_id: int, surface: Surface, centers: np.ndarray) -> np.ndarray:
     """Return how the data set paints places of an object of a class, float32 ``(n, 3)``.
 
@@ -233,9 +241,6 @@ def paint(class_id: int, surface: Surface, centers: np.ndarray) -> np.ndarray:
         surface: the places.
         centers: of the object in each place's frame, ``(3, n)``.
     """
-    rest = (int(class_id) - 1) % (len(MATERIALS) * len(COLORS))
-    material, color = MATERIALS[rest // len(COLORS)], COLORS[rest % len(COLORS)]
-    body = Body(shape_of(class_id), material, color, (1.0, 1.0, 1.0))
-    look = body_look(body, 0.0, np.random.default_rng(0))
     points = surface.offsets + centers
+    look = usual_look(class_id)
     return shade(look, LAMPS, points, surface.normals, surface.rays, centers).T

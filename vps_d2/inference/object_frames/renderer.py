@@ -49,9 +49,8 @@ def render_frames(
     size = (frames.shape[1], frames.shape[2])
     before = known.poses()
     after = future.poses()
-    light = scene_light(before, len(frames), size)
-    background = find_background(frames, known.masks, light)
-    picture = background.draw(scene_light(after, len(future.masks), size))
+    background = find_background(frames, known.masks, scene_light(known, size))
+    picture = background.draw(scene_light(future, size))
     covered = np.zeros(picture.shape[:3], np.float32)
     painted = np.zeros_like(picture)
     for number, class_id in enumerate(known.class_ids):
