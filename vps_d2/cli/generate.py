@@ -35,7 +35,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         "--config-file",
         required=True,
         metavar="FILE",
-        help="config that the video predictor was trained with",
+        help="config that the video predictor was trained with, or of a pipeline with a predictor, "
+        "such as configs/pipeline/object_frames_unet.yaml",
     )
     add("--input", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for frames and masks")
@@ -73,10 +74,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     import_parts(args.imports)
 
     from vps_d2.data.derived.generated_frames import generate_frames
-    from vps_d2.inference.models import load_model
+    from vps_d2.inference.pipeline_frames import load_frame_predictor
 
     count = generate_frames(
-        load_model(args.config_file, args.opts, task="frames"),
+        load_frame_predictor(args.config_file, args.opts),
         args.input,
         args.output,
         frame_indices=args.frames and [frame - 1 for frame in args.frames],

@@ -76,9 +76,10 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     lamps = jittered_lamps(options.light_jitter, rng)
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
-    frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
+    place = scene.camera, num_frames, poses
+    frames = empty_floor(height, width) * floor_light(*place, lamps, height, width)[..., None]
     colors = [np.array(look.color, np.float32) / FLOOR_GRAY for look in looks]
-    frames *= floor_tint(scene, poses, colors, height, width)
+    frames *= floor_tint(*place, colors, height, width)
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
     for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):
