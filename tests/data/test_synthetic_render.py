@@ -135,3 +135,28 @@ def test_roughness_moves_the_outline_by_about_so_many_pixels():
     assert 0.2 < moved < 1.5
     assert (rough[0] != rough[1]).any()
     assert set(np.unique(rough)) == set(np.unique(smooth))
+
+
+@pytest.mark.parametrize(("shape", "place"), [("sphere", 0.35), ("cube", 0.5), ("cylinder", 0.5)])
+def test_the_floor_takes_some_of_the_color_of_what_stands_on_it(shape, place):
+    scenes = [
+        make_scene((shape, "rubber", color, 0.5, 8.0), num_frames=1) for color in ("red", "gray")
+    ]
+    red, gray = (render(scene, PLAIN)[0][0].astype(float) for scene in scenes)
+    column, row, _ = scenes[0].camera.project(np.array([0.5, 8.0 - place, 0.0]), 160, 240)
+    spot = (slice(int(row) - 1, int(row) + 2), slice(int(column) - 2, int(column) + 3))
+    assert (render_masks(scenes[0], PLAIN)[0][spot] == 0).all()
+    change = (red - gray)[spot].mean(axis=(0, 1))
+    assert change[0] > 2 and change[1] < -1
+    assert np.abs(red - gray)[:, :40].max() < 1
+
+
+def test_it_is_dark_where_a_sphere_touches_the_floor():
+    scene = make_scene(BALL, num_frames=1)
+    frames, masks = render(scene, PLAIN)
+    share = frames[0].mean(-1) / empty_floor(160, 240).mean(-1)
+    column, row, _ = scene.camera.project(np.array([0.5, 7.75, 0.0]), 160, 240)
+    below = (int(row), int(column))
+    assert masks[0][below] == 0
+    assert share[below] < 0.93
+    assert share[below[0] + 12, below[1]] > 0.97

@@ -286,14 +286,14 @@ def _add_mask_simvp_config(cfg: CfgNode) -> None:
 def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS = CfgNode()
     # The encoder of tracks.
-    cfg.MODEL.OBJECT_DYNAMICS.CHANNELS = 96
-    cfg.MODEL.OBJECT_DYNAMICS.NUM_LAYERS = 2
+    cfg.MODEL.OBJECT_DYNAMICS.CHANNELS = 128
+    cfg.MODEL.OBJECT_DYNAMICS.NUM_LAYERS = 3
     cfg.MODEL.OBJECT_DYNAMICS.HEADS = 4
     # Length of the learned code that describes an object to the motion model, besides place,
-    # velocity, orientation and friction.
-    cfg.MODEL.OBJECT_DYNAMICS.CODE_SIZE = 8
-    cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 48
-    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 2  # of the motion, from one frame to the next
+    # velocity, orientation, spin and mass.
+    cfg.MODEL.OBJECT_DYNAMICS.CODE_SIZE = 16
+    cfg.MODEL.OBJECT_DYNAMICS.MESSAGE_CHANNELS = 64
+    cfg.MODEL.OBJECT_DYNAMICS.SUBSTEPS = 3  # of the motion, from one frame to the next
     cfg.MODEL.OBJECT_DYNAMICS.DRAWING_CHANNELS = 48
     # Noise on the true states that the motion is learned from, in meters; three times that, in m/s,
     # on velocities.

@@ -9,7 +9,7 @@ from vps_d2.data.synthetic.geometry import Pose, distance_to_ray
 from vps_d2.data.synthetic.scene import Scene
 from vps_d2.data.world import Camera
 
-__all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "jittered_lamps"]
+__all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "floor_tint", "jittered_lamps"]
 
 _DEGREE = 5
 _COEFFICIENTS = (
@@ -38,6 +38,19 @@ _COEFFICIENTS = (
 """RGB, 0-255, of the terms of ``empty_floor``: fitted to the median over the real videos."""
 _SHADOW_STEP = 2
 """Pixels of the picture for one of the shadows' in each direction; they are soft."""
+
+_TINT = 0.33
+"""Share of the floor's light that comes from all of the room, measured beside objects."""
+_ROOM = 0.56
+"""Brightness of the room that objects hide, relative to that of the floor."""
+_DARK_BELOW = 0.5
+"""How much darker an object is where it is seen from right below it."""
+_CONTACT = 0.4
+"""Share of all light that is missing right below a sphere."""
+_TINT_SIZE = {"cube": 1.7, "sphere": 1.0, "cylinder": 1.7}
+"""How much of the room objects hide, relative to a sphere."""
+_TINT_REACH = 1.8
+"""Meters from an object within which it tints the floor."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,37 @@ def floor_light(
     size = (columns * _SHADOW_STEP, rows * _SHADOW_STEP)
     full = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in total]
     return np.stack(full)[:, :height, :width]
+
+
+def floor_tint(
+    scene: Scene, poses: list[Pose], colors: list[np.ndarray], height: int, width: int
+) -> np.ndarray:
+    """Return factors of the floor's color near objects, float32 (T, H, W, 3).
+
+    From the floor, an object hides a part of the room, and shows its own color there.
+
+    Args:
+        scene: with its camera.
+        poses: of its objects.
+        colors: of its objects, relative to the floor's brightness, (3,) each.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+    """
+    rows, columns = -(-height // _SHADOW_STEP), -(-width // _SHADOW_STEP)
+    points = _floor_points(scene.camera, rows, columns, height, width)
+    tint = np.ones((len(scene.positions), rows, columns, 3), np.float32)
+    for pose, color in zip(poses, colors, strict=True):
+        for frame_index, (x, y, z) in enumerate(pose.positions):
+            near = (np.abs(points[0] - x) < _TINT_REACH) & (np.abs(points[1] - y) < _TINT_REACH)
+            squared = (points[0, near] - x) ** 2 + (points[1, near] - y) ** 2
+            # The part of the room that a sphere hides, weighted by the cosine with the vertical.
+            sphere = (z * z / (squared + z * z))[:, None] ** 1.5
+            hidden = np.minimum(_TINT_SIZE[pose.shape] * sphere, 1)
+            shown = color * (1 - _DARK_BELOW * hidden**2) - _ROOM
+            tint[frame_index, near] += _TINT * hidden * shown - _CONTACT * sphere**5
+    size = (columns * _SHADOW_STEP, rows * _SHADOW_STEP)
+    full = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in tint]
+    return np.maximum(np.stack(full)[:, :height, :width], 0)
 
 
 def _floor_points(camera: Camera, rows: int, columns: int, height: int, width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from vps_d2.data.synthetic.background import Lamp
 from vps_d2.data.synthetic.geometry import dot
 from vps_d2.data.synthetic.scene import Body
 
-__all__ = ["Look", "Neighbor", "body_look", "shade"]
+__all__ = ["FLOOR_GRAY", "Look", "Neighbor", "body_look", "shade"]
 
 _RUBBER = {
     "gray": (87, 86, 84),
@@ -44,7 +44,8 @@ Efficient Representation for Irradiance Environment Maps", 2001)."""
 _DARK_ROOM = 0.34
 _FAR_WALL = (0.09, 0.96, 0.26)
 """Direction in which the mirrored room is brighter."""
-_FLOOR_GRAY = 132.0
+FLOOR_GRAY = 132.0
+"""Of the empty picture, in the mean."""
 _GLARE_WIDTH = 0.13
 """Radius of a lamp's mirror image, in radians."""
 
@@ -125,7 +126,7 @@ def shade(
     room = np.broadcast_to(_room(lamps, points, mirrored, centers), points.shape).copy()
     for neighbor in neighbors:
         seen = neighbor.coverage(points, mirrored, 0.15 * neighbor.radius)
-        image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / _FLOOR_GRAY)
+        image = np.array(neighbor.color, np.float32)[:, None] * (0.9 / FLOOR_GRAY)
         room += (image - room) * seen
     # Where metal is seen at a grazing angle, it mirrors more.
     room += 0.6 * (0.95 - room) * np.clip(1 + dot(rays, normals), 0, 1) ** 3

@@ -10,9 +10,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vps_d2.data.synthetic.background import empty_floor, floor_light, jittered_lamps
+from vps_d2.data.synthetic.background import (
+    empty_floor,
+    floor_light,
+    floor_tint,
+    jittered_lamps,
+)
 from vps_d2.data.synthetic.geometry import Pose, body_poses, dot, hit_distance, local_normal
-from vps_d2.data.synthetic.materials import Look, Neighbor, body_look, shade
+from vps_d2.data.synthetic.materials import FLOOR_GRAY, Look, Neighbor, body_look, shade
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.world import MASK_HEIGHTS, MASK_SIZES, RADIUS, SIZES
 
@@ -72,6 +77,8 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
     frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
+    colors = [np.array(look.color, np.float32) / FLOOR_GRAY for look in looks]
+    frames *= floor_tint(scene, poses, colors, height, width)
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
     for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):

@@ -89,10 +89,10 @@ class Motion(nn.Module):
     def __init__(
         self,
         *,
-        code_size: int = 8,
-        hidden: int = 48,
+        code_size: int = 16,
+        hidden: int = 64,
         seconds_per_frame: float = FRAME_SECONDS,
-        substeps: int = 2,
+        substeps: int = 3,
     ) -> None:
         super().__init__()
         self.code_size = code_size

@@ -71,12 +71,12 @@ class ObjectDynamicsNetwork(nn.Module):
         self,
         *,
         num_input_frames: int = 11,
-        channels: int = 96,
-        num_layers: int = 2,
+        channels: int = 128,
+        num_layers: int = 3,
         heads: int = 4,
-        code_size: int = 8,
-        message_channels: int = 48,
-        substeps: int = 2,
+        code_size: int = 16,
+        message_channels: int = 64,
+        substeps: int = 3,
         drawing_channels: int = 48,
     ) -> None:
         super().__init__()

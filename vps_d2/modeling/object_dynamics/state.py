@@ -121,10 +121,10 @@ class StateEncoder(nn.Module):
         num_fits: int,
         likely: Sequence[int],
         num_frames: int = 11,
-        channels: int = 96,
-        num_layers: int = 2,
+        channels: int = 128,
+        num_layers: int = 3,
         heads: int = 4,
-        code_size: int = 8,
+        code_size: int = 16,
     ) -> None:
         super().__init__()
         self.embed = mlp(_NUM_FEATURES + NUM_KINDS, channels, channels)
