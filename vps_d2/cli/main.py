@@ -31,6 +31,7 @@ COMMANDS = {
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",
+    "recipe": "make shipped weights again, from data to export",
     "benchmark": "time every part on this machine",
     "demo": "make, predict, score and draw some videos",
 }
@@ -52,6 +53,7 @@ ALIASES = {
     "segment-video": "segment",
     "label-unlabeled": "label",
     "generate-frames": "generate",
+    "run-recipe": "recipe",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""
 
