@@ -132,3 +132,15 @@ def test_coco_json(tiny_names, tmp_path, capsys):
         assert np.array_equal(coco.annToMask(annotation), truth)
         assert annotation["area"] == truth.sum()
         assert annotation["bbox"][2] * annotation["bbox"][3] == truth.sum()
+
+
+def test_real_videos_are_found_where_a_variable_says(
+    tiny_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VPS_D2_REAL_VIDEOS", str(tiny_videos))
+    assert [each["video_id"] for each in load_records("vps_real_train")] == [0, 1]
+    assert len(load_records("vps_frames_real_train")) == 44
+    monkeypatch.delenv("VPS_D2_REAL_VIDEOS")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    with pytest.raises(UserError, match="real.train: not a folder"):
+        load_records("vps_real_train")
