@@ -140,5 +140,5 @@ def test_real_videos_are_found_where_a_variable_says(tiny_videos, tmp_path, monk
     assert len(datasets.load_records("vps_frames_real_train")) == 44
     monkeypatch.delenv("VPS_D2_REAL_VIDEOS")
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
-    with pytest.raises(UserError, match="real.train: not a folder"):
+    with pytest.raises(UserError, match=r"real.train: not a folder"):
         datasets.load_records("vps_real_train")
