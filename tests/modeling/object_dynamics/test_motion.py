@@ -60,7 +60,7 @@ def test_a_collision_passes_on_momentum_and_loses_none():
     start = start._replace(log_mass=torch.tensor([[0.3, -0.2]]))
     model = motion()
     before, after = model(start, 0), model(start, 1)
-    assert after.pushed[0].min() > 0.1 and after.velocities[0, 1, -1, 0] > 0.2
+    assert after.pushed[0, :, -1].min() > 0.1 and after.velocities[0, 1, -1, 0] > 0.2
     masses = start.log_mass[0].exp()[:, None]
     change = (after.velocities[0, :, -1] - before.velocities[0, :, -1]) * masses
     # What friction and drag took in a frame is all that is missing.

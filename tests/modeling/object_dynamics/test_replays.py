@@ -11,7 +11,7 @@ from vps_d2.modeling.object_dynamics.tracks import Tracks
 @pytest.fixture
 def hit() -> Trajectory:
     """A sphere that hits another one between the last two of 11 frames."""
-    return motion()(state((SPHERE, -3.25, 9, 1.5, 0), (SPHERE, 0.3, 9.1, 0, 0)), 10)
+    return motion()(state((SPHERE, -3.65, 9, 1.5, 0), (SPHERE, 0.3, 9.1, 0, 0)), 10)
 
 
 def tracks_of(future: Trajectory, unseen: int = 0) -> Tracks:
