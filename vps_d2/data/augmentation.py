@@ -148,11 +148,7 @@ class LookTransform(T.Transform):
         img = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         if self.quality is not None:
             _, data = cv2.imencode(".jpg", img, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-<<<<<<< HEAD
-            img = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
-=======
             return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
->>>>>>> main
         return img
 
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
