@@ -33,6 +33,7 @@ COMMANDS = {
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",
     "export": "write trained models to ONNX or torch.export, and compare them with PyTorch",
+    "recipe": "make shipped weights again, from data to export",
     "benchmark": "time every part on this machine",
     "demo": "make, predict, score and draw some videos",
 }
@@ -56,6 +57,7 @@ ALIASES = {
     "generate-frames": "generate",
     "launch-slurm": "slurm",
     "export-model": "export",
+    "run-recipe": "recipe",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""
 
