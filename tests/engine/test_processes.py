@@ -44,6 +44,7 @@ def _compute(videos: str, folder: str) -> None:
             *("MODEL.PIXEL_STD", [50.0, 50.0, 50.0], "DATALOADER.NUM_WORKERS", 0),
             *("DATASETS.TRAIN", ("videos_of_processes",), "SOLVER.IMS_PER_BATCH", 2),
             *("SOLVER.MAX_ITER", 1, "SOLVER.WARMUP_ITERS", 0, "OUTPUT_DIR", folder),
+            *("SOLVER.AMP.ENABLED", False),
             *("TEST.EVALUATORS", ("FutureMaskEvaluator", "VOSEvaluator")),
         ]
     )
