@@ -132,3 +132,13 @@ def test_coco_json(tiny_names, tmp_path, capsys):
         assert np.array_equal(coco.annToMask(annotation), truth)
         assert annotation["area"] == truth.sum()
         assert annotation["bbox"][2] * annotation["bbox"][3] == truth.sum()
+
+
+def test_real_videos_are_found_where_a_variable_says(tiny_videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("VPS_D2_REAL_VIDEOS", str(tiny_videos))
+    assert [each["video_id"] for each in datasets.load_records("vps_real_train")] == [0, 1]
+    assert len(datasets.load_records("vps_frames_real_train")) == 44
+    monkeypatch.delenv("VPS_D2_REAL_VIDEOS")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    with pytest.raises(UserError, match=r"real.train: not a folder"):
+        datasets.load_records("vps_real_train")

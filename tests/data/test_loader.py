@@ -77,6 +77,14 @@ def test_data_sets_are_taken_together(cfg, tiny_names):
     assert batch[0]["frames"].shape == (11, 3, 32, 48)
 
 
+def test_a_data_set_counts_as_often_as_it_is_told_to(cfg, tiny_names):
+    cfg.DATASETS.TRAIN = (tiny_names["train"], tiny_names["unlabeled"])
+    cfg.DATASETS.REPEATS = (1, 3)
+    cfg.SOLVER.IMS_PER_BATCH = 8
+    batch = next(iter(build_train_loader(cfg)))
+    assert sorted(sample["video_id"] for sample in batch) == [0, 1, 4, 4, 4, 5, 5, 5]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_sets_of_another_kind_are_a_sentence(cfg, tiny_names, workers):
     cfg.INPUT.MAPPER = "FrameMapper"

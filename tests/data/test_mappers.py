@@ -84,6 +84,12 @@ def test_frame_mapper(tiny_names):
     assert "instances" not in FrameMapper(is_train=False)(record)
 
 
+def test_frame_mapper_leaves_out_what_is_not_asked_for(tiny_names):
+    mapper = FrameMapper(is_train=True, with_sem_seg=True, with_instances=False)
+    sample = mapper(DatasetCatalog.get(tiny_names["frames"])[0])
+    assert "instances" not in sample and sample["sem_seg"].shape == (32, 48)
+
+
 def test_frame_mapper_takes_an_empty_frame(tiny_names, tmp_path):
     np.save(tmp_path / "empty.npy", np.zeros((32, 48), np.uint8))
     record = DatasetCatalog.get(tiny_names["frames"])[0]

@@ -28,6 +28,14 @@ def test_write_then_read(tmp_path):
     assert (tmp_path / "video_7" / "scene.json").read_text() == '{"seed": 1}\n'
 
 
+def test_stored_frames_are_the_same_ones(tmp_path):
+    frames, masks = make_video(3)
+    video.write_video(tmp_path / "video_3", frames, masks, stored=True)
+    path = video.frame_path(tmp_path / "video_3", 2)
+    assert np.array_equal(video.read_frame(path), frames[2])
+    assert video.check_frame(path) == frames.shape[1:3] and path.stat().st_size > frames[2].size
+
+
 def test_write_replaces_a_video(tmp_path):
     frames, masks = make_video(0)
     video.write_video(tmp_path / "video_1", frames, masks)

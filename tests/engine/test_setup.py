@@ -228,6 +228,8 @@ def test_unknown_names_are_named(opts: list[str], words: str) -> None:
 
 def test_configs_of_the_project_are_valid() -> None:
     for path in sorted((ROOT / "configs").glob("*/*.yaml")):
+        if path.parent.name == "recipes":
+            continue
         cfg = load_config(path)
         if path.parent.name == "pipeline":
             with pytest.raises(UserError, match="describes a pipeline"):

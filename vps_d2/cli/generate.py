@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_positive
+from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.escape import print_line
 
@@ -55,6 +55,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="videos at a time (default: 8)",
     )
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
+    add_shard_option(add)
     parser.add_overrides()
     return parser.parse_args(argv)
 
@@ -82,5 +83,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         frame_indices=args.frames and [frame - 1 for frame in args.frames],
         batch_size=args.batch_size,
         skip_faulty=args.skip_faulty,
+        shard=args.shard,
     )
     print_line(f"{args.output}: predicted {count} videos")

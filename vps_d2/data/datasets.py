@@ -38,13 +38,10 @@ from vps_d2.data.video import (
 )
 from vps_d2.data.vps import NUM_FRAMES, TAXONOMY
 from vps_d2.io.errors import UserError
+from vps_d2.io.resources import REAL_VIDEOS_VARIABLE
 
 Record = dict[str, Any]
 """A dataset dict; this module's docstring lists its keys."""
-
-REAL_VARIABLE = "VPS_D2_REAL_VIDEOS"
-"""The environment variable that names the folder of real videos, with ``train`` and ``unlabeled``,
-if it is not ``real`` in that of the built-in data sets."""
 
 Root = Callable[[], Path]
 """Returns the folder of a data set when the data set is used."""
@@ -322,7 +319,7 @@ def _builtin_root(folder: str) -> Path:
 
 
 def _real_root(folder: str) -> Path:
-    return Path(os.environ.get(REAL_VARIABLE) or _builtin_root("real"), folder)
+    return Path(os.environ.get(REAL_VIDEOS_VARIABLE) or _builtin_root("real"), folder)
 
 
 def _register_builtin() -> None:

@@ -6,6 +6,10 @@ from pathlib import Path
 SHIPPED = "package://"
 """Prefix of the names of shipped files: ``package://configs/demo.yaml``, ``package://unet.pth``."""
 
+REAL_VIDEOS_VARIABLE = "VPS_D2_REAL_VIDEOS"
+"""The environment variable that names the folder of real videos, with ``train`` and ``unlabeled``,
+if it is not ``real`` in that of the built-in data sets."""
+
 _CONFIGS = "configs"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
