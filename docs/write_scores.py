@@ -4,7 +4,7 @@
 leaderboard`` writes them, ``further.json`` for real videos that are kept aside, and
 ``published.json``. Pages hold them between ``<!-- scores: NAME -->`` and
 ``<!-- end of scores -->``. ``make scores`` runs this; ``--generated`` and ``--real`` add new
-measurements.
+measurements, and ``--frames`` adds those of predicted frames, as ``vps-d2 evaluate`` writes them.
 """
 
 import argparse
@@ -16,8 +16,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "docs" / "scores"
-PAGES = ("README.md", "docs/scores.md", "vps_d2/weights/README.md")
+PAGES = ("README.md", "docs/scores.md", "docs/frames.md", "vps_d2/weights/README.md")
 BEST = "unet_object_dynamics"
+FRAMES = {
+    "object_frames_unet": "objects moved by ObjectDynamics",
+    "simvp_unet": "SimVP",
+    "copy": "frame 11, copied",
+}
 # What the leaderboard's JSON says of each video and class is too much to keep.
 _KEPT = ("title", "jaccard", "jaccard_interval", "segmentation", "parameters")
 _MARK = re.compile(r"(<!-- scores: (\w+) -->\n)(.*?)(<!-- end of scores -->)", re.DOTALL)
@@ -37,6 +42,30 @@ def take_in(name: str, leaderboard: Path) -> None:
     kept = {method: {key: row[key] for key in _KEPT} for method, row in report.items()}
     text = json.dumps(kept, indent=2) + "\n"
     (SCORES / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def take_in_frames(videos: str, pipeline: str, scores: Path) -> None:
+    """Keep the scores of a pipeline's frames on some videos, and those of copying frame 11."""
+    report = json.loads(scores.read_text(encoding="utf-8"))
+    figures = read("frames")
+    rows = figures.setdefault(videos, {})
+    rows[pipeline] = {"jaccard": report["jaccard"], **report["frames"]}
+    rows["copy"] = {"jaccard": report["copy"]["jaccard"], **report["copied_frames"]}
+    text = json.dumps(figures, indent=2) + "\n"
+    (SCORES / "frames.json").write_text(text, encoding="utf-8")
+
+
+def frames_table() -> str:
+    """Return the table of predicted frames."""
+    rows = []
+    for videos, methods in read("frames").items():
+        for method in (each for each in FRAMES if each in methods):
+            row = methods[method]
+            cells = [f"{row['num_videos']} {videos}", FRAMES[method], f"{row['mse']:.0f}"]
+            rows.append(
+                [*cells, f"{row['psnr']:.1f}", f"{row['ssim']:.3f}", f"{row['jaccard']:.3f}"]
+            )
+    return _table(["videos", "frames 12-22", "MSE", "PSNR (dB)", "SSIM", "Jaccard, frame 22"], rows)
 
 
 def method_table(name: str) -> str:
@@ -82,7 +111,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def render(text: str) -> str:
     """Return a page with new tables between its marks."""
-    tables = {"headline": headline}
+    tables = {"headline": headline, "frames": frames_table}
 
     def replace(match: re.Match[str]) -> str:
         name = match[2]
@@ -97,7 +126,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("generated", "real"):
         parser.add_argument(f"--{name}", type=Path, help="leaderboard.json to take in")
+    parser.add_argument(
+        "--frames",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("VIDEOS", "PIPELINE", "FILE"),
+        help="scores.json of vps-d2 evaluate --copy, such as: real simvp_unet scores.json",
+    )
     args = parser.parse_args()
+    for videos, pipeline, scores in args.frames:
+        take_in_frames(videos, pipeline, Path(scores))
     for name in ("generated", "real"):
         if getattr(args, name):
             take_in(name, getattr(args, name))

