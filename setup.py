@@ -11,11 +11,15 @@ HF = ["transformers>=5.0", "safetensors>=0.4"]
 SAM = [*HF, "timm>=1.0"]
 WEB = ["fastapi>=0.115.3", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 INTERACTIVE = ["scikit-image>=0.22", "scikit-learn>=1.3", "networkx>=3.0", "matplotlib>=3.7"]
+SLURM = ["submitit>=1.5"]
+EXPORT = ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.19"]
 BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
 TEST = [
     *SAM,
     *WEB,
     *INTERACTIVE,
+    *SLURM,
+    *EXPORT,
     "httpx>=0.27",
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -93,8 +97,12 @@ setup(
         "web": WEB,
         # The robot of vps-d2 eval-interactive, and curves.
         "interactive": INTERACTIVE,
+        # The format onnx of vps-d2 export.
+        "export": EXPORT,
         # The engine that simulated the real videos. It has no wheels for newer Pythons.
         "bullet": ["pybullet>=3.2.5; python_version < '3.12'"],
+        # Jobs on a cluster, for vps-d2 slurm.
+        "slurm": SLURM,
         "test": TEST,
         "browser": BROWSER,
         "dev": [*TEST, *BROWSER, "ruff>=0.6", "mypy>=1.10", "pre-commit>=3.7"],

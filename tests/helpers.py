@@ -28,6 +28,7 @@ _COMMANDS = {
     "label_unlabeled": "label",
     "generate_frames": "generate",
     "segment_video": "segment",
+    "export_model": "export",
 }
 
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("modeling",),
     ("engine", "inference"),
     ("evaluation",),
-    ("web",),
+    ("web", "cluster"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

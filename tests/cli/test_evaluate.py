@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import load_tool
-from vps_d2.data.video import read_frames
+from vps_d2.data.video import find_videos, read_frames
 from vps_d2.io.errors import UserError
 
 
@@ -53,8 +53,14 @@ def test_frames(tiny_videos: Path, tmp_path: Path) -> None:
         np.save(tmp_path / f"{video.name}.npy", frames + np.uint8(2))
     describe(tmp_path, range(12, 23))
     arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val"]
-    scores = evaluate(tmp_path, *arguments)["frames"]
+    report = evaluate(tmp_path, *arguments, "--copy")
+    scores = report["frames"]
     assert scores["mse"] == pytest.approx(4, rel=0.01) and scores["ssim"] > 0.9
+    clips = [
+        read_frames(each, range(10, 22)).astype(float) for each in find_videos(tiny_videos / "val")
+    ]
+    squares = np.mean([(clip[1:] - clip[0]) ** 2 for clip in clips])
+    assert report["copied_frames"]["mse"] == pytest.approx(squares, rel=0.01)
 
 
 def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:

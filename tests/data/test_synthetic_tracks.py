@@ -62,7 +62,7 @@ def test_jitter_changes_the_motion_and_keeps_the_stage():
 
 
 def test_more_videos_are_added_to_those_that_are_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracks_module, "_SHARD_SIZE", 2)
+    monkeypatch.setattr(tracks_module, "_FILE_SIZE", 2)
     assert make_tracks(tmp_path, 3, seed=1, workers=1) == 3
     first = np.load(tmp_path / "tracks_00000.npy")
     assert first.dtype == TRACKS and len(first) == 2

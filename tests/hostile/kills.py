@@ -29,7 +29,7 @@ def _run(words: Sequence[str], folder: Path) -> None:
     os.chdir(folder)
     os.environ["DETECTRON2_DATASETS"] = str(folder / "data")
     tracks = importlib.import_module("vps_d2.data.synthetic.tracks")
-    tracks._SHARD_SIZE = 2  # instead of 500, so that there are several
+    tracks._FILE_SIZE = 2  # instead of 500, so that there are several
     propagation = importlib.import_module("vps_d2.inference.vos.propagation")
     propagation._MIN_PAUSE = 0.0  # instead of 10 seconds, so that there is a state to go on from
     with open("said", "a") as said, redirect_stdout(said), redirect_stderr(said):

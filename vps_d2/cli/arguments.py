@@ -1,11 +1,12 @@
 """The parser of every command, and types of arguments that several commands share."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
 
 from vps_d2.io.escape import escape_controls
+from vps_d2.io.shards import WHOLE, Shard
 
 # The engines of vps_d2.data.synthetic, which takes longer to import than --help should.
 PHYSICS = ("mujoco", "bullet")
@@ -117,7 +118,22 @@ def parse_rate(text: str) -> Fraction:
     raise argparse.ArgumentTypeError(f"{text} is not a rate up to 1000, such as 25 or 30000/1001")
 
 
-def parse_shard(text: str) -> tuple[int, int]:
+def add_shard_option(add: Callable[..., Any]) -> None:
+    """Add ``--shard`` to a command.
+
+    Args:
+        add: the ``add_argument`` of a parser, or of a group in one.
+    """
+    add(
+        "--shard",
+        type=parse_shard,
+        default=WHOLE,
+        metavar="i/n",
+        help="do part i of n of the videos",
+    )
+
+
+def parse_shard(text: str) -> Shard:
     """Read ``i/n``, with i from 0 to n - 1."""
     index, slash, count = text.partition("/")
     if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):

@@ -23,14 +23,17 @@ EPILOG = """examples:
   vps-d2 benchmark --only segment memory
   vps-d2 benchmark --only annotate
   vps-d2 benchmark --only vos --stcn-code STCN
+  vps-d2 benchmark --only export --threads 2
 
 "segment" is vps-d2 segment --model vps on one clip, and "memory" the growth of its memory from 100
 to 10,000 frames. "vos" is each part of following 1 and 3 objects at 240x427 pixels, in float32,
 with the small network and with STCN. "annotate" is the page of vps-d2 annotate on clips of 100 and
-10,000 frames of 480 rows. These three take minutes, and are only measured if they are named.
+10,000 frames of 480 rows. "export" is the shipped models in ONNX Runtime, beside PyTorch in
+float32; ONNX Runtime uses the instructions that it finds, also those that PyTorch is kept from.
+These four take minutes, and are only measured if they are named.
 """
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline", "segment")
-LONG_PARTS = ("memory", "vos", "annotate")
+LONG_PARTS = ("memory", "vos", "annotate", "export")
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
     "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
@@ -54,7 +57,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last 3)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last 4)",
     )
     for name, config in CONFIGS.items():
         add(
@@ -153,7 +156,7 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
 
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        if args.data is None and set(args.only) - {"generator", "vos"}:
+        if args.data is None and set(args.only) - {"generator", "vos", "export"}:
             generate(Path(folder), 4)
         data = args.data or Path(folder, "train")
         parts = [part for part in PARTS[1:-1] if part in args.only]
@@ -175,7 +178,15 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
             figures += _measure_vos(args, device)
         if "annotate" in args.only:
             figures += _measure_page(args, data, device)
+        if "export" in args.only:
+            figures += _measure_exported(args)
     return figures
+
+
+def _measure_exported(args: argparse.Namespace) -> "list[Figure]":
+    from vps_d2.evaluation.export_benchmark import time_exported
+
+    return time_exported(1 if args.quick else 10)
 
 
 def _measure_page(args: argparse.Namespace, data: Path, device: str) -> "list[Figure]":

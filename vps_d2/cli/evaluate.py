@@ -24,6 +24,9 @@ they are of; without it, masks are compared with those of the last frame.
 """
 
 
+_FRAME_SCORES = "MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
+
+
 def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
@@ -38,7 +41,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add(
         "--copy",
         action="store_true",
-        help="for comparison, score the true mask of the last known frame as a prediction",
+        help="for comparison, score the true mask of the last known frame, and with "
+        "--truth-frames that frame, as predictions",
     )
     add(
         "--pred-frames",
@@ -49,8 +53,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--truth-frames", type=Path, metavar="DIR", help="true frames: the folder of the videos")
     add("--json", type=Path, metavar="FILE", help="also write the scores to this JSON file")
     args = parser.parse_args(argv)
-    if (args.pred or args.copy) and not args.truth:
-        parser.error("--pred and --copy need --truth")
+    if args.pred and not args.truth:
+        parser.error("--pred needs --truth")
+    if args.copy and not (args.truth or args.truth_frames):
+        parser.error("--copy needs --truth or --truth-frames")
     if bool(args.pred_frames) != bool(args.truth_frames):
         parser.error("--pred-frames and --truth-frames go together")
     if not (args.pred or args.copy or args.pred_frames):
@@ -71,7 +77,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse_args(argv, prog)
     inputs = [each for each in (args.pred, args.truth, args.truth_frames) if each]
 
-    from vps_d2.evaluation.compare import read_description, score_frames
+    from vps_d2.evaluation.compare import read_description, score_copied_frames, score_frames
     from vps_d2.inference.hidden import PREDICTIONS_FILE
 
     if args.json:
@@ -87,9 +93,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
                 f"again with vps-d2 predict, which writes it to {PREDICTIONS_FILE}."
             )
         report["frames"] = score_frames(args.pred_frames, args.truth_frames, described.frames)
-        print(
-            "frames: MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}".format(**report["frames"])
-        )
+        print(f"frames: {_FRAME_SCORES.format(**report['frames'])}")
+        if args.copy:
+            copies = score_copied_frames(args.truth_frames, described.frames, described.num_known)
+            report["copied_frames"] = copies
+            print(f"frame {described.num_known}, copied: {_FRAME_SCORES.format(**copies)}")
     if args.json:
         write_json(args.json, report, inputs)
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_positive
+from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.escape import print_line
 
@@ -35,7 +35,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         "--config-file",
         required=True,
         metavar="FILE",
-        help="config that the video predictor was trained with",
+        help="config that the video predictor was trained with, or of a pipeline with a predictor, "
+        "such as configs/pipeline/object_frames_unet.yaml",
     )
     add("--input", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for frames and masks")
@@ -54,6 +55,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="videos at a time (default: 8)",
     )
     add("--skip-faulty", action="store_true", help="leave faulty videos out")
+    add_shard_option(add)
     parser.add_overrides()
     return parser.parse_args(argv)
 
@@ -72,14 +74,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     import_parts(args.imports)
 
     from vps_d2.data.derived.generated_frames import generate_frames
-    from vps_d2.inference.models import load_model
+    from vps_d2.inference.pipeline_frames import load_frame_predictor
 
     count = generate_frames(
-        load_model(args.config_file, args.opts, task="frames"),
+        load_frame_predictor(args.config_file, args.opts),
         args.input,
         args.output,
         frame_indices=args.frames and [frame - 1 for frame in args.frames],
         batch_size=args.batch_size,
         skip_faulty=args.skip_faulty,
+        shard=args.shard,
     )
     print_line(f"{args.output}: predicted {count} videos")

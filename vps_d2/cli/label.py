@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_positive, parse_shard, parse_share
+from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.escape import print_line
 
@@ -16,7 +16,8 @@ EPILOG = """example:
 The result is a new folder of labeled videos, whose frames are links; the input is not changed. In
 datasets/vps/labeled, it is the data sets vps_labeled and vps_frames_labeled. After an interruption,
 the same command goes on. To share the work between several processes, start them with --shard 0/4,
-1/4, 2/4 and 3/4 and the same --output.
+1/4, 2/4 and 3/4 and the same --output, and then once more without it, which joins their lists of
+videos that were left out; vps-d2 slurm does this on a cluster.
 """
 
 
@@ -41,13 +42,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="mean probability of the objects' pixels below which a video is left out and "
         "listed in left_out.txt (default: 0.8)",
     )
-    add(
-        "--shard",
-        type=parse_shard,
-        default=(0, 1),
-        metavar="i/n",
-        help="do part i of n of the videos",
-    )
+    add_shard_option(add)
     add(
         "--batch-size",
         type=parse_positive,

@@ -9,6 +9,7 @@ from vps_d2.cli.run import run_tool
 
 COMMANDS = {
     "train": "train or evaluate a model",
+    "slurm": "run a command on a cluster",
     "segment": "segment any video: a mask for each object and frame",
     "propagate": "follow objects through a video, from a mask of one frame",
     "annotate": "annotate a video in the browser: click, follow, correct, export",
@@ -31,6 +32,7 @@ COMMANDS = {
     "check-dataset": "list every fault in a data set",
     "compute-mean-std": "measure the pixel mean and standard deviation of a data set",
     "export-weights": "write the weights of checkpoints alone, in half precision",
+    "export": "write trained models to ONNX or torch.export, and compare them with PyTorch",
     "recipe": "make shipped weights again, from data to export",
     "benchmark": "time every part on this machine",
     "demo": "make, predict, score and draw some videos",
@@ -53,6 +55,8 @@ ALIASES = {
     "segment-video": "segment",
     "label-unlabeled": "label",
     "generate-frames": "generate",
+    "launch-slurm": "slurm",
+    "export-model": "export",
     "run-recipe": "recipe",
 }
 """Commands by the names of their scripts in ``tools/``, where these differ."""

@@ -4,7 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, add_physics, parse_count, parse_positive
+from vps_d2.cli.arguments import (
+    CommandParser,
+    add_physics,
+    add_shard_option,
+    parse_count,
+    parse_positive,
+)
 from vps_d2.io.escape import print_line
 
 # Those of vps_d2.data.synthetic, which takes longer to import than --help should.
@@ -37,6 +43,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--width", type=parse_positive, default=240, metavar="N", help="of a frame (default: 240)")
     add_physics(parser)
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
+    add_shard_option(add)
     add(
         "--randomize",
         action="store_true",
@@ -76,5 +83,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         randomize=args.randomize,
         stored=args.stored,
         workers=args.workers,
+        shard=args.shard,
     )
     print_line(f"{args.out}: wrote {written} videos")

@@ -7,6 +7,7 @@ from pathlib import Path
 from vps_d2.cli.arguments import (
     CommandParser,
     add_physics,
+    add_shard_option,
     parse_count,
     parse_positive,
     parse_share,
@@ -38,6 +39,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     )
     add_physics(parser)
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
+    add_shard_option(add)
     return parser.parse_args(argv)
 
 
@@ -57,5 +59,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.data.synthetic import SyntheticOptions, count_tracks, make_tracks
 
     options = SyntheticOptions(physics_jitter=args.physics_jitter, physics=args.physics)
-    made = make_tracks(args.out, args.videos, seed=args.seed, options=options, workers=args.workers)
+    made = make_tracks(
+        args.out,
+        args.videos,
+        seed=args.seed,
+        options=options,
+        workers=args.workers,
+        shard=args.shard,
+    )
     print_line(f"{args.out}: made {made} videos; {count_tracks(args.out)} are there now")

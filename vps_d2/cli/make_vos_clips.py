@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive
+from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_count, parse_positive
 
 _MOST_OBJECTS = 50
 _SIDES = 32, 4096
@@ -50,6 +50,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     add("--cutouts", type=Path, metavar="DIR", help="cut-outs to use as objects")
     add("--seed", type=parse_count, default=0, metavar="N", help="random seed (default: 0)")
     add("--workers", type=parse_positive, metavar="N", help="processes (default: one for each CPU)")
+    add_shard_option(add)
     args = parser.parse_args(argv)
     least, most = args.objects
     if not least <= most <= _MOST_OBJECTS:
@@ -83,6 +84,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         cutouts=args.cutouts and str(args.cutouts),
     )
     written = make_vos_clips(
-        args.out, args.videos, seed=args.seed, options=options, workers=args.workers
+        args.out,
+        args.videos,
+        seed=args.seed,
+        options=options,
+        workers=args.workers,
+        shard=args.shard,
     )
     print(f"{args.out}: wrote {written} videos")

@@ -7,10 +7,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vps_d2.cli.arguments import CommandParser, parse_positive, parse_rate, parse_shard
+from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive, parse_rate
 from vps_d2.cli.plugins import add_import_option, import_parts
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import print_line
+from vps_d2.io.shards import WHOLE
 
 DEFAULT_CONFIG = "configs/demo.yaml"
 
@@ -62,13 +63,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     _add_video_options(parser.add_argument_group("of a video file or a folder of pictures"))
     add = parser.add_argument_group("of a folder of video_<n> folders").add_argument
     add("--resume", action="store_true", help="go on with an interrupted run")
-    add(
-        "--shard",
-        type=parse_shard,
-        default=(0, 1),
-        metavar="i/n",
-        help="do part i of n of the videos",
-    )
+    add_shard_option(add)
     add("--save-frames", action="store_true", help="also write the frames to frames/<video>.npy")
     add(
         "--gif",
@@ -171,7 +166,7 @@ def _predict_video(args: argparse.Namespace) -> None:
     """Predict a video file or a folder of pictures."""
     given = {
         "--resume": args.resume,
-        "--shard": args.shard != (0, 1),
+        "--shard": args.shard != WHOLE,
         "--save-frames": args.save_frames,
         "--gif": args.gif,
         "--skip-faulty": args.skip_faulty,

@@ -21,6 +21,7 @@ from vps_d2.cli.videos import (
     run_each,
 )
 from vps_d2.io.escape import print_line
+from vps_d2.io.shards import WHOLE, take_shard
 
 if TYPE_CHECKING:
     from vps_d2.inference.video_propagation import PropagatedVideo
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if args.clean:
         clean_each(args.inputs, args.output, clean_propagation)
         return
-    sources = open_each(args.inputs, args.output, args.rate)
+    sources = open_each(take_shard(args.inputs, args.shard), args.output, args.rate)
     engine = find_vos_engine(
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
@@ -183,7 +184,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         folder = args.output / source.name
         done = VideoPropagation(source, engine, folder, options)(args.resume)
         _report(folder, done)
-        if args.dataset:
+        if args.dataset and args.shard == WHOLE:  # videos are added in one order, by one process
             with VOSSession(source, folder / SESSION_FOLDER) as session:
                 session.export(args.dataset, "dataset", progress=True)
 

@@ -20,6 +20,7 @@ from vps_d2.cli.videos import (
 )
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import print_line
+from vps_d2.io.shards import take_shard
 
 if TYPE_CHECKING:
     from vps_d2.data.taxonomy import Taxonomy
@@ -31,6 +32,7 @@ EPILOG = """models:
   --model coco                    Mask R-CNN of torchvision for the 80 classes of COCO; its weights
                                   (177 MB) are downloaded once
   --model hf:NAME_OR_FOLDER       an instance segmenter of transformers, such as Mask2Former
+  --model onnx:FILE               a Mask R-CNN that vps-d2 export has written, on the CPU
   --model hf:... --text "a dog"   a video model of transformers that takes a prompt, such as SAM 3
   --config-file FILE --weights FILE
                                   any model with a Detectron2 config, .pth or .pkl
@@ -107,7 +109,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
 
 def _add_model_options(parser: CommandParser) -> None:
     add = parser.add_argument
-    add("--model", metavar="NAME", help="vps, coco or hf:..., see below (default: coco)")
+    add("--model", metavar="NAME", help="vps, coco, hf:... or onnx:..., see below (default: coco)")
     add("--config-file", metavar="FILE", help="config of a Detectron2 model instead")
     add("--weights", "--model_path", metavar="FILE", help="weights of that config")
     add("--backbone", choices=_BACKBONES, help=argparse.SUPPRESS)
@@ -157,7 +159,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.video_segmentation import SegmentOptions, VideoSegmentation
 
     args.inputs += _list_annotated(args.ann_path, args.img_path)
-    sources = open_each(args.inputs, args.output, args.rate)
+    sources = open_each(take_shard(args.inputs, args.shard), args.output, args.rate)
     if args.weights and not args.config_file and args.backbone:
         args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
     name = args.model if args.model or args.config_file else "coco"

@@ -14,6 +14,10 @@ EPILOG = """examples:
   go on:     vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml --resume
   evaluate:  vps-d2 train --config-file configs/simvp/simvp_gsta_11to11.yaml \\
                  --eval-only MODEL.WEIGHTS output/simvp_gsta_11to11/model_best.pth
+
+On two machines with 4 GPUs each, start it on both, with --num-gpus 4 --num-machines 2,
+--machine-rank 0 or 1, and --dist-url tcp://FIRST_MACHINE:PORT. torchrun works, too, and on a
+cluster vps-d2 slurm does all of this.
 """
 
 
@@ -53,18 +57,19 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
 
 
 def run(args: argparse.Namespace) -> Any:
-    """Train, or only evaluate, in one process.
+    """Train, or only evaluate, in one process of a run.
 
     Returns:
         the scores of the last evaluation; None if there was none.
     """
     import vps_d2.evaluation  # noqa: F401  registers the evaluators
+    from vps_d2.engine.processes import end_together
     from vps_d2.engine.setup import setup
     from vps_d2.engine.trainer import Trainer
     from vps_d2.modeling.checkpoint import SafeCheckpointer
 
     import_parts(args.imports)  # in every process
-    with setup(args) as cfg:
+    with end_together(), setup(args) as cfg:
         if args.eval_only:
             model = Trainer.build_model(cfg)
             SafeCheckpointer(model, cfg.OUTPUT_DIR, strict=True).resume_or_load(
@@ -90,15 +95,25 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     _check_processes(args)
 
     from vps_d2.d2.engine import launch
+    from vps_d2.engine.processes import is_launched, run_launched, spawn_errors
 
-    launch(
-        run,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    if is_launched():
+        if args.num_gpus > 1 or args.num_machines > 1:
+            raise UserError(
+                "torchrun has started the processes already; leave out --num-gpus and "
+                "--num-machines."
+            )
+        run_launched(run, args)
+        return
+    with spawn_errors():
+        launch(
+            run,
+            args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
 
 
 def _check_processes(args: argparse.Namespace) -> None:

@@ -7,7 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vps_d2.cli.arguments import CommandParser, parse_count, parse_positive, parse_rate
+from vps_d2.cli.arguments import (
+    CommandParser,
+    add_shard_option,
+    parse_count,
+    parse_positive,
+    parse_rate,
+)
 from vps_d2.cli.plugins import add_import_option
 from vps_d2.io.errors import UserError
 from vps_d2.io.escape import escape_controls, print_line
@@ -64,6 +70,7 @@ def add_run_options(parser: CommandParser) -> None:
     """Add the options of resuming and cleaning, and those that come last."""
     add = parser.add_argument
     add("--resume", action="store_true", help="go on with an interrupted run")
+    add_shard_option(add)
     add(
         "--clean",
         action="store_true",

@@ -17,6 +17,7 @@ from vps_d2.engine.average import AverageHook, averaged, keep_average
 from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.engine.hooks import BestCheckpointer, EvaluationNote, PictureHook, read_evaluated
 from vps_d2.engine.optimizer import build_optimizer
+from vps_d2.engine.stopping import may_stop, stop_hooks
 from vps_d2.engine.time_limit import TimeIsUp, TimeLimit
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.io.errors import UserError
@@ -198,7 +199,7 @@ class Trainer(DefaultTrainer):
             if test.PICTURE_PERIOD > 0:
                 extra.append(PictureHook(self.cfg, self.checkpointer.model))
             all_hooks[-1:-1] = extra
-        return all_hooks
+        return all_hooks + stop_hooks(self.checkpointer)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -239,7 +240,7 @@ class Trainer(DefaultTrainer):
         if evaluators is None and not cfg.TEST.EVALUATORS:
             logging.getLogger(__name__).info("TEST.EVALUATORS is empty: nothing to evaluate.")
             return {}
-        with averaged(model), inference_autocast(cfg):
+        with may_stop(), averaged(model), inference_autocast(cfg):
             share_buffers(model)
             return super().test(cfg, model, evaluators)
 

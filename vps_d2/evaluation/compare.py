@@ -251,6 +251,28 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
     return {**errors.compute(), "num_videos": len(files)}
 
 
+def score_copied_frames(truth: Path, numbers: Sequence[int], num_known: int) -> dict[str, float]:
+    """Score the last known frame as a prediction of later ones.
+
+    Args:
+        truth: folder of videos that hold all of these frames.
+        numbers: of the predicted frames, counted from 1.
+        num_known: number of the last known frame.
+
+    Returns:
+        as :func:`score_frames`.
+
+    Raises:
+        UserError: if a frame is missing or damaged.
+    """
+    errors = FrameErrors()
+    folders = find_videos(truth)
+    for folder in folders:
+        last, *true = read_frames(folder, [index - 1 for index in (num_known, *numbers)])
+        errors.update(to_tensor(np.stack([last] * len(true))), to_tensor(np.stack(true)))
+    return {**errors.compute(), "num_videos": len(folders)}
+
+
 def format_masks_report(scores: dict[str, Any], title: str) -> str:
     """Return scores of :func:`score_masks` as text, classes in three columns."""
     low, high = scores["jaccard_interval"]

@@ -20,10 +20,11 @@ from vps_d2.data.paths import ObjectPath
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.tracks import join_confused
 from vps_d2.inference.models import LoadedModel, load_model
+from vps_d2.inference.object_frames.prediction import render_prediction
 from vps_d2.inference.segmentation import FrameSegmenter
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.outputs import output_to_mask, output_to_paths
-from vps_d2.modeling.tasks import Task
+from vps_d2.modeling.tasks import Task, model_task
 
 # An object counts as seen if it is detected in one of this many last input frames. A single frame
 # is not enough: the object may be hidden or missed in it.
@@ -67,8 +68,9 @@ class FutureMaskPredictor:
     of the last input frame is copied, as if nothing moved.
 
     Args:
-        predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; None to segment the last
-            input frame instead.
+        predictor: any architecture from ``{"frames"}`` to ``{"frames"}``; or a mask predictor that
+            follows objects, whose own pixels are then moved, see
+            :mod:`vps_d2.inference.object_frames`; None to segment the last input frame instead.
         segmenter: any architecture from ``{"image"}`` to ``{"instances"}`` or ``{"sem_seg"}``.
         mask_predictor: any architecture from ``{"masks": uint8 (T_in, H, W)}``, class numbers of
             the input frames, to ``{"sem_seg": logits (C, H, W)}`` or ``{"mask": uint8 (H, W)}``,
@@ -143,13 +145,17 @@ class FutureMaskPredictor:
         Raises:
             UserError: if a file is missing or wrong.
         """
-        tasks: tuple[Task, ...] = ("frames", "segmentation", "future_masks")
+        tasks: tuple[tuple[Task, ...], ...] = (
+            ("frames", "future_masks"),
+            ("segmentation",),
+            ("future_masks",),
+        )
         opts = [*cfg.PIPELINE.MODEL_OPTS, "MODEL.DEVICE", cfg.MODEL.DEVICE]
         predictor, segmenter, mask_predictor = (
-            load_model(node.CONFIG_FILE, opts, task=task, weights=node.WEIGHTS)
+            load_model(node.CONFIG_FILE, opts, task=fitting, weights=node.WEIGHTS)
             if node.CONFIG_FILE
             else None
-            for node, task in zip(model_nodes(cfg), tasks, strict=True)
+            for node, fitting in zip(model_nodes(cfg), tasks, strict=True)
         )
         assert segmenter is not None  # load_pipeline_config has checked it
         return cls(
@@ -281,6 +287,8 @@ class FutureMaskPredictor:
         if self.predictor is None or not len(frames):
             return to_tensor(frames[:, -1:])
         frames = _last_frames(frames, self.predictor)
+        if model_task(self.predictor.cfg) == "future_masks":
+            return to_tensor(self._render(frames, self.predictor, place))
         options = {} if place is None else {"target_index": place}
         outputs = self.predictor([{"frames": to_tensor(video), **options} for video in frames])
         count, wanted = len(outputs[0]["frames"]), self.predictor.clip.num_target
@@ -294,6 +302,16 @@ class FutureMaskPredictor:
         if place is not None and count == wanted:
             predicted = predicted[:, place, None]
         return predicted.round().clamp(0, 255).to(torch.uint8)
+
+    def _render(self, frames: np.ndarray, predictor: LoadedModel, place: int | None) -> np.ndarray:
+        """Return frames uint8 ``(N, T_out, H, W, 3)`` in which objects' own pixels are moved."""
+        masks = self.segment_videos(frames)
+        outputs = predictor([{"masks": torch.from_numpy(video)} for video in masks])
+        rendered = [
+            render_prediction(video, seen, output, place)
+            for video, seen, output in zip(frames, masks, outputs, strict=True)
+        ]
+        return np.stack(rendered)
 
     def predict_masks(self, frames: np.ndarray) -> np.ndarray:
         """Segment the input frames, and predict the mask of a later one from their masks.

@@ -45,6 +45,7 @@ from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.locks import lock_file
 from vps_d2.io.pictures import write_gif
 from vps_d2.io.prefetch import prefetch
+from vps_d2.io.shards import WHOLE, Shard, shard_name
 from vps_d2.visualization.films import VideoPictures
 
 MASKS_FILE = "hidden_masks.npy"
@@ -102,7 +103,7 @@ class HiddenInference:
         output: Path,
         *,
         run: str = "",
-        shard: tuple[int, int] = (0, 1),
+        shard: Shard = WHOLE,
         batch_size: int = 8,
         save_frames: bool = False,
         num_gifs: int = 0,
@@ -143,9 +144,7 @@ class HiddenInference:
             UserError: if the earlier run was a different one, a video is faulty, another run is
                 writing this shard, or a file cannot be written.
         """
-        index, count = self.shard
-        part = "" if count == 1 else f"shard_{index}_of_{count}"
-        with claim_folder(self.output, part, _PARTS), write_errors(self.output):
+        with claim_folder(self.output, shard_name(self.shard), _PARTS), write_errors(self.output):
             self.parts.mkdir(exist_ok=True)
             if resume and self._is_joined():
                 return True

@@ -18,8 +18,8 @@ from vps_d2.io.errors import UserError
 
 __all__ = ["InstanceModel", "find_instance_model"]
 
-_HUGGING_FACE = "hf:"
-_CHOICES = f"vps, coco, or {_HUGGING_FACE} and a name or folder"
+_HUGGING_FACE, _ONNX = "hf:", "onnx:"
+_CHOICES = f"vps, coco, or {_HUGGING_FACE} and a name or folder, or {_ONNX} and a file"
 
 
 class InstanceModel(ABC):
@@ -91,8 +91,8 @@ def find_instance_model(
 
     Args:
         model: ``"vps"`` for the shipped Mask R-CNN; ``"coco"`` for torchvision's; or ``"hf:"`` and
-            the name or folder of a checkpoint of the library transformers; None with a
-            ``config_file``.
+            the name or folder of a checkpoint of the library transformers; or ``"onnx:"`` and a
+            file of ``vps-d2 export``, which is run on the CPU; None with a ``config_file``.
         config_file: of a Detectron2 model instead; needs weights, here or in MODEL.WEIGHTS.
         weights: checkpoint of ``config_file``: a path or, as the user wrote it, a URL.
         opts: keys and values that override the configuration.
@@ -108,6 +108,10 @@ def find_instance_model(
     """
     texts = (text,) if isinstance(text, str) else tuple(text)
     _check_arguments(model, config_file, weights, opts, texts)
+    if model and model.startswith(_ONNX) and short_side:
+        raise UserError(
+            f"model {model} takes frames as they are; leave --short-side out, or scale the video."
+        )
     device = _check_device(device)
     # Imported here, since each of them takes seconds.
     if config_file or model in (None, "vps"):
@@ -125,6 +129,10 @@ def find_instance_model(
 
         return torchvision_models.load_coco_model(device, threshold, short_side)
     assert model is not None
+    if model.startswith(_ONNX):
+        from vps_d2.inference import onnx_models
+
+        return onnx_models.load_onnx_model(model.removeprefix(_ONNX), threshold)
     from vps_d2.inference import huggingface
 
     name = model.removeprefix(_HUGGING_FACE)
@@ -144,7 +152,9 @@ def _check_arguments(
     if model and config_file:
         raise UserError(f"both model {model} and config file {config_file} are named; name one.")
     foreign = model is not None and model.startswith(_HUGGING_FACE)
-    if model not in (None, "vps", "coco") and (not foreign or model == _HUGGING_FACE):
+    exported = model is not None and model.startswith(_ONNX)
+    named = (foreign or exported) and model not in (_HUGGING_FACE, _ONNX)
+    if model not in (None, "vps", "coco") and not named:
         raise UserError(
             f"model {model} is unknown; give {_CHOICES}, or the config file of a Detectron2 model."
         )
@@ -157,7 +167,7 @@ def _check_arguments(
         raise UserError(
             f"weights {weights} are named without the config file of their model; give both."
         )
-    if opts and (foreign or model == "coco"):
+    if opts and (foreign or exported or model == "coco"):
         raise UserError(
             f"{opts[0]} is a key of a configuration, which model {model} does not have; leave it "
             "out."

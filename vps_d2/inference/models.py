@@ -78,14 +78,18 @@ def hash_model(settings: str, model: nn.Module) -> str:
 
 
 def load_model(
-    config_file: str | Path, opts: Sequence[str] = (), *, task: Task, weights: str = ""
+    config_file: str | Path,
+    opts: Sequence[str] = (),
+    *,
+    task: Task | tuple[Task, ...],
+    weights: str = "",
 ) -> LoadedModel:
     """Build the trained model of a configuration.
 
     Args:
         config_file: of the model's training.
         opts: keys and values that override the file.
-        task: what the model is wanted for.
+        task: what the model is wanted for; one of several.
         weights: checkpoint; "" for the one that the configuration names.
 
     Raises:

@@ -1,7 +1,8 @@
-"""Whether this system can start worker processes."""
+"""Whether this system can start worker processes, and how many."""
 
 import logging
 import multiprocessing
+import os
 
 
 def can_have_workers() -> bool:
@@ -19,3 +20,9 @@ def can_have_workers() -> bool:
         )
         return False
     return True
+
+
+def count_cpus() -> int:
+    """Return the number of CPUs that this process may use: those of its Slurm job, or all."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1

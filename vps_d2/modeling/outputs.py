@@ -38,7 +38,8 @@ class FutureMasksOutput(TypedDict, total=False):
     the objects that a model follows, ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K,
     T)`` of being near their predicted places, and ``places`` float32 ``(K, T, 2)``, meters on the
     floor, from the last input frame on; ``centers`` float32 ``(K, T, 2)`` is where their centers
-    are seen, x and y in pixels.
+    are seen, x and y in pixels; ``orientations`` float32 ``(K, T, 2)`` are cosine and sine of four
+    times the yaw of cubes, times how certain it is, 0-1.
     """
 
     sem_seg: torch.Tensor
@@ -49,6 +50,7 @@ class FutureMasksOutput(TypedDict, total=False):
     probabilities: torch.Tensor
     places: torch.Tensor
     centers: torch.Tensor
+    orientations: torch.Tensor
 
 
 class VideoInstancesOutput(TypedDict):

@@ -53,22 +53,24 @@ def find_task(cfg: CfgNode) -> Task | None:
     return cast(Task, task) if task in get_args(Task) else None
 
 
-def check_task(cfg: CfgNode, task: Task, source: str) -> None:
+def check_task(cfg: CfgNode, task: Task | tuple[Task, ...], source: str) -> None:
     """Check that a configuration describes a model for the wanted task.
 
     Args:
         cfg: of the model.
-        task: the wanted task.
+        task: the wanted task, or all that will do.
         source: where the configuration comes from, for the error.
 
     Raises:
         UserError: if the model has another task, or does not exist.
     """
     found = model_task(cfg)
-    if found != task:
+    wanted = (task,) if isinstance(task, str) else task
+    if found not in wanted:
+        names = " or ".join(wanted)
         raise UserError(
             f"{source} describes {cfg.MODEL.META_ARCHITECTURE}, whose task is {found}, not "
-            f"{task}; give a model for {task}."
+            f"{names}; give a model for {names}."
         )
 
 

@@ -61,11 +61,13 @@ def test_a_second_run_does_the_rest(tiny_videos, tmp_path, label):
     assert contents(out) == whole
 
 
-def test_shards_share_the_work(tiny_videos, tmp_path, label):
+@pytest.mark.parametrize("threshold", [0, 1])  # no video is left out, and all are
+def test_shards_share_the_work(threshold, tiny_videos, tmp_path, label):
     source = tiny_videos / "unlabeled"
-    label(source, tmp_path / "whole", "--threshold", 0)
+    label(source, tmp_path / "whole", "--threshold", threshold)
     for index in (1, 0):
-        label(source, tmp_path / "parts", "--threshold", 0, "--shard", f"{index}/2")
+        label(source, tmp_path / "parts", "--threshold", threshold, "--shard", f"{index}/2")
+    label(source, tmp_path / "parts", "--threshold", threshold)  # joins them
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 

@@ -177,7 +177,7 @@ def test_a_rollout_is_fed_the_truth_or_itself() -> None:
     true = VIDEOS[1]["target_masks"][None]
     for chance in (0.0, 1.0):
         model = small(rollout_steps=11, sampling_prob=(chance, chance)).eval()
-        batch = model._read([VIDEOS[1]])
+        batch = model._read(VIDEOS[1]["masks"][None])
         with EventStorage(0), torch.no_grad():
             logits = [
                 model._roll_out(batch, 3, (targets, torch.tensor([valid] * 11)[None]))[0, -1]

@@ -58,7 +58,7 @@ def test_logits_return_to_their_classes() -> None:
 def test_groups_of_slots() -> None:
     numbers = [class_id(shape, "metal", "red") for shape in ("cube", "sphere", "cylinder")]
     slots = torch.tensor([[*numbers, EMPTY, 16, 48]])
-    groups = slot_groups(slots, torch.tensor(TAXONOMY.groups))
+    groups = slot_groups(slots, torch.tensor(TAXONOMY.groups), 3)
     assert groups[0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
 
 

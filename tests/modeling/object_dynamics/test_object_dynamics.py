@@ -136,3 +136,13 @@ def test_the_order_of_objects_does_not_matter():
 def test_other_classes_are_refused():
     with pytest.raises(UserError, match="only works for the objects of the vps data set"):
         build("TAXONOMY.CLASSES", "('cat', 'dog')")
+
+
+def test_half_precision_around_it_changes_nothing():
+    model = build().eval()
+    with torch.no_grad():
+        plain = model([video(1)])[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = model([video(1)])[0]
+    assert torch.equal(plain["places"], mixed["places"])
+    assert torch.equal(plain["mask"], mixed["mask"])

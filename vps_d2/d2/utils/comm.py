@@ -11,9 +11,15 @@ if ENGINE == "detectron2":
         is_main_process,
         synchronize,
     )
+    from torch.distributed import destroy_process_group
+
+    def destroy() -> None:
+        """Leave the process group."""
+        destroy_process_group()
 else:
     from vps_d2.d2.embedded.utils.comm import (
         all_gather,
+        destroy,
         gather,
         get_rank,
         get_world_size,
@@ -21,4 +27,12 @@ else:
         synchronize,
     )
 
-__all__ = ["all_gather", "gather", "get_rank", "get_world_size", "is_main_process", "synchronize"]
+__all__ = [
+    "all_gather",
+    "destroy",
+    "gather",
+    "get_rank",
+    "get_world_size",
+    "is_main_process",
+    "synchronize",
+]

@@ -29,6 +29,7 @@ from vps_d2.io.files import write_whole
 from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.prefetch import prefetch
 from vps_d2.io.settings import check_settings
+from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
 
 SETTINGS_FILE = "predictor.json"
 
@@ -59,6 +60,7 @@ def generate_frames(
     frame_indices: Sequence[int] | None = None,
     batch_size: int = 8,
     skip_faulty: bool = False,
+    shard: Shard = WHOLE,
 ) -> int:
     """Predict labeled videos and write the frames; existing ones are kept.
 
@@ -70,6 +72,7 @@ def generate_frames(
             videos have.
         batch_size: videos at a time.
         skip_faulty: leave faulty videos out instead of stopping.
+        shard: the batches to predict.
 
     Returns:
         how many videos were predicted.
@@ -89,36 +92,39 @@ def generate_frames(
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
     frame_indices = _within(frame_indices or given, min(scan.num_frames for scan in scans), root)
     folders = [scan.folder for scan in scans]
-    with claim_folder(output):
+    # They do not depend on what is done already, so that every run predicts a video in the same
+    # company, and to the same bits.
+    batches = [folders[start : start + batch_size] for start in range(0, len(folders), batch_size)]
+    with claim_folder(output, shard_name(shard)):
         check_settings(output / SETTINGS_FILE, {"predictor": predictor.fingerprint()})
         write_layout(output, read_layout(root))
-        return _generate(predictor, folders, output, frame_indices, batch_size)
+        return _generate(predictor, take_shard(batches, shard), output, frame_indices)
 
 
 def _generate(
     predictor: FramePredictor,
-    folders: Sequence[Path],
+    batches: Sequence[list[Path]],
     output: Path,
     frame_indices: Sequence[int],
-    batch_size: int,
 ) -> int:
-    """Predict the videos that are not done yet, and return how many."""
+    """Predict the batches that are not done yet, and return the number of their videos."""
     num_known = num_known_frames(predictor.cfg)
     inputs, given = predictor.clip.input_frames(num_known), predictor.clip.target_frames(num_known)
-    todo = [each for each in folders if not _is_done(output, each, frame_indices)]
-    batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
-    bar = tqdm(
-        total=len(folders), initial=len(folders) - len(todo), desc="generating", unit="video"
-    )
-    with bar:
-        for batch, frames, masks in prefetch(partial(_read, inputs), batches):
+    todo = [
+        batch
+        for batch in batches
+        if not all(_is_done(output, folder, frame_indices) for folder in batch)
+    ]
+    total, count = sum(map(len, batches)), sum(map(len, todo))
+    with tqdm(total=total, initial=total - count, desc="generating", unit="video") as bar:
+        for batch, frames, masks in prefetch(partial(_read, inputs), todo):
             outputs = predictor([{"frames": to_tensor(video)} for video in frames])
             for folder, each, true in zip(batch, outputs, masks, strict=True):
                 clip = each["frames"].round().clamp(0, 255).byte().permute(0, 2, 3, 1)
                 made = {index: clip[given.index(index)].cpu().numpy() for index in frame_indices}
                 _write(output, folder, made, true)
             bar.update(len(batch))
-    return len(todo)
+    return count
 
 
 def _paths(output: Path, folder: Path, index: int) -> tuple[Path, Path]:

@@ -5,6 +5,7 @@ can be read like any labeled split, and the input is not changed. Videos in whic
 unsure, or finds nothing, are left out and listed.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,11 +18,12 @@ from vps_d2.data.layout import read_layout, write_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.io.arrays import array_bytes
-from vps_d2.io.files import check_output, write_errors, write_folder
+from vps_d2.io.files import check_output, write_errors, write_folder, write_text
 from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.links import link_file
 from vps_d2.io.prefetch import prefetch
 from vps_d2.io.settings import check_settings
+from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
 
 LEFT_OUT_FILE = "left_out.txt"
 SETTINGS_FILE = "labels.json"
@@ -57,7 +59,7 @@ def label_videos(
     out: str | Path,
     *,
     threshold: float = 0.8,
-    shard: tuple[int, int] = (0, 1),
+    shard: Shard = WHOLE,
     skip_faulty: bool = False,
 ) -> LabelCounts:
     """Segment every frame of the videos in a folder, and write the masks into another folder.
@@ -70,7 +72,7 @@ def label_videos(
         out: folder of the labeled ones.
         threshold: mean probability of the objects' pixels below which a video is left out; one in
             which nothing is found has 0.
-        shard: (i, n): every n-th video, from the i-th on.
+        shard: the videos to label; all of them, when they are, are listed in one file.
         skip_faulty: skip faulty videos instead of stopping.
 
     Raises:
@@ -82,18 +84,20 @@ def label_videos(
     # Damage inside a picture is only found when it is decoded.
     scans, faults = scan_split(root, kind="unlabeled", decode=skip_faulty, progress=True)
     stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
-    folders = [scan.folder for scan in scans][shard[0] :: shard[1]]
-    part = "" if shard[1] == 1 else f"shard_{shard[0]}_of_{shard[1]}"
+    folders = take_shard([scan.folder for scan in scans], shard)
+    part = shard_name(shard)
+    # A shared disk may not let several machines add to one file.
+    left_out_file = out / (f"{part}-{LEFT_OUT_FILE}" if part else LEFT_OUT_FILE)
     with claim_folder(out, part), write_errors(out):
         settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
         check_settings(out / SETTINGS_FILE, settings)
-        check_output(out / LEFT_OUT_FILE)  # opening a pipe would block
+        check_output(left_out_file)  # opening a pipe would block
         write_layout(out, replace(read_layout(root), taxonomy=segmenter.taxonomy))
         left_out = _read_left_out(out)
         todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
         with (
             tqdm(total=len(folders), initial=len(folders) - len(todo), unit="video") as progress,
-            (out / LEFT_OUT_FILE).open("a", buffering=1) as log,
+            left_out_file.open("a", buffering=1) as log,
         ):
             for folder, frames in prefetch(_read, todo):
                 masks, sure = segmenter.label(frames)
@@ -102,7 +106,9 @@ def label_videos(
                 else:
                     _write(out / folder.name, folder, masks)
                 progress.update()
-    left = {folder.name for folder in folders} & _read_left_out(out)
+        if shard == WHOLE:
+            _join_left_out(out, folders)
+    left = {folder.name for folder in folders} & set(_read_left_out(out))
     return LabelCounts(len(folders) - len(left), len(left))
 
 
@@ -110,13 +116,27 @@ def _read(folder: Path) -> tuple[Path, np.ndarray]:
     return folder, read_frames(folder, frame_indices(folder))
 
 
-def _read_left_out(out: Path) -> set[str]:
-    path = out / LEFT_OUT_FILE
-    if not path.exists():
-        return set()
-    return {
-        line.split()[0] for line in path.read_text("utf-8", "replace").splitlines() if line.strip()
-    }
+def _read_left_out(out: Path) -> dict[str, str]:
+    """Return the lines about videos that were left out, by the names of the videos."""
+    lines: list[str] = []
+    for path in _left_out_files(out):
+        lines += path.read_text("utf-8", "replace").splitlines()
+    return {line.split()[0]: line for line in lines if line.strip()}
+
+
+def _left_out_files(out: Path) -> list[Path]:
+    shared = [out / LEFT_OUT_FILE]
+    return [path for path in [*shared, *out.glob(f"shard_*-{LEFT_OUT_FILE}")] if path.exists()]
+
+
+def _join_left_out(out: Path, folders: Sequence[Path]) -> None:
+    """Bring the lines of all shards into one file, in the order of the videos."""
+    lines = _read_left_out(out)
+    order = {folder.name: number for number, folder in enumerate(folders)}
+    names = sorted(lines, key=lambda name: (order.get(name, len(order)), name))
+    write_text(out / LEFT_OUT_FILE, "".join(f"{lines[name]}\n" for name in names))
+    for path in _left_out_files(out)[1:]:
+        path.unlink()
 
 
 def _write(target: Path, source: Path, masks: np.ndarray) -> None:

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from vps_d2.data.synthetic.geometry import Pose, distance_to_ray
-from vps_d2.data.synthetic.scene import Scene
 from vps_d2.data.world import Camera
 
 __all__ = ["LAMPS", "Lamp", "empty_floor", "floor_light", "floor_tint", "jittered_lamps"]
@@ -73,12 +72,13 @@ class Lamp:
 
 
 LAMPS = (
-    Lamp((5.2, 10.8, 10.9), 0.104, 0.56, glare=2.9, haze=0.24),
-    Lamp((-5.4, -3.2, 8.1), 0.093, 0.33, glare=2.7, haze=0.46),
-    Lamp((-7.3, 17.0, 5.4), 0.021, 0.25, glare=1.5, haze=0.12),
-    Lamp((-18.3, -31.2, 86.7), 0.16, 2.8, glare=4.0, haze=0.4),
+    Lamp((5.1, 10.7, 10.1), 0.115, 0.77, glare=2.9, haze=0.24),
+    Lamp((-5.9, -4.4, 8.3), 0.1, 0.41, glare=2.7, haze=0.46),
+    Lamp((-7.5, 17.4, 5.3), 0.022, 0.37, glare=1.5, haze=0.12),
+    Lamp((-19.5, -32.3, 85.6), 0.21, 5.1, glare=4.0, haze=0.4),
 )
-"""Positions, shares and radii are fitted to shadows in the real videos, the rest to metal balls."""
+"""Positions, shares and radii are fitted to shadows in footage of CLEVRER, of objects whose true
+places are known, the rest to metal balls."""
 
 
 def empty_floor(height: int, width: int) -> np.ndarray:
@@ -110,16 +110,20 @@ def jittered_lamps(jitter: float, rng: np.random.Generator) -> tuple[Lamp, ...]:
 
 
 def floor_light(
-    scene: Scene, poses: list[Pose], lamps: tuple[Lamp, ...], height: int, width: int
+    camera: Camera,
+    num_frames: int,
+    poses: list[Pose],
+    lamps: tuple[Lamp, ...],
+    height: int,
+    width: int,
 ) -> np.ndarray:
     """Return the share of its light that the floor keeps beside objects, float32 (T, H, W)."""
-    num_frames = len(scene.positions)
     rows, columns = -(-height // _SHADOW_STEP), -(-width // _SHADOW_STEP)
-    points = _floor_points(scene.camera, rows, columns, height, width)
+    points = _floor_points(camera, rows, columns, height, width)
     lit = np.ones((len(lamps), num_frames, rows, columns), np.float32)
     for pose in poses:
         for lamp, light in zip(lamps, lit, strict=True):
-            _cast_shadow(light, scene.camera, pose, lamp, points, (height, width))
+            _cast_shadow(light, camera, pose, lamp, points, (height, width))
     total = np.ones((num_frames, rows, columns), np.float32)
     for lamp, light in zip(lamps, lit, strict=True):
         total -= _lamp_share(lamp, points) * (1 - light)
@@ -129,22 +133,28 @@ def floor_light(
 
 
 def floor_tint(
-    scene: Scene, poses: list[Pose], colors: list[np.ndarray], height: int, width: int
+    camera: Camera,
+    num_frames: int,
+    poses: list[Pose],
+    colors: list[np.ndarray],
+    height: int,
+    width: int,
 ) -> np.ndarray:
     """Return factors of the floor's color near objects, float32 (T, H, W, 3).
 
     From the floor, an object hides a part of the room, and shows its own color there.
 
     Args:
-        scene: with its camera.
-        poses: of its objects.
-        colors: of its objects, relative to the floor's brightness, (3,) each.
+        camera: that sees it.
+        num_frames: T.
+        poses: of the objects.
+        colors: of the objects, relative to the floor's brightness, (3,) each.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
     """
     rows, columns = -(-height // _SHADOW_STEP), -(-width // _SHADOW_STEP)
-    points = _floor_points(scene.camera, rows, columns, height, width)
-    tint = np.ones((len(scene.positions), rows, columns, 3), np.float32)
+    points = _floor_points(camera, rows, columns, height, width)
+    tint = np.ones((num_frames, rows, columns, 3), np.float32)
     for pose, color in zip(poses, colors, strict=True):
         for frame_index, (x, y, z) in enumerate(pose.positions):
             near = (np.abs(points[0] - x) < _TINT_REACH) & (np.abs(points[1] - y) < _TINT_REACH)
@@ -215,13 +225,10 @@ def _shadow_windows(
     reach = np.clip(top / np.maximum(lamp.position[2] - top, 0.1), 0, 3)[:, None]
     tips = center - reach * to_lamp
     margin = radius + lamp.radius * reach / (1 + reach)
-    corners = []
-    for place in (center, tips):
-        for dx, dy in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            corner = place + margin * np.array([dx, dy, 0])
-            corner[:, 2] = 0
-            corners.append(camera.project(corner, *size))
-    seen = np.stack(corners) / (_SHADOW_STEP, _SHADOW_STEP, 1)
+    spread = np.array([(-1, -1, 0), (-1, 1, 0), (1, -1, 0), (1, 1, 0)])
+    corners = np.stack([center, tips])[:, None] + margin * spread[:, None]
+    corners[..., 2] = 0
+    seen = camera.project(corners.reshape(8, -1, 3), *size) / (_SHADOW_STEP, _SHADOW_STEP, 1)
     windows: list[tuple[int, int, int, int] | None] = []
     for frame_index in range(len(center)):
         place = seen[:, frame_index]

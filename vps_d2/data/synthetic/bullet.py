@@ -1,5 +1,6 @@
 """The engine that simulated CLEVRER: PyBullet, which has wheels up to Python 3.11."""
 
+import itertools
 from functools import cache
 from types import ModuleType
 
@@ -13,6 +14,17 @@ __all__ = ["bullet_version", "open_bullet", "run_bullet"]
 
 _HALF = RADIUS / METERS_PER_UNIT
 _CONTACT_RADIUS = CONTACT_RADIUS / METERS_PER_UNIT
+_EDGES = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+_CORNERS = {
+    "cube": [[x, y, z] for x, y, z in itertools.product((-_HALF, _HALF), repeat=3)],
+    "cylinder": [
+        [float(_HALF * np.cos(angle)), float(_HALF * np.sin(angle)), z]
+        for z in (-_HALF, _HALF)
+        for angle in _EDGES
+    ],
+}
+"""Cubes and cylinders are the hulls of these: so replays come nearer to CLEVRER than with Bullet's
+own boxes and cylinders."""
 
 
 @cache
@@ -79,13 +91,11 @@ def run_bullet(start: Start, law: Law, num_frames: int, steps: int) -> Motion:
 def _add(pybullet: ModuleType, world: int, start: Start, law: Law, index: int) -> int:
     """Add an object to the world, and return its number there."""
     shape = start.shapes[index]
-    if shape == "cube":
-        size = {"shapeType": pybullet.GEOM_BOX, "halfExtents": [_HALF] * 3}
-    elif shape == "sphere":
+    if shape == "sphere":
         # Bullet adds a margin to other shapes by itself, and none to spheres.
         size = {"shapeType": pybullet.GEOM_SPHERE, "radius": _CONTACT_RADIUS}
     else:
-        size = {"shapeType": pybullet.GEOM_CYLINDER, "radius": _HALF, "height": 2 * _HALF}
+        size = {"shapeType": pybullet.GEOM_MESH, "vertices": _CORNERS[shape]}
     number = pybullet.createMultiBody(
         float(start.masses[index]),
         pybullet.createCollisionShape(**size, physicsClientId=world),

@@ -29,7 +29,8 @@ from vps_d2.io.arrays import write_array
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
-from vps_d2.io.workers import can_have_workers
+from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.workers import can_have_workers, count_cpus
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
 
@@ -116,6 +117,7 @@ def make_dataset(
     randomize: bool = False,
     stored: bool = False,
     workers: int | None = None,
+    shard: Shard = WHOLE,
 ) -> int:
     """Write ``out/<split>/video_<n>/`` for every split, and ``out/hidden_truth.npy``.
 
@@ -131,6 +133,7 @@ def make_dataset(
         randomize: whether train and unlabeled vary as in the training of the shipped weights.
         stored: write frames without compression; see :func:`vps_d2.data.video.encode_frame`.
         workers: processes; None for one on each CPU.
+        shard: the videos to write; the truth is only written with all of them.
 
     Returns:
         how many videos were written.
@@ -150,23 +153,23 @@ def make_dataset(
         "randomize": randomize,
         "engine": engine_version(options.physics),
     }
-    with claim_folder(out, parts=SPLITS):
-        if not (out / SETTINGS_FILE).exists():
-            _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
+    with claim_folder(out, shard_name(shard), SPLITS):
+        _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
         check_settings(out / SETTINGS_FILE, settings)
         jobs = [replace(job, stored=stored) for job in _plan(out, counts, seed, options, randomize)]
-        return _make(out, jobs, workers)
+        written = _make(take_shard(jobs, shard), workers)
+        hidden = [job for job in jobs if job.split == "hidden"]
+        if shard == WHOLE and hidden and not (out / TRUTH_FILE).exists():
+            _write_truth(out / TRUTH_FILE, hidden)
+        return written
 
 
-def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
+def _make(jobs: Sequence[_Job], workers: int | None) -> int:
     """Write the missing videos, and return how many."""
     todo = [job for job in jobs if not job.folder.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
+        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
             progress.update()
-    hidden = [job for job in jobs if job.split == "hidden"]
-    if hidden and not (out / TRUTH_FILE).exists():
-        _write_truth(out / TRUTH_FILE, hidden)
     return len(todo)
 
 
@@ -175,7 +178,8 @@ def _refuse_foreign(out: Path, splits: Sequence[str]) -> None:
     taken = [out / split for split in splits if _holds_videos(out / split)]
     if "hidden" in splits and (out / TRUTH_FILE).exists():
         taken.append(out / TRUTH_FILE)
-    if taken:
+    # In this order: another shard writes its settings before its videos.
+    if taken and not (out / SETTINGS_FILE).exists():
         raise UserError(
             f"{taken[0]} already exists, without a {SETTINGS_FILE} that says how it was made; "
             "choose another --out."
@@ -255,9 +259,11 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the main one ends the others
+    # Ctrl-C reaches all processes, and so does the signal by which Slurm ends a job;
+    # the main one ends the others.
+    for name in ("SIGINT", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -29,6 +29,9 @@ _BLUR = 0.4
 """Standard deviation in pixels of a frame 240 wide: the real videos were scaled and compressed."""
 _NOISE = 0.45
 """Standard deviation of the real videos' pixels, in gray levels."""
+_PASSING = 0.3
+"""Of the roughness of outlines, what is new in each frame: the masks of real objects that rest
+differ this little."""
 _NEAR = 2.5
 """Meters within which objects mirror and shade each other."""
 
@@ -76,9 +79,10 @@ def render(scene: Scene, options: SyntheticOptions) -> tuple[np.ndarray, np.ndar
     lamps = jittered_lamps(options.light_jitter, rng)
     looks = [body_look(body, options.color_jitter, rng) for body in scene.bodies]
     gain = _room_light(options.light_jitter, rng)
-    frames = empty_floor(height, width) * floor_light(scene, poses, lamps, height, width)[..., None]
+    place = scene.camera, num_frames, poses
+    frames = empty_floor(height, width) * floor_light(*place, lamps, height, width)[..., None]
     colors = [np.array(look.color, np.float32) / FLOOR_GRAY for look in looks]
-    frames *= floor_tint(scene, poses, colors, height, width)
+    frames *= floor_tint(*place, colors, height, width)
     visible = _visible_samples(scene, poses, _SAMPLES, height, width)
     pixels, colors = [], []
     for number, (look, samples) in enumerate(zip(looks, visible, strict=True)):
@@ -158,7 +162,10 @@ def _masks(scene: Scene, frames: np.ndarray, options: SyntheticOptions) -> np.nd
 
 @dataclass(frozen=True)
 class _Wander:
-    """Displaces where outlines are looked up, in smooth waves of their own in every frame.
+    """Displaces where outlines are looked up, in smooth waves.
+
+    A segmenter sees the same outline in the same pixels, so most of the waves belong to the picture
+    and stay there; some are new in every frame.
 
     Args:
         seed: of the video.
@@ -176,19 +183,24 @@ class _Wander:
         self, number: int, frame: int, rows: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return displaced rows and columns, in pixels, for an object in a drawn frame."""
-        rng = np.random.default_rng([self.seed, 2, number, int(self.frames[frame])])
-        angles = rng.uniform(0, 2 * np.pi, (2, 3, 2))
-        lengths = rng.uniform(5, 20, (2, 3)) * self.scale
-        # Three waves of height 1 have a standard deviation of 1.22 together.
-        strength = self.roughness * rng.gamma(2.0, 0.5) / np.sqrt(1.5)
-        moved = []
-        for axis, place in enumerate((rows, columns)):
-            offset = np.zeros_like(rows)
-            for (direction, phase), length in zip(angles[axis], lengths[axis], strict=True):
-                along = rows * np.sin(direction) + columns * np.cos(direction)
-                offset += np.sin(along * (2 * np.pi / length) + phase)
-            moved.append(place + strength * offset)
+        staying = np.random.default_rng([self.seed, 2, number])
+        passing = np.random.default_rng([self.seed, 2, number, int(self.frames[frame])])
+        strength = self.roughness * staying.gamma(2.0, 0.5)
+        moved = [rows, columns]
+        for rng, part in ((staying, 1.0), (passing, _PASSING)):
+            for axis in range(2):
+                waves = self._waves(rng, rows, columns)
+                moved[axis] = moved[axis] + part * strength * waves
         return moved[0], moved[1]
+
+    def _waves(self, rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return three waves with a standard deviation of 1 together."""
+        total = np.zeros_like(rows)
+        for direction, phase, size in zip(*rng.uniform(0, 1, (3, 3)), strict=True):
+            angle, length = 2 * np.pi * direction, (5 + 15 * size) * self.scale
+            along = rows * np.sin(angle) + columns * np.cos(angle)
+            total += np.sin(along * (2 * np.pi / length) + 2 * np.pi * phase)
+        return total / np.sqrt(1.5)
 
 
 def _visible_samples(

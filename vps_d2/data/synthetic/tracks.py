@@ -1,10 +1,9 @@
 """Generated motion without pictures for models of objects; twenty times faster than with them.
 
-A data set of tracks is a folder of shards ``tracks_<n>.npy``, structured arrays of TRACKS with a
+A data set of tracks is a folder of files ``tracks_<n>.npy``, structured arrays of TRACKS with a
 video in each record.
 """
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,10 +19,12 @@ from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.arrays import write_array
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
+from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.workers import count_cpus
 
 __all__ = ["count_tracks", "make_tracks", "simulate_tracks"]
 
-_SHARD_SIZE = 500
+_FILE_SIZE = 500
 _FILE, _FILES = "tracks_{:05d}.npy", "tracks_*.npy"
 _SETTINGS_FILE = "tracks.json"
 _MAX_ROUGHNESS = 0.5
@@ -84,7 +85,7 @@ def _draw_points(
 
 
 @dataclass(frozen=True)
-class _Shard:
+class _File:
     path: Path
     seeds: range
     options: SyntheticOptions
@@ -97,8 +98,9 @@ def make_tracks(
     seed: int = 0,
     options: SyntheticOptions | None = None,
     workers: int | None = None,
+    shard: Shard = WHOLE,
 ) -> int:
-    """Write a data set of tracks; existing shards are kept.
+    """Write a data set of tracks; existing files are kept.
 
     Args:
         out: folder of the data set.
@@ -107,6 +109,7 @@ def make_tracks(
         options: of every video, except the roughness of the masks, which differs from video to
             video; None for some jitter of the physics.
         workers: processes; None for one on each CPU.
+        shard: the files to write.
 
     Returns:
         how many videos were made.
@@ -119,22 +122,23 @@ def make_tracks(
     options = options or SyntheticOptions(physics_jitter=0.4)
     check_count(count)
     settings = {"seed": seed, "options": asdict(options), "engine": engine_version(options.physics)}
-    starts = range(0, count, _SHARD_SIZE)
-    shards = [
-        _Shard(
+    starts = range(0, count, _FILE_SIZE)
+    files = [
+        _File(
             out / _FILE.format(number),
-            range(video_seed(seed, start), video_seed(seed, min(start + _SHARD_SIZE, count))),
+            range(video_seed(seed, start), video_seed(seed, min(start + _FILE_SIZE, count))),
             options,
         )
         for number, start in enumerate(starts)
     ]
-    with claim_folder(out):
+    with claim_folder(out, shard_name(shard)):
         check_settings(out / _SETTINGS_FILE, settings)
-        todo = [shard for shard in shards if not _is_complete(shard)]
+        mine = take_shard(files, shard)
+        todo = [file for file in mine if not _is_complete(file)]
         made = 0
-        done = count - sum(len(shard.seeds) for shard in todo)
-        with tqdm(total=count, initial=done, unit="video") as progress:
-            for size in run_jobs(_write_shard, todo, workers or os.cpu_count() or 1):
+        total, rest = (sum(len(file.seeds) for file in each) for each in (mine, todo))
+        with tqdm(total=total, initial=total - rest, unit="video") as progress:
+            for size in run_jobs(_write_file, todo, workers or count_cpus()):
                 progress.update(size)
                 made += size
         return made
@@ -142,23 +146,23 @@ def make_tracks(
 
 def count_tracks(folder: str | Path) -> int:
     """Return the number of videos whose tracks a folder holds."""
-    return sum(map(_count_shard, Path(folder).glob(_FILES)))
+    return sum(map(_count_records, Path(folder).glob(_FILES)))
 
 
-def _count_shard(path: Path) -> int:
+def _count_records(path: Path) -> int:
     try:
         return len(open_tracks(path))
     except (OSError, ValueError):  # missing, or cut short
         return 0
 
 
-def _is_complete(shard: _Shard) -> bool:
-    return _count_shard(shard.path) >= len(shard.seeds)
+def _is_complete(file: _File) -> bool:
+    return _count_records(file.path) >= len(file.seeds)
 
 
-def _write_shard(shard: _Shard) -> int:
-    records = np.stack([_roughen(seed, shard.options) for seed in shard.seeds])
-    write_array(shard.path, records)
+def _write_file(file: _File) -> int:
+    records = np.stack([_roughen(seed, file.options) for seed in file.seeds])
+    write_array(file.path, records)
     return len(records)
 
 

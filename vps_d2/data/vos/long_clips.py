@@ -20,6 +20,8 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_folder, write_text, write_whole
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
+from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.workers import count_cpus
 
 SETTINGS_FILE = "vos_clips.json"
 SHEET_FILE = "sheet.jpg"
@@ -85,6 +87,7 @@ def make_vos_clips(
     seed: int = 0,
     options: LongClipOptions | None = None,
     workers: int | None = None,
+    shard: Shard = WHOLE,
 ) -> int:
     """Write videos: ``out/JPEGImages/clip_<n>/<frame>.jpg``, and their object maps.
 
@@ -100,6 +103,7 @@ def make_vos_clips(
         seed: of the data set; any number of workers gives the same files.
         options: of every video; None for those of BL30K.
         workers: processes; None for one on each CPU.
+        shard: the videos to write; the list and the sheet are only written with all of them.
 
     Returns:
         how many videos were written.
@@ -114,29 +118,36 @@ def make_vos_clips(
     settings = {"seed": seed, **asdict(options), "objects": list(options.objects)}
     settings["pictures"] = _digest(library.pictures)
     settings["cutouts"] = _digest(library.cutouts)
-    with claim_folder(out, parts=(FRAMES, MAPS, LISTS)):
-        if not (out / SETTINGS_FILE).exists() and (out / FRAMES).exists():
+    with claim_folder(out, shard_name(shard), (FRAMES, MAPS, LISTS)):
+        # In this order: another shard writes its settings before its videos.
+        if (out / FRAMES).exists() and not (out / SETTINGS_FILE).exists():
             raise UserError(
                 f"{out / FRAMES} already exists, without a {SETTINGS_FILE} that says how it was "
                 "made; choose another --out."
             )
         check_settings(out / SETTINGS_FILE, settings)
         jobs = [_Job(number, seed, out, options) for number in range(count)]
-        return _make(out, jobs, workers)
+        written = _make(take_shard(jobs, shard), workers)
+        if shard == WHOLE:
+            _write_lists(out)
+            _write_sheet(out / SHEET_FILE, jobs[: _SHEET[0]])
+        return written
 
 
-def _make(out: Path, jobs: Sequence[_Job], workers: int | None) -> int:
+def _make(jobs: Sequence[_Job], workers: int | None) -> int:
+    """Write the missing videos, and return how many."""
     # The maps are written last.
     todo = [job for job in jobs if not job.maps.exists()]
     with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or os.cpu_count() or 1):
+        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
             progress.update()
+    return len(todo)
+
+
+def _write_lists(out: Path) -> None:
     (out / LISTS).mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in (out / MAPS).iterdir() if path.name.startswith("clip_"))
     write_text(out / LISTS / "train.txt", "".join(f"{name}\n" for name in names))
-    if todo or not (out / SHEET_FILE).exists():
-        _write_sheet(out / SHEET_FILE, jobs[: _SHEET[0]])
-    return len(todo)
 
 
 def _digest(paths: Sequence[str]) -> str:

@@ -97,6 +97,7 @@ class SimVPNetwork(nn.Module):
             raise ValueError(f"SimVP needs at least 2 spatial layers, not {num_spatial_layers}")
         self.num_input_frames = num_input_frames
         self.num_output_frames = num_output_frames
+        self.hidden_spatial = hidden_spatial
         self.patch_size = patch_size
         self.residual = residual
         changes = [layer % 2 == 1 for layer in range(num_spatial_layers)]
@@ -179,14 +180,14 @@ class SimVPNetwork(nn.Module):
             features ``(N, T, hid_S, H / stride, W / stride)``, and those of the first layer, at the
             resolution of the patches, for the skip; sizes are rounded up.
         """
-        num_videos = len(frames)
+        num_frames = frames.shape[1]
         x = pad_to_multiple(frames.flatten(0, 1), self.stride)
         if self.patch_size > 1:
             x = F.pixel_unshuffle(x, self.patch_size)
         skip = x = self.encoder[0](x.contiguous(memory_format=self.memory_format))
         for layer in self.encoder[1:]:
             x = layer(x)
-        return x.unflatten(0, (num_videos, -1)), skip.unflatten(0, (num_videos, -1))
+        return x.unflatten(0, (-1, num_frames)), skip.unflatten(0, (-1, num_frames))
 
     def predict(
         self,
@@ -206,14 +207,16 @@ class SimVPNetwork(nn.Module):
         Returns:
             ``(N, T_out, C_out, H, W)``, without the residual.
         """
-        num_videos = len(features)
+        num_wanted = len(range(self.num_output_frames)[wanted])
         x = self.translator(features.flatten(1, 2).contiguous(memory_format=self.memory_format))
         if self.num_input_frames != self.num_output_frames:
             if self.skip_last:
                 skip = skip[:, -1].contiguous(memory_format=self.memory_format)
             skip = self.skip_over_time(skip)
         x, skip = (
-            each.reshape(num_videos, self.num_output_frames, -1, *each.shape[-2:])[:, wanted]
+            each.reshape(-1, self.num_output_frames, self.hidden_spatial, *each.shape[-2:])[
+                :, wanted
+            ]
             .flatten(0, 1)
             .contiguous(memory_format=self.memory_format)
             for each in (x, skip)
@@ -223,7 +226,7 @@ class SimVPNetwork(nn.Module):
         x = self.readout(self.decoder[-1](x + skip))
         if self.patch_size > 1:
             x = F.pixel_shuffle(x, self.patch_size)
-        return x[..., : size[0], : size[1]].unflatten(0, (num_videos, -1))
+        return x[..., : size[0], : size[1]].unflatten(0, (-1, num_wanted))
 
 
 def pad_to_multiple(frames: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -233,8 +236,7 @@ def pad_to_multiple(frames: torch.Tensor, multiple: int) -> torch.Tensor:
         frames: of any size.
         multiple: of the rows and columns of the result, pixels.
     """
-    height, width = frames.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    if not bottom and not right:
-        return frames
+    # In this form, torch.export sees that the sum is a multiple.
+    sides = frames.shape[-2:]
+    bottom, right = ((side + multiple - 1) // multiple * multiple - side for side in sides)
     return F.pad(frames, (0, right, 0, bottom), mode="replicate")

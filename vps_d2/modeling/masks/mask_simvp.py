@@ -108,6 +108,7 @@ class MaskSimVP(MaskArchitecture):
         self.network = network
         self.num_classes = len(groups) + 1
         self.register_buffer("groups", torch.tensor(groups), persistent=False)
+        self.num_groups = max(groups) + 1
         self.num_slots = num_slots
         self.embedding: nn.Module = nn.Identity()
         if embedding:
@@ -196,17 +197,28 @@ class MaskSimVP(MaskArchitecture):
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
         """
-        videos = self._read(batched_inputs)
+        classes = self.predict(self.stack_masks(batched_inputs, self.network.num_input_frames))
+        if not self.all_targets:
+            return [{"sem_seg": video[-1]} for video in classes]
+        return [{"sem_seg": video[-1], "sem_segs": video} for video in classes]
+
+    def predict(self, masks: torch.Tensor) -> torch.Tensor:
+        """Predict masks.
+
+        Args:
+            masks: uint8 ``(N, T_in, H, W)``, on the device of the model.
+
+        Returns:
+            logits float32 ``(N, T, C, H, W)`` of all targets, or of the last one alone.
+        """
+        videos = self._read(masks)
         if self.rollout_steps:
             logits = self._roll_out(videos, self.rollout_steps)
         else:
             logits = self._infer(videos)
         if not self.all_targets:
             logits = logits[:, -1:]
-        classes = to_class_logits(logits.float(), videos.slots, self.num_classes)
-        if not self.all_targets:
-            return [{"sem_seg": video[-1]} for video in classes]
-        return [{"sem_seg": video[-1], "sem_segs": video} for video in classes]
+        return to_class_logits(logits.float(), videos.slots, self.num_classes)
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the losses of a batch.
@@ -221,7 +233,7 @@ class MaskSimVP(MaskArchitecture):
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
         """
-        videos = self._read(batched_inputs)
+        videos = self._read(self.stack_masks(batched_inputs, self.network.num_input_frames))
         targets = torch.stack([video["target_masks"].to(self.device) for video in batched_inputs])
         valid = torch.stack([video["target_valid"].to(self.device) for video in batched_inputs])
         if self.rollout_steps:
@@ -260,18 +272,19 @@ class MaskSimVP(MaskArchitecture):
         planes = memberships
         if self.num_slots:
             owners, places = _find_objects(slots).nonzero(as_tuple=True)
-            groups = slot_groups(slots, self.get_buffer("groups")).to(memberships.dtype)
+            torch._check(owners.shape[0] > 0)  # torch.export cannot see it
+            groups = slot_groups(slots, self.get_buffer("groups"), self.num_groups)
+            groups = groups.to(memberships.dtype)
             own = memberships[owners, :, places, None] * groups[owners, places, None, :, None, None]
             scene = torch.einsum("ntkhw,nkg->ntghw", memberships, groups)
             planes = torch.cat([own, scene[owners] - own], dim=2)
         elif isinstance(self.embedding, nn.Linear):
             planes = self.embedding(memberships.movedim(2, -1)).movedim(-1, 2)
-        axes = [torch.linspace(-1, 1, length) for length in planes.shape[-2:]]
+        axes = [_axis(length) for length in planes.shape[-2:]]
         coordinates = torch.stack(torch.meshgrid(axes, indexing="ij")).to(planes)
         return torch.cat([planes, coordinates.expand(*planes.shape[:2], -1, -1, -1)], dim=2)
 
-    def _read(self, batched_inputs: list[dict[str, Any]]) -> _Videos:
-        masks = self.stack_masks(batched_inputs, self.network.num_input_frames)
+    def _read(self, masks: torch.Tensor) -> _Videos:
         counts = count_pixels(masks, self.num_classes)
         if self.num_slots:
             slots = assign_slots(counts, self.num_slots)
@@ -304,7 +317,7 @@ class MaskSimVP(MaskArchitecture):
         if self.num_slots:  # logits of objects, relative to 0 for the background
             found = _find_objects(videos.slots)
             objects = logits.new_zeros(*found.shape, logits.shape[1], *logits.shape[-2:])
-            objects[found] = logits[:, :, 0]
+            objects[found.nonzero(as_tuple=True)] = logits[:, :, 0]
             logits = F.pad(objects.transpose(1, 2), (0, 0, 0, 0, 1, 0))
         if self.copy_logit is not None:
             objects = memberships[:, -1:]
@@ -353,6 +366,14 @@ class MaskSimVP(MaskArchitecture):
         begin, end = self.sampling_prob
         progress = min(get_event_storage().iter / max(self.sampling_iters, 1), 1.0)
         return begin + (end - begin) * progress
+
+
+def _axis(length: int) -> torch.Tensor:
+    """Return ``torch.linspace(-1, 1, length)``, which torch.export takes to be of one length."""
+    places = torch.arange(length)
+    last = places[-1:]
+    step = 2 / last.clamp(min=1)
+    return torch.where(places <= last // 2, step * places - 1, 1 - step * (last - places))
 
 
 def _find_objects(slots: torch.Tensor) -> torch.Tensor:

@@ -26,9 +26,9 @@ def count_pixels(masks: torch.Tensor, num_classes: int) -> torch.Tensor:
     Returns:
         int64 ``(N, C)``.
     """
-    return torch.stack(
-        [torch.bincount(video.flatten(), minlength=num_classes)[:num_classes] for video in masks]
-    )
+    labels = masks.flatten(1).long()
+    counts = labels.new_zeros(labels.shape[0], EMPTY + 1)
+    return counts.scatter_add(1, labels, torch.ones_like(labels))[:, :num_classes]
 
 
 def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
@@ -43,7 +43,10 @@ def assign_slots(counts: torch.Tensor, num_slots: int) -> torch.Tensor:
         slots.
     """
     objects = counts[:, 1:]
-    order = objects.argsort(dim=1, descending=True, stable=True)
+    # Of classes with as many pixels the first one comes first, which ONNX cannot sort by.
+    count = objects.shape[1]
+    ranks = torch.arange(count - 1, -1, -1, device=counts.device)
+    order = (objects * count + ranks).topk(count, dim=1).indices
     occurs = objects.gather(1, order) > 0
     slots = torch.where(occurs, order + 1, EMPTY)
     if num_slots > slots.shape[1]:
@@ -83,26 +86,24 @@ def to_class_logits(logits: torch.Tensor, slots: torch.Tensor, num_classes: int)
     Returns:
         ``(N, ..., C, H, W)``; minus infinity for a class that has no slot.
     """
-    shape = (*logits.shape[:-3], num_classes, *logits.shape[-2:])
-    classes = logits.new_full(shape, -torch.inf)
-    for video, (of_slots, numbers) in enumerate(zip(logits, slots.tolist(), strict=True)):
-        kept = [0] + [slot for slot, number in enumerate(numbers, 1) if number != EMPTY]
-        names = [0] + [number for number in numbers if number != EMPTY]
-        classes[video][..., names, :, :] = of_slots[..., kept, :, :]
-    return classes
+    # One class more, for empty slots, which is dropped in the end.
+    numbers = F.pad(slots.masked_fill(slots == EMPTY, num_classes), (1, 0))
+    numbers = numbers.reshape(slots.shape[0], *[1] * (logits.ndim - 4), -1, 1, 1).expand_as(logits)
+    shape = (*logits.shape[:-3], num_classes + 1, *logits.shape[-2:])
+    classes = logits.new_full(shape, -torch.inf).scatter(-3, numbers, logits)
+    return classes[..., :num_classes, :, :]
 
 
-def slot_groups(slots: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+def slot_groups(slots: torch.Tensor, groups: torch.Tensor, num_groups: int) -> torch.Tensor:
     """Return the group of the class of each slot, one-hot: spheres roll, cubes do not.
 
     Args:
         slots: of the videos.
         groups: of each object class, int64 ``(C - 1,)``, numbered from 0.
+        num_groups: of all classes.
 
     Returns:
-        float ``(N, K, groups)``, zeros for an empty slot.
+        float ``(N, K, num_groups)``, zeros for an empty slot.
     """
     numbers = F.pad(groups, (1, EMPTY - len(groups)), value=-1)  # for each class number, and EMPTY
-    return (
-        numbers[slots][..., None] == torch.arange(int(groups.max()) + 1, device=slots.device)
-    ).float()
+    return (numbers[slots][..., None] == torch.arange(num_groups, device=slots.device)).float()

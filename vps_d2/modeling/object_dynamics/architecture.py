@@ -98,7 +98,7 @@ class ObjectDynamics(MaskArchitecture):
 
         Returns:
             for each video ``mask``, the last one, with all frames also ``masks``, and of its ``K``
-            objects ``class_ids``, ``probabilities``, ``places`` and ``centers``.
+            objects ``class_ids``, ``probabilities``, ``places``, ``centers`` and ``orientations``.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
@@ -165,6 +165,7 @@ class ObjectDynamics(MaskArchitecture):
             "probabilities": future.probabilities[video, known, 1:],
             "places": future.trajectory.places[video, known, 1:],
             "centers": centers * width + centers.new_tensor([width / 2, height / 2]),
+            "orientations": future.trajectory.orientations[video, known, 1:].float(),
         }
         if len(painted) > 1:
             output["masks"] = painted

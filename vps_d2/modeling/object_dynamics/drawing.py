@@ -13,7 +13,7 @@ from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
 _REACH = 1.8
 """Radii around its center in which an object is drawn."""
-_NEAREST = 1.0
+NEAREST = 1.0
 """Meters: what is closer to the camera, or behind it, is not drawn."""
 
 
@@ -68,7 +68,7 @@ class ObjectDrawing(nn.Module):
         """
         heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
         x, y, depth = camera.project(places, heights).unbind(-1)
-        near = depth.clamp(min=_NEAREST)
+        near = depth.clamp(min=NEAREST)
         scale = camera.focal_length * RADIUS / near
         turn = orientations * state.kinds[..., :1]  # of cubes
         bearing = torch.stack([x, y, 4 / near], dim=-1)
@@ -100,7 +100,7 @@ class ObjectDrawing(nn.Module):
         heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
         depth = camera.project(places, heights)[..., 2]
         objects = self.describe(state, places, orientations, camera)
-        video, number = (shown & (depth > _NEAREST)).nonzero(as_tuple=True)
+        video, number = (shown & (depth > NEAREST)).nonzero(as_tuple=True)
         chosen, depth = objects[video, number], depth[video, number]
         middle = chosen.new_tensor([width / 2, height / 2])
         low, high = (

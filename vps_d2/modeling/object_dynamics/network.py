@@ -102,11 +102,12 @@ class ObjectDynamicsNetwork(nn.Module):
             tracks: of the input frames.
             num_frames: to predict.
         """
-        with torch.no_grad():  # the motion is learned from other losses
-            curves, replays = fit_tracks(tracks), replay_tracks(tracks, self.motion)
-            fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
-        state = self.encoder(tracks, fits)
-        with torch.autocast(state.place.device.type, enabled=False):
+        # Centimeters need single precision.
+        with torch.autocast(tracks.measures.device.type, enabled=False):
+            with torch.no_grad():  # the motion is learned from other losses
+                curves, replays = fit_tracks(tracks), replay_tracks(tracks, self.motion)
+                fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
+            state = self.encoder(tracks, fits)
             trajectory = self.motion(state, num_frames)
             heights = torch.full_like(trajectory.pushed, CENTER_HEIGHT)
             projected = self.camera.project(trajectory.places, heights)

@@ -161,9 +161,8 @@ class StateEncoder(nn.Module):
         mask = mask | ~mask.any(-1, keepdim=True)
         for block in self.blocks:
             x = block(x, mask)
-        with torch.autocast(x.device.type, enabled=False):
-            x = self.norm(x.float())
-            numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
+        x = self.norm(x)
+        numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
         to_place, to_velocity, place, velocity, speed, turn, spin, mass, code = numbers.split(
             self.sizes, dim=-1
         )

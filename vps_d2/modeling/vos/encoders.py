@@ -147,7 +147,12 @@ class SmallValueEncoder(nn.Module):
         feature_channels: of the coarsest features of the key encoder.
         value_channels: of a value; the last two are the mask and the mask of the other objects,
             averaged over each cell.
+
+    Attributes:
+        stride: of the values, in pixels.
     """
+
+    stride = 8
 
     def __init__(self, *, feature_channels: int, value_channels: int) -> None:
         super().__init__()
@@ -167,5 +172,5 @@ class SmallValueEncoder(nn.Module):
         """Encode objects; see :meth:`ResNetValueEncoder.forward`. Values have stride 8."""
         x = self.layers(torch.cat([frames, masks], 1))
         values = self.fuser(torch.cat([x, features], 1))
-        small = F.adaptive_avg_pool2d(masks, values.shape[-2:])
+        small = F.avg_pool2d(masks, self.stride)
         return torch.cat([values, small.to(values.dtype)], 1)

@@ -11,6 +11,7 @@ columns, both multiples of the network's stride; ``h`` and ``w`` are rows and co
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +89,7 @@ class KeyProjection(nn.Module):
         if self.place_scale is None:
             return key
         count, _, rows, columns = key.shape
-        unit = self.place_scale / min(rows, columns)
+        unit = torch.div(self.place_scale, cast(int, torch.sym_min(rows, columns)))
         y = torch.arange(rows, device=key.device)[:, None].expand(rows, columns)
         x = torch.arange(columns, device=key.device).expand(rows, columns)
         place = torch.stack([y, x]).to(key.dtype) * unit
@@ -145,7 +146,7 @@ class Decoder(nn.Module):
         Returns:
             logits float32 ``(K, 1, H, W)``.
         """
-        count = len(readout)
+        count = readout.shape[0]
         thin, middle, fine = (
             each.expand(count, -1, -1, -1)
             for each in (features.thin, features.middle, features.fine)
@@ -234,7 +235,7 @@ class STCNNetwork(nn.Module):
         Returns:
             values ``(K, V, h, w)``.
         """
-        count = len(masks)
+        count = masks.shape[0]
         values: torch.Tensor = self.value_encoder(
             frames.expand(count, -1, -1, -1), coarse.expand(count, -1, -1, -1), masks
         )

@@ -1,0 +1,1 @@
+"""Commands as jobs of a cluster: the processes of a training run, or shards of many videos."""

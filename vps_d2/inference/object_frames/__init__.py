@@ -1,0 +1,1 @@
+"""Sharp predicted frames: each object's own pixels, moved to where it will be."""
