@@ -1,7 +1,7 @@
 """Write the scores measured by the leaderboard to the pages that show them.
 
 ``docs/scores/`` holds the figures, each once: ``generated.json`` and ``real.json`` as ``vps-d2
-leaderboard`` writes them, ``further.json`` for real videos that are kept aside, and
+leaderboard`` writes them, ``copies.json`` for copies of the true mask of frame 11, and
 ``published.json``. Pages hold them between ``<!-- scores: NAME -->`` and
 ``<!-- end of scores -->``. ``make scores`` runs this; ``--generated`` and ``--real`` add new
 measurements, and ``--frames`` adds those of predicted frames, as ``vps-d2 evaluate`` writes them.
@@ -88,14 +88,9 @@ def method_table(name: str) -> str:
 
 def headline() -> str:
     """Return the table of the best method on every set of videos."""
-    further = read("further")
-    sets = [
-        ("200 generated", read("generated")[BEST], further["generated_200"]),
-        ("40 real", read("real")[BEST], further["real_40"]),
-        ("60 further real, kept aside", further["further_60"], further["further_60"]),
-        ("all 100 real", further["real_100"], further["real_100"]),
-    ]
-    rows = [[name, _score(row), f"{copies['copy']:.3f}"] for name, row, copies in sets]
+    copies = read("copies")
+    sets = {"generated": "200 generated", "real": "40 real"}
+    rows = [[sets[name], _score(read(name)[BEST]), f"{copies[name]:.3f}"] for name in sets]
     return _table(["videos", "Jaccard (95 % interval)", "true mask of frame 11, copied"], rows)
 
 
