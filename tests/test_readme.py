@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.data.test_synthetic_render import make_scene
 from tests.helpers import ROOT, load_script, load_tool
+from vps_d2.data.synthetic import SyntheticOptions, render_masks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OBJECT_DYNAMICS = (ROOT / "docs" / "object_dynamics.md").read_text(encoding="utf-8")
@@ -60,15 +62,15 @@ def test_the_example_of_object_dynamics_runs(
 ):
     folder = tmp_path / "datasets/vps/val/video_00000"
     folder.mkdir(parents=True)
-    masks = np.zeros((22, 160, 240), np.uint8)
-    masks[:, 60:80, 100:120] = 5
-    np.save(folder / "mask.npy", masks)
+    scene = make_scene(("cube", "rubber", "red", -0.6, 9.0), num_frames=22)
+    np.save(folder / "mask.npy", render_masks(scene, SyntheticOptions()))
     (tmp_path / "vps_d2").symlink_to(ROOT / "vps_d2")
     monkeypatch.chdir(tmp_path)
     (example,) = re.findall(r"```python\n(.*?)```", OBJECT_DYNAMICS, re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(example, "object_dynamics.md", "exec"), names)
     center = names["future"].centers[0, 0, 11]
-    np.testing.assert_allclose(center, [-10 / 240, -10 / 240], atol=0.01)  # rests
+    column, row, _ = scene.camera.project(scene.positions[-1, 0], 160, 240)
+    np.testing.assert_allclose(center, [column / 240 - 0.5, row / 240 - 1 / 3], atol=0.01)  # rests
     assert names["future"].probabilities[0, 0, 11] > 0.5
     assert capsys.readouterr().out.count("tensor") == 3

@@ -125,7 +125,7 @@ class Cluster:
         wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the programs", 30)
 
 
-def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait(condition: Callable[[], bool], what: str, seconds: float = 150) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -108,7 +108,7 @@ def test_lost_tasks_are_run_again_and_joined(
     wait(lambda: f"{array}_0" not in cluster.run("squeue", "-h", "-o", "%i"), "the end of the task")
     cluster.kill_node("n1")
     make_synthetic(["--out", str(whole), *arguments])
-    wait(lambda: finished(cluster, folder), "the join", 90)
+    wait(lambda: finished(cluster, folder), "the join")
     cluster.start_node("n1")
 
     (out / "slurm").rename(tmp_path / "records")
@@ -155,7 +155,7 @@ def test_training_goes_on_after_preemption_and_a_time_limit(
     cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=60")
     (tmp_path / "go").touch()
     main(["--local", "2", *train, str(tmp_path / "whole")])
-    wait(lambda: finished(cluster, folder), "training", 90)
+    wait(lambda: finished(cluster, folder), "training")
     states = [each["state"] for each in folder.attempts("rank_0000")]
     assert states == ["stopped", "stopped", "finished"]
     assert {each["host"] for each in folder.attempts("rank_0001")} == {"n2"}
