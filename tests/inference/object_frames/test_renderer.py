@@ -57,6 +57,17 @@ def test_objects_fill_their_masks_and_nothing_else() -> None:
     assert (blue[1][~beside] > -18).all() and (blue[[0, 2]] > -18).all()
 
 
+def test_single_pixels_of_an_object_are_no_object() -> None:
+    things = [thing("yellow rubber sphere", (-1.0, 7.0), (1.0, 7.0))]
+    frames, masks = film(things)
+    known, sights = measure_motion(masks[INPUT], np.array([things[0].class_id]))
+    future = motion(things, masks, FUTURE)
+    future.masks[:] = 0
+    future.masks[2, 40, 60] = things[0].class_id
+    made = render_frames(frames[INPUT], known, sights, future)
+    assert (made[2, 40, 60].astype(int) - made[2, 40, 58]).max() < 8
+
+
 def test_turned_cubes_are_turned() -> None:
     turning = thing("purple rubber cube", (0.0, 7.0), (0.0, 7.0), turn=1.2)
     made, true, masks = predict([turning])
