@@ -308,7 +308,7 @@ class FutureMaskPredictor:
         masks = self.segment_videos(frames)
         outputs = predictor([{"masks": torch.from_numpy(video)} for video in masks])
         rendered = [
-            render_prediction(video, seen, output, place)
+            render_prediction(video, seen, output, predictor.clip.num_target, place)
             for video, seen, output in zip(frames, masks, outputs, strict=True)
         ]
         return np.stack(rendered)

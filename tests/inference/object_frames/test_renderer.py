@@ -7,7 +7,7 @@ from tests.inference.object_frames.made import Thing, film, motion, thing
 from vps_d2.data.synthetic.background import empty_floor
 from vps_d2.data.vps import class_id
 from vps_d2.inference.object_frames.renderer import render_frames
-from vps_d2.inference.object_frames.scene import SceneMotion, measure_motion
+from vps_d2.inference.object_frames.scene import SceneMotion, draw_masks, measure_motion
 
 INPUT, FUTURE = slice(0, 3), slice(3, 6)
 Made = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -55,6 +55,17 @@ def test_objects_fill_their_masks_and_nothing_else() -> None:
     beside = np.zeros(masks.shape[1:], bool)
     beside[38:49, 18:33] = True
     assert (blue[1][~beside] > -18).all() and (blue[[0, 2]] > -18).all()
+
+
+def test_single_pixels_of_an_object_are_no_object() -> None:
+    things = [thing("yellow rubber sphere", (-1.0, 7.0), (1.0, 7.0))]
+    frames, masks = film(things)
+    known, sights = measure_motion(masks[INPUT], np.array([things[0].class_id]))
+    future = motion(things, masks, FUTURE)
+    future.masks[:] = 0
+    future.masks[2, 40, 60] = things[0].class_id
+    made = render_frames(frames[INPUT], known, sights, future)
+    assert (made[2, 40, 60].astype(int) - made[2, 40, 58]).max() < 8
 
 
 def test_turned_cubes_are_turned() -> None:
@@ -110,3 +121,26 @@ def test_an_object_that_another_covers_is_completed() -> None:
     made, true, masks = predict([behind, front])
     inside = masks == class_id("sphere", "rubber", "red")
     assert inside.any() and error(made, true, inside) < 200
+
+
+def test_silhouettes_are_where_generated_masks_are() -> None:
+    things = [
+        thing("red rubber cube", (-1.5, 6.0), (1.5, 7.0), turn=1.0),
+        thing("cyan metal sphere", (1.0, 9.0), (-1.0, 8.0)),
+        thing("brown rubber cylinder", (4.0, 9.0), (7.0, 9.0)),
+    ]
+    _, masks = film(things)
+    places = np.stack([each.places for each in things])
+    places[2, :2] = np.nan
+    yaws = np.stack([each.yaws for each in things])
+    drawn = draw_masks(np.array([each.class_id for each in things]), places, yaws, (80, 120))
+    for number, each in enumerate(things):
+        for index in range(6):
+            made, true = drawn[index] == each.class_id, masks[index] == each.class_id
+            if number == 2 and index < 2:
+                assert not made.any()
+            elif true.any():
+                assert (made & true).sum() > 0.8 * (made | true).sum()
+    assert not draw_masks(
+        np.array([1]), np.array([[[0.0, -3.0]]]), np.zeros((1, 1)), (80, 120)
+    ).any()

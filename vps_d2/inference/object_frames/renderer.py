@@ -103,7 +103,10 @@ def _find_pixels(masks: np.ndarray) -> _Pixels | None:
         rows, columns = np.nonzero(share > _FAINT)
         frame = np.full(len(rows), index)
         found.append((frame, rows + top, columns + left, share[rows, columns]))
-    return _Pixels(*map(np.concatenate, zip(*found, strict=True))) if found else None
+    # Of an object that barely comes in, one pixel may be seen, of which hardly anything is filled.
+    if not any(len(frame) for frame, *_ in found):
+        return None
+    return _Pixels(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def _find_sources(

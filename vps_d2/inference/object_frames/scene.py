@@ -5,8 +5,11 @@ Shapes: ``K`` objects, ``T`` frames, ``H`` rows, ``W`` columns. Places are on th
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
+from vps_d2.data.hulls import project_cubes, project_cylinders, project_spheres
+from vps_d2.data.outlines import WIDTH
 from vps_d2.data.silhouettes import measure_silhouettes
 from vps_d2.data.synthetic.geometry import Pose
 from vps_d2.data.vps import COLORS, MATERIALS, SHAPES
@@ -15,6 +18,12 @@ from vps_d2.data.world import RADIUS, SIZES, Camera
 CAMERA = Camera()
 _AWAY = 1e4
 """Meters in front of the camera: where objects are put while they are not there."""
+_NEAREST = 1.0
+"""Meters: what is closer to the camera, or behind it, is not drawn."""
+_FAR_OUT = 1e4
+"""Pixels, beyond which outlines are cut off."""
+_SHIFT = 4
+"""Binary digits of the fractions of pixels with which outlines are drawn."""
 _CERTAIN = 0.5
 """Length of a measured direction below which a yaw counts as unknown."""
 
@@ -73,14 +82,58 @@ def measure_motion(masks: np.ndarray, class_ids: np.ndarray) -> tuple[SceneMotio
     return SceneMotion(class_ids, places, yaws, masks), Sights(areas * seen, shares)
 
 
-def yaws_of(directions: np.ndarray) -> np.ndarray:
+def yaws_of(directions: np.ndarray, certain: float = _CERTAIN) -> np.ndarray:
     """Return yaws in radians, ``(...)``, NaN where they are too uncertain.
 
     Args:
         directions: cosine and sine of four times the yaw, times how certain it is, ``(..., 2)``.
+        certain: how certain they must be, 0-1.
     """
     yaws = np.arctan2(directions[..., 1], directions[..., 0]) / 4
-    return np.where(np.linalg.norm(directions, axis=-1) >= _CERTAIN, yaws, np.nan)
+    return np.where(np.linalg.norm(directions, axis=-1) >= certain, yaws, np.nan)
+
+
+def draw_masks(
+    class_ids: np.ndarray, places: np.ndarray, yaws: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Draw the silhouettes of objects; the nearer covers the farther.
+
+    Args:
+        class_ids: ``(K,)``.
+        places: ``(K, T, 2)``; NaN where an object is not there.
+        yaws: of cubes, ``(K, T)``; NaN counts as 0.
+        size: ``H`` and ``W``.
+
+    Returns:
+        class maps uint8 ``(T, H, W)``.
+    """
+    masks = np.zeros((places.shape[1], *size), np.uint8)
+    centers = np.concatenate([places, np.full((*places.shape[:2], 1), RADIUS)], axis=-1)
+    depths = CAMERA.project(centers, *size)[..., 2]
+    polygons = [
+        _outlines(*each, size) for each in zip(class_ids, places, np.nan_to_num(yaws), strict=True)
+    ]
+    for index, mask in enumerate(masks):
+        for number in np.argsort(-depths[:, index]):
+            if depths[number, index] > _NEAREST:  # not NaN
+                points = np.round(polygons[number][index] * 2**_SHIFT).astype(np.int32)
+                cv2.fillConvexPoly(mask, points, int(class_ids[number]), shift=_SHIFT)
+    return masks
+
+
+def _outlines(
+    class_id: int, places: np.ndarray, yaws: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Return the outlines ``(T, M, 2)`` of an object, in pixels from the first one's center."""
+    x, y = np.nan_to_num(places, nan=_AWAY).T[..., None]
+    shape = shape_of(class_id)
+    if shape == "cube":
+        hulls = project_cubes(x, y, yaws[:, None])
+    else:
+        hulls = (project_spheres if shape == "sphere" else project_cylinders)(x, y)
+    corners = np.stack([hulls.x, hulls.y], axis=-1) * (size[1] / WIDTH)
+    corners += (size[1] / 2 - 0.5, size[0] / 2 - 0.5)
+    return np.clip(corners, -_FAR_OUT, _FAR_OUT)
 
 
 def shape_of(class_id: int) -> str:
