@@ -301,7 +301,7 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     # "last": draw only the last frame; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
     # Objects whose presence is less likely than this are not drawn.
-    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.2
+    cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.1
 
 
 def _add_mask_former_config(cfg: CfgNode) -> None:

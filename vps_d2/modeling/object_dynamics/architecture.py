@@ -42,7 +42,7 @@ class ObjectDynamics(MaskArchitecture):
         network: ObjectDynamicsNetwork,
         clip: ClipSpec = _CLIP,
         all_frames: bool = False,
-        min_probability: float = 0.2,
+        min_probability: float = 0.1,
         state_noise: float = 0.02,
     ) -> None:
         super().__init__()
