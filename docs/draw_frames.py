@@ -19,7 +19,7 @@ from vps_d2.visualization.drawing import caption, strip
 PICTURE = Path(__file__).parent / "images" / "frames.png"
 PIPELINES = {"SimVP": "simvp_unet", "ObjectDynamics": "object_frames_unet"}
 SHOWN = (12, 17, 22)
-SCALE = 1.5
+SCALE = 1.25
 
 
 def draw(videos: list[Path]) -> np.ndarray:

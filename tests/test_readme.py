@@ -49,7 +49,9 @@ def test_its_example_runs_on_what_the_demo_makes(
     assert capsys.readouterr().out.count("predicted 22 classes") == 2
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/scores.md", "vps_d2/weights/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/scores.md", "docs/frames.md", "vps_d2/weights/README.md"]
+)
 def test_scores_are_those_that_were_measured(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert "<!-- scores: " in text
