@@ -12,7 +12,23 @@ from vps_d2.d2.data import transforms as T
 from vps_d2.io.errors import UserError
 
 
-class BlurTransform(T.Transform):
+class PixelTransform(T.Transform):
+    """A change of a picture's pixels that moves nothing, so masks and coordinates stay."""
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """Return the mask unchanged."""
+        return segmentation
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """Return the coordinates unchanged."""
+        return coords
+
+    def inverse(self) -> T.Transform:
+        """Return a transform that does nothing: what was changed is lost, but nothing moved."""
+        return T.NoOpTransform()
+
+
+class BlurTransform(PixelTransform):
     """Gaussian blur of a picture; masks and coordinates do not change.
 
     Args:
@@ -28,18 +44,6 @@ class BlurTransform(T.Transform):
         if self.sigma <= 0:
             return img
         return cv2.GaussianBlur(img, (0, 0), self.sigma)
-
-    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
-        """Return the coordinates unchanged."""
-        return coords
-
-    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
-        """Return the mask unchanged."""
-        return segmentation
-
-    def inverse(self) -> T.Transform:
-        """Return a transform that does nothing: a blur cannot be undone, but moves nothing."""
-        return T.NoOpTransform()
 
 
 class GaussianBlur(T.Augmentation):
@@ -127,7 +131,7 @@ class RandomZoom(T.Augmentation):
         return ZoomTransform(float(left), float(top), float(scale))
 
 
-class LookTransform(T.Transform):
+class LookTransform(PixelTransform):
     """Change how a uint8 picture ``(H, W, 3)`` was lit and taken; masks do not change.
 
     Args:
@@ -150,18 +154,6 @@ class LookTransform(T.Transform):
             _, data = cv2.imencode(".jpg", img, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
             return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
         return img
-
-    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
-        """Return the mask unchanged."""
-        return segmentation
-
-    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
-        """Return the coordinates unchanged."""
-        return coords
-
-    def inverse(self) -> T.Transform:
-        """Return a transform that does nothing: noise cannot be undone, but nothing moved."""
-        return T.NoOpTransform()
 
 
 class RandomLook(T.Augmentation):
