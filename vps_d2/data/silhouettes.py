@@ -54,8 +54,8 @@ _LONGEST_STEP = np.array([1.5, 1.5, 0.3])
 """Meters, meters and radians."""
 _PRIOR = np.diag([0.05, 0.05, 0.05])
 """Keeps a fit where hardly any outline is left; in pixels' sides, per square meter or radian."""
-_MIN_PIXELS = 12
-"""Smaller patches are a segmenter's mistakes more often than objects."""
+MIN_PIXELS = 12
+"""In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
 
 _OWN_ERROR, _SEEN_ERROR = 0.2, 2.2
 """Of a point of an outline: pixels, and in how many root mean squares of the misfit, to be added in
@@ -92,7 +92,7 @@ def measure_silhouettes(masks: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     cracks = find_cracks(masks, class_ids)
     areas, middles = find_middles(cracks, len(measures), scale)
     shapes = np.repeat(np.array(TAXONOMY.thing_groups)[class_ids - 1], num_frames)
-    cells = np.flatnonzero(areas >= _MIN_PIXELS)
+    cells = np.flatnonzero(areas >= MIN_PIXELS)
     cells = cells[np.argsort(shapes[cells], kind="stable")]
     if len(cells):
         points = gather_points(cracks, middles, scale).take(cells)

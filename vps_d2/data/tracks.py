@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vps_d2.data.silhouettes import NUM_MEASURES, measure_silhouettes
+from vps_d2.data.silhouettes import MIN_PIXELS, NUM_MEASURES, measure_silhouettes
 from vps_d2.data.taxonomy import MAX_CLASSES
 from vps_d2.data.vps import NUM_CLASSES, NUM_FRAMES, NUM_INPUT_FRAMES
 from vps_d2.io.arrays import open_array
@@ -80,9 +80,6 @@ def check_tracks(tracks: np.ndarray) -> None:
         if not np.isfinite(tracks[name]).all():
             raise ValueError(f"{name} that are infinite or NaN")
 
-
-_MIN_PIXELS = 12
-"""In a picture 240 wide; smaller patches are a segmenter's mistakes more often than objects."""
 
 _SIDE = (0.8, 2.0)
 """Of an object confused with another: how far it may be from where that other is, and how far both
@@ -202,7 +199,7 @@ def read_outlines(
         ],
         axis=-1,
     )
-    seen = area >= _MIN_PIXELS * (width / 240) ** 2
+    seen = area >= MIN_PIXELS * (width / 240) ** 2
     outlines = (measures / width * seen[:, None]).astype(np.float32)
     outlines = outlines.reshape(num_frames, num_classes, -1).swapaxes(0, 1)
     total = outlines[:, :, 0].sum(1)

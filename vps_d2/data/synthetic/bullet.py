@@ -6,20 +6,18 @@ from types import ModuleType
 
 import numpy as np
 
-from vps_d2.data.synthetic.law import Law, Motion, Start
-from vps_d2.data.world import CONTACT_RADIUS, GRAVITY, METERS_PER_UNIT, RADIUS, STEP_SECONDS
+from vps_d2.data.synthetic.law import HALF_SIZE, REACH, Law, Motion, Start
+from vps_d2.data.world import GRAVITY, STEP_SECONDS
 from vps_d2.io.errors import UserError
 
 __all__ = ["bullet_version", "open_bullet", "run_bullet"]
 
-_HALF = RADIUS / METERS_PER_UNIT
-_CONTACT_RADIUS = CONTACT_RADIUS / METERS_PER_UNIT
 _EDGES = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 _CORNERS = {
-    "cube": [[x, y, z] for x, y, z in itertools.product((-_HALF, _HALF), repeat=3)],
+    "cube": [[x, y, z] for x, y, z in itertools.product((-HALF_SIZE, HALF_SIZE), repeat=3)],
     "cylinder": [
-        [float(_HALF * np.cos(angle)), float(_HALF * np.sin(angle)), z]
-        for z in (-_HALF, _HALF)
+        [float(HALF_SIZE * np.cos(angle)), float(HALF_SIZE * np.sin(angle)), z]
+        for z in (-HALF_SIZE, HALF_SIZE)
         for angle in _EDGES
     ],
 }
@@ -93,7 +91,7 @@ def _add(pybullet: ModuleType, world: int, start: Start, law: Law, index: int) -
     shape = start.shapes[index]
     if shape == "sphere":
         # Bullet adds a margin to other shapes by itself, and none to spheres.
-        size = {"shapeType": pybullet.GEOM_SPHERE, "radius": _CONTACT_RADIUS}
+        size = {"shapeType": pybullet.GEOM_SPHERE, "radius": REACH}
     else:
         size = {"shapeType": pybullet.GEOM_MESH, "vertices": _CORNERS[shape]}
     number = pybullet.createMultiBody(

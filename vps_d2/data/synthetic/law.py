@@ -8,9 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vps_d2.data.world import DAMPING, FRICTION_COEFFICIENT, RESTITUTION, SPIN_FRICTION
+from vps_d2.data.world import (
+    CONTACT_RADIUS,
+    DAMPING,
+    FRICTION_COEFFICIENT,
+    METERS_PER_UNIT,
+    RADIUS,
+    RESTITUTION,
+    SPIN_FRICTION,
+)
 
-__all__ = ["Law", "Motion", "Start"]
+__all__ = ["HALF_SIZE", "REACH", "Law", "Motion", "Start"]
+
+HALF_SIZE = RADIUS / METERS_PER_UNIT
+"""Half the edge of cubes; radius and half the height of cylinders; the height of all centers."""
+REACH = CONTACT_RADIUS / METERS_PER_UNIT
+"""Radius of spheres, with the margin that Bullet adds to other shapes."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ import itertools
 import mujoco
 import numpy as np
 
-from vps_d2.data.synthetic.law import Law, Motion, Start
-from vps_d2.data.world import CONTACT_RADIUS, GRAVITY, METERS_PER_UNIT, RADIUS, STEP_SECONDS
+from vps_d2.data.synthetic.law import HALF_SIZE, REACH, Law, Motion, Start
+from vps_d2.data.world import GRAVITY, STEP_SECONDS
 
 __all__ = ["run_mujoco"]
 
-_HALF = RADIUS / METERS_PER_UNIT
-_CONTACT_RADIUS = CONTACT_RADIUS / METERS_PER_UNIT
 _STIFFNESS = 10_000.0
 """Of the springs, per second squared: contacts take eight steps."""
 _RUB = 0.03
@@ -25,9 +23,9 @@ _SHARE = 0.625
 """Of the bounce that the law says: in Bullet, where in its steps objects meet scatters the bounce
 between nothing and all of it."""
 _SIZES = {
-    "cube": f'type="box" size="{_HALF} {_HALF} {_HALF}"',
-    "sphere": f'type="sphere" size="{_CONTACT_RADIUS}"',
-    "cylinder": f'type="cylinder" size="{_HALF} {_HALF}"',
+    "cube": f'type="box" size="{HALF_SIZE} {HALF_SIZE} {HALF_SIZE}"',
+    "sphere": f'type="sphere" size="{REACH}"',
+    "cylinder": f'type="cylinder" size="{HALF_SIZE} {HALF_SIZE}"',
 }
 
 
