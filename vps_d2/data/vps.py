@@ -53,6 +53,13 @@ def class_id(shape: str, material: str, color: str) -> int:
     return 1 + 16 * SHAPES.index(shape) + 8 * MATERIALS.index(material) + COLORS.index(color)
 
 
+def class_parts(class_id: int) -> tuple[str, str, str]:
+    """Return shape, material and color of a class number, 1-48."""
+    shape, rest = divmod(int(class_id) - 1, len(MATERIALS) * len(COLORS))
+    material, color = divmod(rest, len(COLORS))
+    return SHAPES[shape], MATERIALS[material], COLORS[color]
+
+
 TAXONOMY = Taxonomy(
     THING_NAMES,
     tuple((red, green, blue) for red, green, blue in CLASS_COLORS[1:]),

@@ -12,7 +12,7 @@ import numpy as np
 
 from vps_d2.data.synthetic.law import Start
 from vps_d2.data.synthetic.scene import Body
-from vps_d2.data.vps import CLASS_NAMES, COLORS, MATERIALS, SHAPES
+from vps_d2.data.vps import CLASS_NAMES, class_parts
 from vps_d2.data.world import (
     LOG_MASS_DEVIATION,
     METERS_PER_UNIT,
@@ -49,10 +49,8 @@ def draw_bodies(rng: np.random.Generator) -> tuple[Body, ...]:
     numbers = rng.choice(len(CLASS_NAMES) - 1, count, replace=False)
     bodies = []
     for number in numbers:
-        shape, rest = divmod(int(number), len(MATERIALS) * len(COLORS))
-        material, color = divmod(rest, len(COLORS))
-        name = SHAPES[shape]
-        bodies.append(Body(name, MATERIALS[material], COLORS[color], SIZES[name]))
+        shape, material, color = class_parts(number + 1)
+        bodies.append(Body(shape, material, color, SIZES[shape]))
     return tuple(bodies)
 
 

@@ -16,8 +16,8 @@ from vps_d2.data.synthetic.background import LAMPS
 from vps_d2.data.synthetic.geometry import Pose, dot, hit_distance, local_normal
 from vps_d2.data.synthetic.materials import Look, body_look, shade
 from vps_d2.data.synthetic.scene import Body
-from vps_d2.data.vps import COLORS, MATERIALS
-from vps_d2.inference.object_frames.scene import CAMERA, shape_of, turns
+from vps_d2.data.vps import class_parts
+from vps_d2.inference.object_frames.scene import CAMERA, turns
 
 _DEPTH = 0.04
 """Meters behind the surface that the camera sees at which a place is on the far side."""
@@ -227,9 +227,7 @@ def _sample(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def usual_look(class_id: int) -> Look:
     """Return how the data set paints the objects of a class."""
-    rest = (int(class_id) - 1) % (len(MATERIALS) * len(COLORS))
-    material, color = MATERIALS[rest // len(COLORS)], COLORS[rest % len(COLORS)]
-    body = Body(shape_of(class_id), material, color, (1.0, 1.0, 1.0))
+    body = Body(*class_parts(class_id), (1.0, 1.0, 1.0))
     return body_look(body, 0.0, np.random.default_rng(0))
 
 

@@ -12,7 +12,7 @@ from vps_d2.data.hulls import project_cubes, project_cylinders, project_spheres
 from vps_d2.data.outlines import WIDTH
 from vps_d2.data.silhouettes import measure_silhouettes
 from vps_d2.data.synthetic.geometry import Pose
-from vps_d2.data.vps import COLORS, MATERIALS, SHAPES
+from vps_d2.data.vps import class_parts
 from vps_d2.data.world import RADIUS, SIZES, Camera
 
 CAMERA = Camera()
@@ -138,7 +138,7 @@ def _outlines(
 
 def shape_of(class_id: int) -> str:
     """Return the shape of a class: cube, sphere or cylinder."""
-    return SHAPES[(int(class_id) - 1) // (len(MATERIALS) * len(COLORS))]
+    return class_parts(class_id)[0]
 
 
 def turns(angles: np.ndarray) -> np.ndarray:
