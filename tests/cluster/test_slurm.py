@@ -31,7 +31,7 @@ step = AutocastTrainer.run_step
 
 def run_step(self):
     if not Path(__file__).with_name("go").exists():
-        time.sleep(0.3)
+        time.sleep(1.5)
     step(self)
 
 AutocastTrainer.run_step = run_step
@@ -150,6 +150,7 @@ def test_training_goes_on_after_preemption_and_a_time_limit(
         return finished(cluster, folder) or log.read_text().count("Starting training") == 2
 
     wait(is_going_on, "training to go on")
+    # Slurm looks at the time every 30 seconds; 60 iterations take longer.
     cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=2")
     wait(lambda: folder.state("rank_0000") == "stopped", "the time limit")
     cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=60")
