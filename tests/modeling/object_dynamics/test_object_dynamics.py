@@ -62,8 +62,10 @@ def test_every_parameter_learns(batch):
     assert not without
 
 
-def test_output_of_a_batch():
-    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "0.0").eval()
+@pytest.mark.parametrize("futures", ["1", "8"])
+def test_output_of_a_batch(futures):
+    few = ("MODEL.OBJECT_DYNAMICS.NUM_FUTURES", futures)
+    model = build(*few, "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "0.0").eval()
     videos = [video(1), video(2)]
     with torch.no_grad():
         outputs = model(videos)
@@ -101,7 +103,8 @@ def test_no_objects_and_no_videos():
 
 
 def test_nothing_is_drawn_that_is_not_likely():
-    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.0").eval()
+    only = ("MODEL.OBJECT_DYNAMICS.NUM_FUTURES", "1")
+    model = build(*only, "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.0").eval()
     with torch.no_grad():
         assert not model([video(1)])[0]["mask"].any()
 

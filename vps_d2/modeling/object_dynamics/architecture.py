@@ -29,7 +29,10 @@ class ObjectDynamics(MaskArchitecture):
         network: tracks in, tracks out.
         clip: masks that it takes and gives.
         all_frames: draw all masks after the input, not only the last.
-        min_probability: objects with a lower probability of being there are not drawn.
+        min_probability: objects with a lower probability of being where they are predicted are not
+            drawn, if there is one future.
+        num_futures: places in which each object is drawn, see :class:`Spread`; with 1, where it is
+            predicted.
         state_noise: see :func:`object_dynamics_losses`.
     """
 
@@ -43,6 +46,7 @@ class ObjectDynamics(MaskArchitecture):
         clip: ClipSpec = _CLIP,
         all_frames: bool = False,
         min_probability: float = 0.1,
+        num_futures: int = 24,
         state_noise: float = 0.02,
     ) -> None:
         super().__init__()
@@ -50,6 +54,7 @@ class ObjectDynamics(MaskArchitecture):
         self.clip = clip
         self.all_frames = all_frames
         self.min_probability = min_probability
+        self.num_futures = num_futures
         self.state_noise = state_noise
 
     @classmethod
@@ -87,6 +92,7 @@ class ObjectDynamics(MaskArchitecture):
             "clip": ClipSpec.from_config(cfg),
             "all_frames": keys.TARGETS == "all",
             "min_probability": keys.MIN_PROBABILITY,
+            "num_futures": keys.NUM_FUTURES,
             "state_noise": keys.STATE_NOISE,
         }
 
@@ -140,17 +146,35 @@ class ObjectDynamics(MaskArchitecture):
         self, tracks: Tracks, future: Future, frame: int, size: tuple[int, int]
     ) -> torch.Tensor:
         """Return the masks of one frame, uint8 ``(N, H, W)``."""
-        trajectory = future.trajectory
         with torch.autocast(self.device.type, enabled=False):
+            places, shown = self.futures(future, frame)
             return self.network.drawing.paint(
                 future.state,
                 tracks.class_ids,
-                trajectory.places[:, :, frame],
-                trajectory.orientations[:, :, frame],
-                future.probabilities[:, :, frame] >= self.min_probability,
+                places,
+                future.trajectory.orientations[:, :, frame],
+                shown,
                 self.network.camera,
                 size,
             )
+
+    def futures(self, future: Future, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where objects may be in a frame.
+
+        Args:
+            future: as predicted.
+            frame: counted from the last input frame.
+
+        Returns:
+            places in meters, all alike likely, ``(N, K, P, 2)``, and which objects to draw, bool
+            ``(N, K)``.
+        """
+        if self.num_futures == 1:
+            shown = future.probabilities[:, :, frame] >= self.min_probability
+            return future.trajectory.places[:, :, frame, None], shown
+        chosen = slice(frame, frame + 1 or None)
+        spread = self.network.spread(future.state, future.trajectory, chosen)
+        return spread.draw(self.num_futures)[:, :, 0], future.state.exists
 
     @staticmethod
     def _output(

@@ -23,6 +23,7 @@ from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
 from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks
 from vps_d2.modeling.object_dynamics.motion import Motion, Trajectory
 from vps_d2.modeling.object_dynamics.replays import REPLAYS, replay_tracks
+from vps_d2.modeling.object_dynamics.spread import SpreadHead
 from vps_d2.modeling.object_dynamics.state import State, StateEncoder, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks
 
@@ -93,6 +94,7 @@ class ObjectDynamicsNetwork(nn.Module):
         )
         self.motion = Motion(code_size=code_size, hidden=message_channels, substeps=substeps)
         self.presence = mlp(NUM_KINDS + code_size + 2 + 1 + 3 + 1, 64, 64, 1)
+        self.spread = SpreadHead(channels, code_size)
         self.drawing = ObjectDrawing(drawing_channels)
 
     def forward(self, tracks: Tracks, num_frames: int = 11) -> Future:

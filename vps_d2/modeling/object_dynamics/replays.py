@@ -52,6 +52,7 @@ def _replay(tracks: Tracks, motion: Motion, frames: int) -> tuple[torch.Tensor, 
         spin=nothing,
         log_mass=nothing,
         code=place.new_zeros(*exists.shape, motion.code_size),
+        context=place.new_zeros(*exists.shape, 0),
     )
     played = motion(state, frames)
     known = (tracks.seen[:, :, -frames:] & exists[..., None]).to(place.dtype)
