@@ -22,6 +22,7 @@ from vps_d2.data.world import (
     LINEAR_DRAG,
     QUADRATIC_DRAG,
 )
+from vps_d2.modeling.object_dynamics.iterating import iterate
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
@@ -113,13 +114,11 @@ class Motion(nn.Module):
             state.spin * state.kinds[..., 0],
             torch.zeros_like(state.spin),
         )
-        history = [moment]
-        for _ in range(num_frames):
-            for _ in range(self.substeps):
-                moment = self.step(moment, fixed)
-            history.append(moment)
+        history = iterate(
+            lambda now: self.step(_Moment(*now), fixed), moment, num_frames * self.substeps
+        )
         places, velocities, turns, _, pushed = (
-            torch.stack(each, 2) for each in zip(*history, strict=True)
+            each[:: self.substeps].movedim(0, 2) for each in history
         )
         return Trajectory(places, velocities, turns, pushed)
 
@@ -179,7 +178,7 @@ class Motion(nn.Module):
         place, velocity, turn, spin, _ = moment
         apart = place[:, None] - place[:, :, None]
         relative = velocity[:, None] - velocity[:, :, None]
-        reach = apart.new_tensor(2 * CONTACT_RADIUS)
+        reach = torch.full_like(apart[..., 0], 2 * CONTACT_RADIUS)
         with torch.no_grad():
             _, _, normal = self._contact(apart, relative, reach)
             closing, sliding, _ = _split(relative, normal)

@@ -20,9 +20,9 @@ from torch import nn
 
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
-from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks
+from vps_d2.modeling.object_dynamics.fits import FITS
 from vps_d2.modeling.object_dynamics.motion import Motion, Trajectory
-from vps_d2.modeling.object_dynamics.replays import REPLAYS, replay_tracks
+from vps_d2.modeling.object_dynamics.replays import REPLAYS, fit_and_replay
 from vps_d2.modeling.object_dynamics.state import State, StateEncoder, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks
 
@@ -105,8 +105,7 @@ class ObjectDynamicsNetwork(nn.Module):
         # Centimeters need single precision.
         with torch.autocast(tracks.measures.device.type, enabled=False):
             with torch.no_grad():  # the motion is learned from other losses
-                curves, replays = fit_tracks(tracks), replay_tracks(tracks, self.motion)
-                fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
+                fits = fit_and_replay(tracks, self.motion)
             state = self.encoder(tracks, fits)
             trajectory = self.motion(state, num_frames)
             heights = torch.full_like(trajectory.pushed, CENTER_HEIGHT)

@@ -185,7 +185,7 @@ class StateEncoder(nn.Module):
         seen = tracks.seen[..., None]
         places, orientations = tracks.places, tracks.orientations
         num_frames = places.shape[2]
-        _, anchor = last_sight(tracks)
+        _, anchor = last_sight(tracks.seen[:, :, None], places)
         relative = places - anchor
         both = (seen[:, :, 1:] & seen[:, :, :-1]).to(places.dtype)
         steps = (places.diff(dim=2) * both / FRAME_SECONDS).clamp(-_FASTEST, _FASTEST)
