@@ -163,8 +163,8 @@ class StateEncoder(nn.Module):
         mask = mask | ~mask.any(-1, keepdim=True)
         for block in self.blocks:
             x = block(x, mask)
-        context = self.norm(x)[:, :, -1]
-        numbers = self.read(torch.cat([context, fits.features()], dim=-1))
+        context = self.read[:-1](torch.cat([self.norm(x)[:, :, -1], fits.features()], dim=-1))
+        numbers = self.read[-1](context)
         to_place, to_velocity, place, velocity, speed, turn, spin, mass, code = numbers.split(
             self.sizes, dim=-1
         )
@@ -188,7 +188,7 @@ class StateEncoder(nn.Module):
         seen = tracks.seen[..., None]
         places, orientations = tracks.places, tracks.orientations
         num_frames = places.shape[2]
-        _, anchor = last_sight(tracks)
+        _, anchor = last_sight(tracks.seen[:, :, None], places)
         relative = places - anchor
         both = (seen[:, :, 1:] & seen[:, :, :-1]).to(places.dtype)
         steps = (places.diff(dim=2) * both / FRAME_SECONDS).clamp(-_FASTEST, _FASTEST)
