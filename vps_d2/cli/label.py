@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
-from vps_d2.io.escape import print_line
+from vps_d2.cli.tars import run_on_folders
+from vps_d2.io.shards import Shard
 
 EPILOG = """example:
   vps-d2 label --config-file configs/unet/unet_frames.yaml \\
@@ -73,14 +74,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.segmentation import FrameSegmenter
 
     model = load_model(args.config_file, args.opts, task="segmentation")
-    counts = label_videos(
-        FrameSegmenter(
-            model, score_thresh=model.cfg.PIPELINE.SCORE_THRESH, batch_size=args.batch_size
-        ),
-        args.input,
-        args.output,
-        threshold=args.threshold,
-        shard=args.shard,
-        skip_faulty=args.skip_faulty,
+    segmenter = FrameSegmenter(
+        model, score_thresh=model.cfg.PIPELINE.SCORE_THRESH, batch_size=args.batch_size
     )
-    print_line(f"{args.output}: {counts.labeled} videos labeled, {counts.left_out} left out")
+
+    def label(root: Path, output: Path, shard: Shard) -> str:
+        counts = label_videos(
+            segmenter,
+            root,
+            output,
+            threshold=args.threshold,
+            shard=shard,
+            skip_faulty=args.skip_faulty,
+        )
+        return f"{counts.labeled} videos labeled, {counts.left_out} left out"
+
+    run_on_folders(args, label)
