@@ -34,9 +34,11 @@ def test_links_are_followed_and_the_bytes_are_the_same(tar: Path, tmp_path: Path
 @pytest.mark.parametrize("size", [0, 100, 512, 700, 1024, 2048, 3000])
 def test_a_file_that_is_cut_off_is_a_sentence(size: int, tar: Path) -> None:
     tar.write_bytes(tar.read_bytes()[:size])
-    with pytest.raises(UserError, match=r"a\.tar is damaged or cut off \(.*; fetch or pack"):
-        with unpacked(tar):
-            pytest.fail("it was unpacked")
+    with (
+        pytest.raises(UserError, match=r"a\.tar is damaged or cut off \(.*; fetch or pack"),
+        unpacked(tar),
+    ):
+        pytest.fail("it was unpacked")
 
 
 @pytest.mark.parametrize("name, kind", [("../out", tarfile.REGTYPE), ("dev", tarfile.CHRTYPE)])
@@ -45,13 +47,17 @@ def test_members_that_are_not_unpacked(name: str, kind: bytes, tmp_path: Path) -
     member.type = kind
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         tar.addfile(member, io.BytesIO())
-    with pytest.raises(UserError, match=r"bad\.tar has a member that is not unpacked"):
-        with unpacked(tmp_path / "bad.tar"):
-            pytest.fail("it was unpacked")
+    with (
+        pytest.raises(UserError, match=r"bad\.tar has a member that is not unpacked"),
+        unpacked(tmp_path / "bad.tar"),
+    ):
+        pytest.fail("it was unpacked")
 
 
 def test_errors_about_the_folder_name_the_file(tar: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a\.tar/video_1 is faulty\."):
-        with repacked(tar, tmp_path / "b.tar") as (folder, _):
-            raise UserError(f"{folder}/video_1 is faulty.")
+    with (
+        pytest.raises(UserError, match=r"a\.tar/video_1 is faulty\."),
+        repacked(tar, tmp_path / "b.tar") as (folder, _),
+    ):
+        raise UserError(f"{folder}/video_1 is faulty.")
     assert not (tmp_path / "b.tar").exists()
