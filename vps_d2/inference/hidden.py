@@ -26,7 +26,7 @@ from vps_d2.data.folder import VideoFolder
 from vps_d2.data.layout import read_layout
 from vps_d2.data.video import frame_path, read_frames
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
-from vps_d2.io.arrays import write_array
+from vps_d2.io.arrays import write_array, write_rows
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import (
     open_regular,
@@ -319,16 +319,16 @@ class HiddenInference:
     def _write_masks(self) -> None:
         """Copy the rows of all parts into the result, in the order of the videos."""
         count = self.shard[1]
-        with ExitStack() as stack, write_whole(self.output / MASKS_FILE) as masks:
+        with ExitStack() as stack:
             parts = [
                 stack.enter_context(open_regular(self._path("masks", index)))
                 for index in range(count)
             ]
-            shape = (len(self.videos), *self.size)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(masks, header)
-            for number, batch in enumerate(self.batches):
-                masks.write(parts[number % count].read(self._num_bytes(batch)))
+            rows = (
+                parts[number % count].read(self._num_bytes(batch))
+                for number, batch in enumerate(self.batches)
+            )
+            write_rows(self.output / MASKS_FILE, (len(self.videos), *self.size), rows)
 
 
 def _write_json(path: Path, progress: Progress) -> None:
