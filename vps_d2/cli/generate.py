@@ -39,7 +39,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="config that the video predictor was trained with, or of a pipeline with a predictor, "
         "such as configs/pipeline/object_frames_unet.yaml",
     )
-    add("--input", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
+    add(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder or tar files of labeled videos",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for frames and masks")
     add_import_option(parser)
     add(

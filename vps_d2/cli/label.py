@@ -19,6 +19,8 @@ datasets/vps/labeled, it is the data sets vps_labeled and vps_frames_labeled. Af
 the same command goes on. To share the work between several processes, start them with --shard 0/4,
 1/4, 2/4 and 3/4 and the same --output, and then once more without it, which joins their lists of
 videos that were left out; vps-d2 slurm does this on a cluster.
+
+The input may be tar files of videos instead; each becomes a tar file of labeled videos.
 """
 
 
@@ -32,7 +34,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         metavar="FILE",
         help="config that the segmenter was trained with",
     )
-    add("--input", type=Path, required=True, metavar="DIR", help="folder of videos")
+    add(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of videos, tar file of videos, or folder of such files",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the labeled videos")
     add_import_option(parser)
     add(

@@ -49,8 +49,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         "--input",
         type=Path,
         metavar="PATH",
-        help="video, folder of pictures, or folder of video_<n> folders, which hold at least the "
-        "known frames; may be given without --input, as the first word",
+        help="video, folder of pictures, or folder or tar files of video_<n> folders, which hold "
+        "at least the known frames; may be given without --input, as the first word",
     )
     add(
         "--output",

@@ -57,7 +57,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("inputs", type=Path, nargs="+", metavar="IN", help="video file, or folder of pictures")
+    add(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="IN",
+        help="video file, folder of pictures, or folder or tar file of such",
+    )
     add(
         "--mask",
         type=parse_mask,

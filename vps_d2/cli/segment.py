@@ -42,6 +42,10 @@ examples:
   vps-d2 segment clip.mp4 --model coco
   vps-d2 segment clip.mp4 other.mov --model coco --classes person dog --start 100 --end 400
   vps-d2 segment datasets/vps/val/video_0 --model vps --output output/boxes
+  vps-d2 segment datasets/vps/val --model vps --format png
+
+A folder without pictures stands for the videos in it, and a tar file for those in it; its results
+become a tar file.
 
 Of each input NAME, DIR/NAME holds masks/000000.png (the numbers of the objects), masks.mp4,
 overlay.mp4, result.json (YouTube-VIS), tracks.csv and summary.html. The arguments --mp4_clip_path,
@@ -56,7 +60,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("inputs", type=Path, nargs="*", metavar="IN", help="video file, or folder of pictures")
+    add(
+        "inputs",
+        type=Path,
+        nargs="*",
+        metavar="IN",
+        help="video file, folder of pictures, or folder or tar file of such",
+    )
     add(
         *("--output", "--save_path"),
         type=Path,
