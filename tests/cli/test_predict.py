@@ -8,6 +8,7 @@ import pytest
 from tests.helpers import load_tool
 from tests.pipeline_stubs import write_pipeline
 from vps_d2.io.errors import UserError
+from vps_d2.io.tars import pack_folder, unpacked
 
 
 def test_masks_videos_and_pictures(tiny_videos: Path, tmp_path: Path) -> None:
@@ -20,6 +21,17 @@ def test_masks_videos_and_pictures(tiny_videos: Path, tmp_path: Path) -> None:
     assert np.load(tmp_path / "out" / "hidden_masks.npy").shape == (2, 32, 48)
     assert (tmp_path / "out" / "videos.txt").read_text() == "video_00006\nvideo_00007\n"
     assert (tmp_path / "out" / "gifs" / "video_00006.gif").stat().st_size
+
+
+def test_a_tar_file_of_videos(tiny_videos: Path, tmp_path: Path) -> None:
+    arguments = ["--config-file", str(write_pipeline(tmp_path)), "--output"]
+    main = load_tool("infer_hidden").main
+    pack_folder(tiny_videos / "hidden", tmp_path / "clips.tar")
+    main([*arguments, str(tmp_path / "out"), "--input", str(tmp_path / "clips.tar")])
+    main([*arguments, str(tmp_path / "whole"), "--input", str(tiny_videos / "hidden")])
+    with unpacked(tmp_path / "out" / "clips.tar") as folder:
+        for name in ("hidden_masks.npy", "videos.txt", "predictions.json"):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_shards_of_two_checkouts_join(tiny_videos: Path, tmp_path: Path) -> None:

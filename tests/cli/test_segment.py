@@ -12,6 +12,7 @@ from PIL import Image
 from tests.helpers import load_tool
 from vps_d2.data.video import read_masks
 from vps_d2.io.errors import UserError
+from vps_d2.io.tars import pack_folder, unpacked
 
 TOOL = "segment_video"
 
@@ -77,6 +78,38 @@ def test_several_inputs_of_which_one_is_damaged(
     assert (output / "clip/overlay.mp4").read_text() == "somebody's film"
     manifest = json.loads((output / "frames/segmentation.json").read_text())
     assert manifest["complete"] and manifest["frames_per_second"] == 12.5
+
+
+def test_a_folder_of_videos_and_of_tar_files(
+    clip: Path, stub: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = tmp_path / "videos"
+    (videos / "frames").mkdir(parents=True)
+    (videos / "film.mp4").write_bytes(clip.read_bytes())
+    (videos / "notes.txt").write_text("not a video")
+    Image.new("RGB", (64, 48), (200, 0, 0)).save(videos / "frames" / "0.png")
+    options = [*stub, "--no-overlay", "--format", "png"]
+    segment(videos, *options, "--output", tmp_path / "whole")
+    for index in (0, 1):
+        segment(videos, *options, "--output", tmp_path / "parts", "--shard", f"{index}/2")
+    for folder in ("whole", "parts"):
+        names = sorted(path.name for path in (tmp_path / folder).iterdir())
+        assert names == ["film", "frames"]
+    result = (tmp_path / "whole/film/result.json").read_bytes()
+    assert (tmp_path / "parts/film/result.json").read_bytes() == result
+    (videos / "broken.mp4").write_text("no video")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    pack_folder(videos, shards / "0.tar")
+    capsys.readouterr()
+    with pytest.raises(UserError, match="1 of 3 videos were left out"):
+        segment(shards, *options, "--output", tmp_path / "out")
+    assert "out/0.tar/film: 2 objects" in capsys.readouterr().out
+    with unpacked(tmp_path / "out" / "0.tar") as folder:
+        assert (folder / "film" / "result.json").read_bytes() == result
+        assert sorted(path.name for path in folder.iterdir()) == ["film", "frames"]
+    segment(shards, *options, "--output", tmp_path / "out", "--resume")  # it is there
+    assert not capsys.readouterr().out
 
 
 def test_clean(clip: Path, stub: list[str], tmp_path: Path) -> None:

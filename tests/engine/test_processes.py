@@ -1,4 +1,4 @@
-"""Several processes compute what one does, and end together."""
+"""Several processes train together, and end together."""
 
 import json
 import os
@@ -7,88 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-import vps_d2.evaluation  # noqa: F401  registers the evaluators
-from tests.conftest import make_video
-from tests.d2.engine import engine_module
 from tests.helpers import ROOT
-from vps_d2.config.defaults import get_vps_cfg
-from vps_d2.d2.data.samplers import InferenceSampler
 from vps_d2.d2.engine import launch
 from vps_d2.d2.utils import comm
-from vps_d2.data.datasets import register_videos
-from vps_d2.data.video import write_video
-from vps_d2.engine.evaluators import build_evaluator
 from vps_d2.engine.processes import end_together, spawn_errors
-from vps_d2.engine.trainer import Trainer
 from vps_d2.io.errors import UserError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the processes are on the CPU")
-
-
-def _compute(videos: str, folder: str) -> None:
-    """Train for an iteration and score made-up predictions, in each of the processes."""
-    torch.set_num_threads(1)
-    register_videos("videos_of_processes", videos)
-    cfg = get_vps_cfg()
-    cfg.merge_from_list(
-        [
-            *("MODEL.META_ARCHITECTURE", "ConvLSTM", "MODEL.DEVICE", "cpu"),
-            *("MODEL.CONVLSTM.HIDDEN_CHANNELS", (4,), "INPUT.MAPPER", "FutureFramesMapper"),
-            *("INPUT.NUM_INPUT_FRAMES", 3, "INPUT.NUM_TARGET_FRAMES", 2, "SEED", 7),
-            *("MODEL.PIXEL_STD", [50.0, 50.0, 50.0], "DATALOADER.NUM_WORKERS", 0),
-            *("DATASETS.TRAIN", ("videos_of_processes",), "SOLVER.IMS_PER_BATCH", 2),
-            *("SOLVER.MAX_ITER", 1, "SOLVER.WARMUP_ITERS", 0, "OUTPUT_DIR", folder),
-            *("SOLVER.AMP.ENABLED", False),
-            *("TEST.EVALUATORS", ("FutureMaskEvaluator", "VOSEvaluator")),
-        ]
-    )
-    engine_module("utils.env").seed_all_rng(7)
-    trainer = Trainer(cfg)
-    trainer._hooks = [hook for hook in trainer._hooks if "EvalHook" not in type(hook).__name__]
-    trainer.train()
-    scores = _score(cfg)
-    model = trainer.checkpointer.model
-    kept = {
-        "gradients": {name: value.grad for name, value in model.named_parameters()},
-        "scores": scores,
-    }
-    torch.save((kept, trainer.storage.latest()), Path(folder) / f"{comm.get_rank()}.pth")
-
-
-def _score(cfg: Any) -> Any:
-    """Return the scores of three made-up videos; each process sees a part of them."""
-    evaluator = build_evaluator(cfg, "videos_of_processes")
-    evaluator.reset()
-    for number in InferenceSampler(3):
-        rng = np.random.default_rng(number)
-        truth, found = torch.from_numpy(rng.integers(0, 3, (2, 4, 8, 8)).astype(np.uint8))
-        video = {"masks": truth[:1], "target_masks": truth[1:], "object_maps": truth}
-        video["target_valid"] = torch.ones(3, dtype=torch.bool)
-        evaluator.process([video], [{"mask": found[-1], "object_maps": found}])
-    return evaluator.evaluate()
-
-
-def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
-    videos = tmp_path / "videos"
-    for number in range(3):
-        write_video(videos / f"video_{number:05d}", *make_video(number))
-    for count in (1, 2):
-        (tmp_path / str(count)).mkdir()
-        launch(_compute, count, dist_url="auto", args=(str(videos), str(tmp_path / str(count))))
-    one, losses = torch.load(tmp_path / "1" / "0.pth", weights_only=False)
-    two, their_losses = torch.load(tmp_path / "2" / "0.pth", weights_only=False)
-    assert losses["total_loss"][0] == pytest.approx(their_losses["total_loss"][0], abs=1e-5)
-    for name, value in one["gradients"].items():
-        scale = float(value.abs().max())
-        torch.testing.assert_close(two["gradients"][name], value, atol=1e-5 * scale, rtol=0)
-    assert one["scores"]["future_mask"]["jaccard"] > 0.1
-    assert one["scores"] == two["scores"]
 
 
 def _end(how: str) -> None:

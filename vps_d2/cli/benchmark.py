@@ -30,10 +30,12 @@ to 10,000 frames. "vos" is each part of following 1 and 3 objects at 240x427 pix
 with the small network and with STCN. "annotate" is the page of vps-d2 annotate on clips of 100 and
 10,000 frames of 480 rows. "export" is the shipped models in ONNX Runtime, beside PyTorch in
 float32; ONNX Runtime uses the instructions that it finds, also those that PyTorch is kept from.
-These four take minutes, and are only measured if they are named.
+"scale" is label and make-synthetic in 1, 2 and 4 processes, the start and the memory of label,
+predict and segment on 100 and 100,000 videos, and reading from folders, a tar file and video files.
+These five take minutes, and are only measured if they are named.
 """
 PARTS = ("generator", "loader", "predictor", "segmenter", "mask_predictor", "pipeline", "segment")
-LONG_PARTS = ("memory", "vos", "annotate", "export")
+LONG_PARTS = ("memory", "vos", "annotate", "export", "scale")
 CONFIGS = {
     "predictor": "configs/simvp/simvp_gsta_11to11.yaml",
     "segmenter": "configs/mask_rcnn/mask_rcnn_R50w32_FPN_frames.yaml",
@@ -57,7 +59,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         choices=PARTS + LONG_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last 4)",
+        help=f"parts to measure, of {', '.join(PARTS + LONG_PARTS)} (default: all but the last 5)",
     )
     for name, config in CONFIGS.items():
         add(
@@ -180,7 +182,22 @@ def _measure(args: argparse.Namespace, device: str) -> "list[Figure]":
             figures += _measure_page(args, data, device)
         if "export" in args.only:
             figures += _measure_exported(args)
+        if "scale" in args.only:
+            figures += _measure_scale(args, data)
     return figures
+
+
+def _measure_scale(args: argparse.Namespace, data: Path) -> "list[Figure]":
+    from vps_d2.data.video import find_videos
+    from vps_d2.evaluation.scale_benchmark import measure_start, time_formats, time_processes
+
+    folders, repeats = find_videos(data), 1 if args.quick else 3
+    most = 10_000 if args.quick else 100_000
+    return [
+        *time_formats(folders, num_videos=20 if args.quick else 200, repeats=repeats),
+        *measure_start(folders, counts=(100, most)),
+        *time_processes(folders, num_videos=8 if args.quick else 80, repeats=repeats),
+    ]
 
 
 def _measure_exported(args: argparse.Namespace) -> "list[Figure]":

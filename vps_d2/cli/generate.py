@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive
 from vps_d2.cli.plugins import add_import_option, import_parts
-from vps_d2.io.escape import print_line
+from vps_d2.cli.tars import run_on_folders
+from vps_d2.io.shards import Shard
 
 EPILOG = """example:
   vps-d2 generate --config-file configs/simvp/simvp_gsta_11to11.yaml \\
@@ -38,7 +39,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="config that the video predictor was trained with, or of a pipeline with a predictor, "
         "such as configs/pipeline/object_frames_unet.yaml",
     )
-    add("--input", type=Path, required=True, metavar="DIR", help="folder of labeled videos")
+    add(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder or tar files of labeled videos",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for frames and masks")
     add_import_option(parser)
     add(
@@ -76,13 +83,18 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.data.derived.generated_frames import generate_frames
     from vps_d2.inference.pipeline_frames import load_frame_predictor
 
-    count = generate_frames(
-        load_frame_predictor(args.config_file, args.opts),
-        args.input,
-        args.output,
-        frame_indices=args.frames and [frame - 1 for frame in args.frames],
-        batch_size=args.batch_size,
-        skip_faulty=args.skip_faulty,
-        shard=args.shard,
-    )
-    print_line(f"{args.output}: predicted {count} videos")
+    predictor = load_frame_predictor(args.config_file, args.opts)
+
+    def generate(root: Path, output: Path, shard: Shard) -> str:
+        count = generate_frames(
+            predictor,
+            root,
+            output,
+            frame_indices=args.frames and [frame - 1 for frame in args.frames],
+            batch_size=args.batch_size,
+            skip_faulty=args.skip_faulty,
+            shard=shard,
+        )
+        return f"predicted {count} videos"
+
+    run_on_folders(args, generate)

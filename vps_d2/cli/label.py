@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive, parse_share
 from vps_d2.cli.plugins import add_import_option, import_parts
-from vps_d2.io.escape import print_line
+from vps_d2.cli.tars import run_on_folders
+from vps_d2.io.shards import Shard
 
 EPILOG = """example:
   vps-d2 label --config-file configs/unet/unet_frames.yaml \\
@@ -18,6 +19,8 @@ datasets/vps/labeled, it is the data sets vps_labeled and vps_frames_labeled. Af
 the same command goes on. To share the work between several processes, start them with --shard 0/4,
 1/4, 2/4 and 3/4 and the same --output, and then once more without it, which joins their lists of
 videos that were left out; vps-d2 slurm does this on a cluster.
+
+The input may be tar files of videos instead; each becomes a tar file of labeled videos.
 """
 
 
@@ -31,7 +34,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         metavar="FILE",
         help="config that the segmenter was trained with",
     )
-    add("--input", type=Path, required=True, metavar="DIR", help="folder of videos")
+    add(
+        "--input",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of videos, tar file of videos, or folder of such files",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the labeled videos")
     add_import_option(parser)
     add(
@@ -73,14 +82,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.segmentation import FrameSegmenter
 
     model = load_model(args.config_file, args.opts, task="segmentation")
-    counts = label_videos(
-        FrameSegmenter(
-            model, score_thresh=model.cfg.PIPELINE.SCORE_THRESH, batch_size=args.batch_size
-        ),
-        args.input,
-        args.output,
-        threshold=args.threshold,
-        shard=args.shard,
-        skip_faulty=args.skip_faulty,
+    segmenter = FrameSegmenter(
+        model, score_thresh=model.cfg.PIPELINE.SCORE_THRESH, batch_size=args.batch_size
     )
-    print_line(f"{args.output}: {counts.labeled} videos labeled, {counts.left_out} left out")
+
+    def label(root: Path, output: Path, shard: Shard) -> str:
+        counts = label_videos(
+            segmenter,
+            root,
+            output,
+            threshold=args.threshold,
+            shard=shard,
+            skip_faulty=args.skip_faulty,
+        )
+        return f"{counts.labeled} videos labeled, {counts.left_out} left out"
+
+    run_on_folders(args, label)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vps_d2.cli.arguments import CommandParser, add_shard_option, parse_positive, parse_rate
 from vps_d2.cli.plugins import add_import_option, import_parts
+from vps_d2.cli.tars import run_on_folders
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import print_line
-from vps_d2.io.shards import WHOLE
+from vps_d2.io.shards import WHOLE, Shard
 
 DEFAULT_CONFIG = "configs/demo.yaml"
 
@@ -49,8 +49,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         "--input",
         type=Path,
         metavar="PATH",
-        help="video, folder of pictures, or folder of video_<n> folders, which hold at least the "
-        "known frames; may be given without --input, as the first word",
+        help="video, folder of pictures, or folder or tar files of video_<n> folders, which hold "
+        "at least the known frames; may be given without --input, as the first word",
     )
     add(
         "--output",
@@ -145,21 +145,25 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         raise UserError(f"--output {args.output} is the folder of the videos; give another.")
     import_parts(args.imports)
     pipeline = FutureMaskPredictor.from_config(cfg)
-    inference = HiddenInference(
-        pipeline,
-        args.input,
-        args.output,
-        run=run_fingerprint(cfg, pipeline),
-        shard=args.shard,
-        batch_size=cfg.PIPELINE.BATCH_SIZE,
-        save_frames=args.save_frames,
-        num_gifs=args.gif,
-        skip_faulty=args.skip_faulty,
-    )
-    if inference(args.resume):
-        print_line(f"{args.output / MASKS_FILE}: {len(inference.videos)} masks of {inference.size}")
-    else:
-        print(f"shard {args.shard[0]}/{args.shard[1]} is done; other shards are not yet")
+    run = run_fingerprint(cfg, pipeline)
+
+    def predict(root: Path, output: Path, shard: Shard) -> str:
+        inference = HiddenInference(
+            pipeline,
+            root,
+            output,
+            run=run,
+            shard=shard,
+            batch_size=cfg.PIPELINE.BATCH_SIZE,
+            save_frames=args.save_frames,
+            num_gifs=args.gif,
+            skip_faulty=args.skip_faulty,
+        )
+        if inference(args.resume):
+            return f"{len(inference.videos)} masks of {inference.size} in {MASKS_FILE}"
+        return f"shard {shard[0]}/{shard[1]} is done; other shards are not yet"
+
+    run_on_folders(args, predict)
 
 
 def _predict_video(args: argparse.Namespace) -> None:

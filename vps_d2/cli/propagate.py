@@ -13,10 +13,11 @@ from vps_d2.cli.videos import (
     add_overlay_option,
     add_range_options,
     add_run_options,
+    check_first,
     check_range,
     clean_each,
     count_words,
-    open_each,
+    list_inputs,
     print_notes,
     run_each,
 )
@@ -56,7 +57,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("inputs", type=Path, nargs="+", metavar="IN", help="video file, or folder of pictures")
+    add(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="IN",
+        help="video file, folder of pictures, or folder or tar file of such",
+    )
     add(
         "--mask",
         type=parse_mask,
@@ -162,9 +169,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.vos.session import VOSSession
 
     if args.clean:
-        clean_each(args.inputs, args.output, clean_propagation)
+        clean_each(list_inputs(args.inputs, args.output), args.output, clean_propagation)
         return
-    sources = open_each(take_shard(args.inputs, args.shard), args.output, args.rate)
+    inputs = take_shard(list_inputs(args.inputs, args.output), args.shard)
+    check_first(inputs, args.rate)
     engine = find_vos_engine(
         *(args.engine, args.config_file, args.weights, args.opts), device=args.device
     )
@@ -180,15 +188,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         overlay=args.overlay,
     )
 
-    def run(source: "VideoSource") -> None:
-        folder = args.output / source.name
+    def run(source: "VideoSource", folder: Path, shown: Path) -> None:
         done = VideoPropagation(source, engine, folder, options)(args.resume)
-        _report(folder, done)
+        _report(shown, done)
         if args.dataset and args.shard == WHOLE:  # videos are added in one order, by one process
             with VOSSession(source, folder / SESSION_FOLDER) as session:
                 session.export(args.dataset, "dataset", progress=True)
 
-    run_each(sources, run)
+    run_each(inputs, args.output, args.rate, run, args.resume)
 
 
 def _report(folder: Path, done: "PropagatedVideo") -> None:

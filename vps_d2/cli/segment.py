@@ -11,10 +11,11 @@ from vps_d2.cli.videos import (
     add_overlay_option,
     add_range_options,
     add_run_options,
+    check_first,
     check_range,
     clean_each,
     count_words,
-    open_each,
+    list_inputs,
     print_notes,
     run_each,
 )
@@ -41,6 +42,10 @@ examples:
   vps-d2 segment clip.mp4 --model coco
   vps-d2 segment clip.mp4 other.mov --model coco --classes person dog --start 100 --end 400
   vps-d2 segment datasets/vps/val/video_0 --model vps --output output/boxes
+  vps-d2 segment datasets/vps/val --model vps --format png
+
+A folder without pictures stands for the videos in it, and a tar file for those in it; its results
+become a tar file.
 
 Of each input NAME, DIR/NAME holds masks/000000.png (the numbers of the objects), masks.mp4,
 overlay.mp4, result.json (YouTube-VIS), tracks.csv and summary.html. The arguments --mp4_clip_path,
@@ -55,7 +60,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
     """Parse the command line."""
     parser = CommandParser(prog, __doc__, EPILOG)
     add = parser.add_argument
-    add("inputs", type=Path, nargs="*", metavar="IN", help="video file, or folder of pictures")
+    add(
+        "inputs",
+        type=Path,
+        nargs="*",
+        metavar="IN",
+        help="video file, folder of pictures, or folder or tar file of such",
+    )
     add(
         *("--output", "--save_path"),
         type=Path,
@@ -150,7 +161,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if args.clean:
         from vps_d2.inference.video_segmentation import clean_results
 
-        clean_each(args.inputs, args.output, clean_results)
+        clean_each(list_inputs(args.inputs, args.output), args.output, clean_results)
         return
     import_parts(args.imports)
 
@@ -159,7 +170,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from vps_d2.inference.video_segmentation import SegmentOptions, VideoSegmentation
 
     args.inputs += _list_annotated(args.ann_path, args.img_path)
-    sources = open_each(take_shard(args.inputs, args.shard), args.output, args.rate)
+    inputs = take_shard(list_inputs(args.inputs, args.output), args.shard)
+    check_first(inputs, args.rate)
     if args.weights and not args.config_file and args.backbone:
         args.config_file = f"package://configs/vistr/vistr_{_BACKBONES[args.backbone]}.yaml"
     name = args.model if args.model or args.config_file else "coco"
@@ -187,12 +199,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         overlay=args.overlay,
     )
 
-    def run(source: "VideoSource") -> None:
-        folder = args.output / source.name
+    def run(source: "VideoSource", folder: Path, shown: Path) -> None:
         done = VideoSegmentation(source, model, folder, options, results)(args.resume)
-        _report(folder, done, model.taxonomy)
+        _report(shown, done, model.taxonomy)
 
-    run_each(sources, run)
+    run_each(inputs, args.output, args.rate, run, args.resume)
 
 
 def _list_annotated(ann_path: Path | None, img_path: Path | None) -> list[Path]:

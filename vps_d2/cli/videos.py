@@ -1,9 +1,11 @@
 """What the commands share that make a folder of results of each video they are given."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +31,11 @@ __all__ = [
     "add_range_options",
     "add_rate_option",
     "add_run_options",
+    "check_first",
     "check_range",
     "clean_each",
     "count_words",
-    "open_each",
+    "list_inputs",
     "print_notes",
     "run_each",
 ]
@@ -139,60 +142,109 @@ def count_words(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def open_each(paths: Sequence[Path], output: Path, rate: Fraction | None) -> list["VideoSource"]:
-    """Open all videos, so that a wrong one is known before long work begins.
+def list_inputs(paths: Iterable[Path], output: Path) -> list[str]:
+    """Return the paths of the videos, and tar files of videos, that are named or in a named folder.
 
     Args:
-        paths: of the videos.
-        output: folder for the folders of results.
-        rate: frames per second of folders of pictures; None for the default.
+        paths: of videos, of tar files, or of folders that hold such and no pictures.
+        output: folder for the results of each.
 
     Raises:
-        UserError: if one cannot be opened, or two would have the same folder of results.
+        UserError: if two would have the same results.
     """
+    from vps_d2.io.tars import is_tar
+    from vps_d2.io.video import list_videos, video_name
+
+    inputs: list[str] = []
+    names: dict[str, str] = {}
+    for path in paths:
+        own = path.name if is_tar(path) else video_name(path)
+        inside = [(os.path.join(path, each), name) for each, name in list_videos(path)]
+        for each, name in inside or [(str(path), own)]:
+            other = names.setdefault(name, each)
+            if other != each:
+                raise UserError(
+                    f"{each} and {other} would both be written to {output / name}; do one at a "
+                    "time, with another --output."
+                )
+            inputs.append(each)
+    return inputs
+
+
+Run = Callable[["VideoSource", Path, Path], None]
+"""Does something with a video, given the folder for its results and the name to report it by."""
+
+
+def check_first(inputs: Iterable[str], rate: Fraction | None) -> None:
+    """Open the first videos, so that a wrong one is known before long work begins.
+
+    Raises:
+        UserError: if one cannot be opened.
+    """
+    from vps_d2.data.folder import CHECKED
+    from vps_d2.io.tars import is_tar
     from vps_d2.io.video import open_video
 
-    names: dict[str, Path] = {}
-    sources = []
-    for path in paths:
-        source = open_video(path, rate=rate)
-        other = names.setdefault(source.name, path)
-        if other != path:
-            raise UserError(
-                f"{path} and {other} would both be written to {output / source.name}; do one at a "
-                "time, with another --output."
-            )
-        sources.append(source)
-    return sources
+    for each in islice(inputs, CHECKED):
+        if not is_tar(each):
+            open_video(each, rate=rate)
 
 
-def run_each(sources: Sequence["VideoSource"], run: Callable[["VideoSource"], None]) -> None:
+def run_each(
+    inputs: Sequence[str], output: Path, rate: Fraction | None, run: Run, resume: bool
+) -> None:
     """Do something with each video; if it fails with one of several, do the others all the same.
 
+    The results of the videos in a tar file become a tar file.
+
     Args:
-        sources: the videos.
+        inputs: see :func:`list_inputs`.
+        output: for the results.
+        rate: frames per second of folders of pictures; None for the default.
         run: what is done with each.
+        resume: keep the tar files that are there.
 
     Raises:
         UserError: if it failed with any of them.
     """
-    failures = 0
-    for source in sources:
+    from vps_d2.io.files import write_errors
+    from vps_d2.io.tars import is_tar, repacked
+    from vps_d2.io.video import open_video
+
+    failures = count = 0
+
+    def try_to_run(path: str, folder: Path, shown: Path, alone: bool) -> None:
+        nonlocal failures, count
+        count += 1
         try:
-            run(source)
+            source = open_video(path, rate=rate)
+            run(source, folder / source.name, shown / source.name)
         except UserError as error:
-            if len(sources) == 1:
+            if alone:
                 raise
-            print_notes([f"{source.path} is left out: {error}"])
+            print_notes([f"{path} is left out: {error}"])
             failures += 1
+
+    for each in inputs:
+        if not is_tar(each):
+            try_to_run(each, output, output, len(inputs) == 1)
+            continue
+        target = output / Path(each).name
+        if resume and target.exists():
+            continue
+        with write_errors(output):
+            output.mkdir(parents=True, exist_ok=True)
+        with repacked(each, target) as (folder, results):
+            for inner in list_inputs([folder], results):
+                try_to_run(inner, results, target, False)
     if failures:
         raise UserError(
-            f"{failures} of {len(sources)} videos were left out, for the reasons above; mend them, "
+            f"{failures} of {count} videos were left out, for the reasons above; mend them, "
             "and run the command again with --resume."
         )
 
 
-def clean_each(paths: Sequence[Path], output: Path, clean: Callable[[Path], list[str]]) -> None:
+def clean_each(paths: Iterable[str], output: Path, clean: Callable[[Path], list[str]]) -> None:
     """Remove the results of an earlier run for videos, and say what was removed.
 
     Args:
@@ -203,7 +255,9 @@ def clean_each(paths: Sequence[Path], output: Path, clean: Callable[[Path], list
     Raises:
         UserError: if a folder holds no such results.
     """
+    from vps_d2.io.video import video_name
+
     for path in paths:
-        folder = output / (path.resolve().name if path.is_dir() else path.stem)
+        folder = output / video_name(Path(path))
         removed = clean(folder)
         print_line(f"{folder}: removed {', '.join(removed)}")

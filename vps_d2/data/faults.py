@@ -264,7 +264,7 @@ def _start_scan(
     expected = layout or read_layout(root)
     folders = (Path(root, name) for name in names)
     scans = prefetch(
-        lambda folder: _try_to_scan(folder, kind, decode, expected), folders, _AHEAD, _THREADS
+        lambda folder: try_to_scan(folder, kind, decode, expected), folders, _AHEAD, _THREADS
     )
     bar = tqdm(
         scans,
@@ -287,7 +287,7 @@ def _report_duplicates(scans: Iterable[Scan], names: list[str]) -> Iterator[Scan
             yield scan
 
 
-def _try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> Scan:
+def try_to_scan(folder: Path, kind: str, decode: bool, layout: VideoLayout) -> Scan:
     """Check one video; if it cannot be read, or is too large for the memory, that is its fault."""
     try:
         return scan_video(folder, kind, decode, layout)

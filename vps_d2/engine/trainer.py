@@ -21,6 +21,7 @@ from vps_d2.engine.stopping import may_stop, stop_hooks
 from vps_d2.engine.time_limit import TimeIsUp, TimeLimit
 from vps_d2.engine.train_loop import AutocastTrainer
 from vps_d2.io.errors import UserError
+from vps_d2.modeling.batch import share_normalization
 from vps_d2.modeling.build import build_model
 from vps_d2.modeling.checkpoint import SafeCheckpointer
 from vps_d2.modeling.precision import find_dtype, inference_autocast
@@ -264,8 +265,8 @@ def _find_like(state: Any, own: Any, name: str) -> Any:
 def share_buffers(model: nn.Module) -> None:
     """Copy the buffers of the main process, which are saved, to every process of a run.
 
-    In training, each process gathers statistics of its own samples (batch normalization), so
-    without this they would evaluate different models.
+    Where they are statistics of the samples of each process, as of normalization that is not over
+    the whole batch, the processes would evaluate different models without this.
     """
     if comm.get_world_size() > 1:
         for buffer in model.buffers():
@@ -275,6 +276,7 @@ def share_buffers(model: nn.Module) -> None:
 def _distribute(model: nn.Module) -> nn.Module:
     if comm.get_world_size() == 1:
         return model
+    model = share_normalization(model)
     on_gpu = next(model.parameters()).is_cuda
     devices = [torch.cuda.current_device()] if on_gpu else None
     return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)

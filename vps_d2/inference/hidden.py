@@ -14,7 +14,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +22,12 @@ from tqdm import tqdm
 
 from vps_d2.config.pipeline import model_nodes
 from vps_d2.d2.config import CfgNode
-from vps_d2.data.video import (
-    FaultError,
-    frame_path,
-    frame_size_reason,
-    read_frames,
-)
+from vps_d2.data.folder import VideoFolder
+from vps_d2.data.layout import read_layout
+from vps_d2.data.video import frame_path, read_frames
 from vps_d2.inference.future_masks import FutureMaskPredictor, FuturePrediction
-from vps_d2.inference.listing import list_videos
-from vps_d2.io.arrays import write_array
+from vps_d2.io.arrays import write_array, write_rows
 from vps_d2.io.errors import UserError
-from vps_d2.io.escape import escape_controls
 from vps_d2.io.files import (
     open_regular,
     read_json,
@@ -53,6 +48,8 @@ VIDEOS_FILE = "videos.txt"
 SKIPPED_FILE = "skipped.txt"
 _PARTS = ("parts", "frames", "gifs")
 _FINGERPRINT_BYTES = 1000
+_SAMPLED = 1000  # videos of which a frame is looked at, to distinguish others of the same names
+_WAY_OUT = "give --skip-faulty to write background for videos that cannot be read"
 PREDICTIONS_FILE = "predictions.json"
 """Says which frames the masks and saved frames are, counted from 1."""
 
@@ -93,7 +90,7 @@ class HiddenInference:
 
     Raises:
         UserError: if the pipeline predicts no frames that could be saved, if ``output`` is ``root``
-            or inside it, or for the reasons of :func:`list_videos`.
+            or inside it, or for the reasons of :class:`VideoFolder`.
     """
 
     def __init__(
@@ -120,14 +117,23 @@ class HiddenInference:
         self.shard = shard
         self.save_frames = save_frames
         self.num_gifs = num_gifs
-        self.skip_faulty = skip_faulty
-        self.videos, self.size = list_videos(root, pipeline.num_known, skip_faulty)
+        self.folder = VideoFolder(
+            root,
+            "hidden",
+            layout=replace(read_layout(root), num_known=pipeline.num_known, num_frames=None),
+            skip_faulty=skip_faulty,
+            way_out=_WAY_OUT,
+        )
+        self.videos, self.size = self.folder.names, self.folder.size
         starts = range(0, len(self.videos), batch_size)
         self.batches = [range(s, min(s + batch_size, len(self.videos))) for s in starts]
+        mine = self.batches[shard[0] :: shard[1]]
+        self.folder.check_first(self.videos[index] for batch in mine for index in batch)
         last = pipeline.num_known - 1
-        videos = [(video.folder.name, _frame_bytes(video.folder, last)) for video in self.videos]
+        some = self.videos[:: -(-len(self.videos) // _SAMPLED)]
+        sizes = [_frame_bytes(root / name, last) for name in some]
         extras = [save_frames, num_gifs]
-        text = json.dumps([run, videos, batch_size, self.size, shard[1], extras])
+        text = json.dumps([run, self.videos, sizes, batch_size, self.size, shard[1], extras])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.parts = output / "parts"
 
@@ -230,7 +236,7 @@ class HiddenInference:
             for batch, frames, faults in prefetch(self._read, todo):
                 masks = np.zeros((len(batch), *self.size), np.uint8)
                 good = [video for video in batch if video not in faults]
-                for fault in map(escape_controls, faults.values()):
+                for fault in faults.values():
                     bar.write(f"written as background: {fault}")
                     progress.skipped.append(fault)
                 want_frames = self.save_frames or any(video < self.num_gifs for video in good)
@@ -252,29 +258,19 @@ class HiddenInference:
     def _read(self, batch: range) -> tuple[range, np.ndarray, dict[int, str]]:
         clips: list[np.ndarray] = []
         faults: dict[int, str] = {}
+        known = range(self.pipeline.num_known)
         for index in batch:
-            video = self.videos[index]
-            if video.reason:
-                faults[index] = f"{video.folder}: {video.reason}"
-                continue
-            try:
-                clip = read_frames(video.folder, range(self.pipeline.num_known))
-                if clip.shape[1:3] != self.size:
-                    reason = frame_size_reason(clip.shape[1:3], self.size)
-                    raise FaultError(video.folder, reason)
-            except FaultError as error:
-                if not self.skip_faulty:
-                    raise UserError(
-                        f"{error.path}: {error.reason}; {error.advice}, or give --skip-faulty to "
-                        "write background for it."
-                    ) from error
-                faults[index] = f"{error.path}: {error.reason}"
-                continue
-            clips.append(clip)
+            clip, found = self.folder.read(
+                self.videos[index], lambda folder: read_frames(folder, known)
+            )
+            if clip is None:
+                faults[index] = "; ".join(map(str, found))
+            else:
+                clips.append(clip)
         return batch, np.stack(clips) if clips else np.zeros((0,), np.uint8), faults
 
     def _write_extras(self, video: int, clip: np.ndarray, prediction: FuturePrediction) -> None:
-        name = self.videos[video].folder.name
+        name = self.videos[video]
         if self.save_frames:
             path = self.output / "frames" / f"{name}.npy"
             path.parent.mkdir(exist_ok=True)
@@ -307,8 +303,7 @@ class HiddenInference:
                         "wrote it; run that shard again."
                     )
             self._write_masks()
-            names = [video.folder.name for video in self.videos]
-            _write_lines(self.output / VIDEOS_FILE, names)
+            _write_lines(self.output / VIDEOS_FILE, self.videos)
             write_json(self.output / PREDICTIONS_FILE, self.pipeline.describe())
             skipped = sorted(line for p in done if p for line in p.skipped)
             if skipped:
@@ -324,16 +319,16 @@ class HiddenInference:
     def _write_masks(self) -> None:
         """Copy the rows of all parts into the result, in the order of the videos."""
         count = self.shard[1]
-        with ExitStack() as stack, write_whole(self.output / MASKS_FILE) as masks:
+        with ExitStack() as stack:
             parts = [
                 stack.enter_context(open_regular(self._path("masks", index)))
                 for index in range(count)
             ]
-            shape = (len(self.videos), *self.size)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(masks, header)
-            for number, batch in enumerate(self.batches):
-                masks.write(parts[number % count].read(self._num_bytes(batch)))
+            rows = (
+                parts[number % count].read(self._num_bytes(batch))
+                for number, batch in enumerate(self.batches)
+            )
+            write_rows(self.output / MASKS_FILE, (len(self.videos), *self.size), rows)
 
 
 def _write_json(path: Path, progress: Progress) -> None:

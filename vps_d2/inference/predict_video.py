@@ -21,6 +21,7 @@ from vps_d2.inference.future_masks import FutureMaskPredictor
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import check_output
 from vps_d2.io.pictures import write_palette_png
+from vps_d2.io.tars import is_tar
 from vps_d2.io.video import VideoSource, is_picture, open_video
 from vps_d2.io.video_writing import VideoWriter
 from vps_d2.visualization.drawing import caption, enlarge, overlay_mask, strip
@@ -49,7 +50,7 @@ class PredictedFrame:
 def is_video(path: Path) -> bool:
     """Return whether a path is one video, rather than a folder of ``video_<n>`` folders."""
     if not path.is_dir():
-        return os.path.lexists(path)
+        return os.path.lexists(path) and not is_tar(path)
     names = os.listdir(path)
     return any(map(is_picture, names)) and not any(re.fullmatch(r"video_\d+", n) for n in names)
 

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -101,3 +102,21 @@ def array_bytes(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()
+
+
+def write_rows(path: str | Path, shape: tuple[int, ...], rows: Iterable[bytes]) -> None:
+    """Write a uint8 array to an ``.npy`` file, whole or not at all, without holding it.
+
+    Args:
+        path: of the file.
+        shape: of the array.
+        rows: its bytes, in parts.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    with write_whole(path) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in rows:
+            file.write(part)

@@ -26,6 +26,7 @@ import numpy as np
 
 from vps_d2.io.errors import UserError
 from vps_d2.io.prefetch import iterate_ahead
+from vps_d2.io.tars import TAR
 
 MAX_PIXELS = 2**26
 """Pixels of the largest frame that is read: twice an 8K film, 200 MB as RGB."""
@@ -35,6 +36,9 @@ FOLDER_RATE = Fraction(25)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 """How the names of the pictures in a folder end."""
+
+VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+"""How the names of the video files end that are found in a folder; others are read if named."""
 
 _HASHED_BYTES = 1 << 20
 
@@ -73,7 +77,7 @@ class VideoSource(ABC):
         self, path: Path, height: int, width: int, rate: Fraction, time_base: Fraction
     ) -> None:
         self.path = path
-        self.name = path.resolve().name if path.is_dir() else path.stem
+        self.name = video_name(path)
         self.height, self.width = height, width
         self.rate, self.time_base = rate, time_base
         self._lost: set[int] = set()
@@ -188,6 +192,35 @@ def open_video(
     from vps_d2.io.video_opencv import OpenCVSource
 
     return OpenCVSource(path)
+
+
+def video_name(path: Path) -> str:
+    """Return the name of a video: the file's without its ending, or the folder's."""
+    return Path(os.path.abspath(path)).name if path.is_dir() else path.stem
+
+
+def list_videos(path: Path) -> list[tuple[str, str]]:
+    """List the videos in a folder: video files, tar files of videos, and folders.
+
+    Args:
+        path: of a folder; one with pictures is a video itself, and holds none.
+
+    Returns:
+        the name of each file or folder, and that of the video; nothing if there are none.
+    """
+    names = os.listdir(path) if path.is_dir() else []
+    if any(map(is_picture, names)):
+        return []
+    videos = []
+    for name in sorted(names):
+        stem, ending = os.path.splitext(name)
+        if name.startswith("."):
+            continue
+        if ending.lower() in VIDEOS:
+            videos.append((name, stem))
+        elif ending.lower() == TAR or os.path.isdir(path / name):
+            videos.append((name, name))
+    return videos
 
 
 def numbered_png(index: int) -> str:

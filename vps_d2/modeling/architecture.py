@@ -27,7 +27,7 @@ class Architecture(nn.Module, ABC):
         super().train(mode)
         if self.keeps_statistics:
             for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
                     module.eval()
         return self
 

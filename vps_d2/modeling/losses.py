@@ -13,6 +13,7 @@ one.
 import torch
 import torch.nn.functional as F
 
+from vps_d2.modeling.batch import batch_cat, batch_sum
 from vps_d2.modeling.masks.slots import EMPTY
 
 IGNORED = -100
@@ -41,7 +42,8 @@ def mask_cross_entropy(
     )
     background = (labels == 0).sum()
     objects = (labels > 0).sum()
-    return total / (background * background_weight + objects).clamp(min=1)
+    count = background * background_weight + objects
+    return batch_sum(total) / batch_sum(count).clamp(min=1)
 
 
 def soft_jaccard_loss(
@@ -70,25 +72,31 @@ def soft_jaccard_loss(
 
     def by_class(values: torch.Tensor) -> torch.Tensor:
         sums = values.new_zeros(EMPTY + 1)
-        return sums.index_add(0, classes.flatten(), values.flatten())[:EMPTY]
+        return batch_sum(sums.index_add(0, classes.flatten(), values.flatten())[:EMPTY])
 
     occurs = by_class(truth.sum((2, 3))) > 0
     scores = by_class(intersections) / by_class(unions).clamp(min=1e-6)
     return ((1 - scores) * occurs).sum() / occurs.sum().clamp(min=1)
 
 
-def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def dice_loss(logits: torch.Tensor, labels: torch.Tensor, *, of_batch: bool = True) -> torch.Tensor:
     """Return one minus the mean soft Dice index, ``2 sum(p y) / (sum(p) + sum(y))`` of a class.
 
     It is 0 if no pixel counts.
+
+    Args:
+        logits: of the masks.
+        labels: true ones.
+        of_batch: whether the masks are a share of a batch, over which the index is computed.
     """
+    add = batch_sum if of_batch else lambda values: values
     pixels, labels = _counted(logits.movedim(1, -1).flatten(0, 2), labels.flatten())
     probabilities = pixels.float().softmax(1)
-    counts = torch.bincount(labels, minlength=probabilities.shape[1])
+    counts = add(torch.bincount(labels, minlength=probabilities.shape[1]))
     classes = counts.nonzero().flatten()
     own = probabilities.gather(1, labels[:, None]).flatten()
-    overlap = probabilities.new_zeros(len(counts)).index_add(0, labels, own)[classes]
-    total = (probabilities.sum(0) + counts)[classes]
+    overlap = add(probabilities.new_zeros(len(counts)).index_add(0, labels, own))[classes]
+    total = (add(probabilities.sum(0)) + counts)[classes]
     return (1 - 2 * overlap / total).sum() / max(len(classes), 1)
 
 
@@ -102,9 +110,11 @@ def lovasz_softmax_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     pixels, labels = _counted(planes.T, labels.flatten())
     probabilities = pixels.T
     losses = [probabilities.sum() * 0]
-    for number in labels.unique():
-        truth = (labels == number).float()
-        errors, order = (truth - probabilities[number]).abs().sort(descending=True)
+    of_batch = batch_cat(labels)
+    for number in of_batch.unique():
+        errors = ((labels == number).float() - probabilities[number]).abs()
+        errors, order = batch_cat(errors).sort(descending=True)
+        truth = (of_batch == number).float()
         losses.append((errors * _lovasz_weights(truth[order])).sum())
     return torch.stack(losses).sum() / max(len(losses) - 1, 1)
 

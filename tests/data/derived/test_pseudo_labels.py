@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from vps_d2.d2.structures import Instances
 from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
+from vps_d2.io.tars import pack_folder, unpacked
 from vps_d2.modeling.outputs import confidence
 
 CONFIG = """
@@ -143,6 +146,31 @@ def test_never_over_the_data(tiny_videos, label):
     for out in (tiny_videos / "unlabeled", tiny_videos / "unlabeled" / "labeled"):
         with pytest.raises(UserError, match="is inside the folder of the input videos"):
             label(tiny_videos / "unlabeled", out)
+
+
+def test_tar_files_become_tar_files_of_the_same_bytes(tiny_videos, tmp_path, label, capsys):
+    shards, out = tmp_path / "shards", tmp_path / "labeled"
+    label(tiny_videos / "unlabeled", out, "--threshold", 0)
+    for name in ("a", "b"):
+        shards.mkdir(exist_ok=True)
+        pack_folder(tiny_videos / "unlabeled", shards / f"{name}.tar")
+    label(shards, tmp_path / "whole", "--threshold", 0)
+    assert "whole/b.tar: 2 videos labeled, 0 left out" in capsys.readouterr().out
+    for index in (0, 1):
+        label(shards, tmp_path / "parts", "--threshold", 0, "--shard", f"{index}/2")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    with unpacked(tmp_path / "whole" / "a.tar") as folder:
+        there = contents(folder)
+    assert there == contents(out)  # the links are files now
+    with pytest.raises(UserError, match="results of another threshold"):
+        label(shards, tmp_path / "whole", "--threshold", 0.5)
+    (tmp_path / "whole" / "b.tar").unlink()
+    (shards / "b.tar").write_bytes((shards / "b.tar").read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"b\.tar is damaged or cut off"):
+        label(shards, tmp_path / "whole", "--threshold", 0)
+    shutil.copytree(tiny_videos / "unlabeled", shards, dirs_exist_ok=True)
+    with pytest.raises(UserError, match="holds tar files beside folders of videos"):
+        label(shards, tmp_path / "whole", "--threshold", 0)
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -5,19 +5,22 @@ can be read like any labeled split, and the input is not changed. Videos in whic
 unsure, or finds nothing, are left out and listed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from vps_d2.data.faults import scan_split, stop_or_log
-from vps_d2.data.layout import read_layout, write_layout
+from vps_d2.data.faults import Fault
+from vps_d2.data.folder import VideoFolder
+from vps_d2.data.layout import write_layout
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.data.video import MASK_FILE, frame_indices, frame_path, read_frames
 from vps_d2.io.arrays import array_bytes
+from vps_d2.io.escape import escape_controls
 from vps_d2.io.files import check_output, write_errors, write_folder, write_text
 from vps_d2.io.folders import check_apart, claim_folder
 from vps_d2.io.links import link_file
@@ -81,10 +84,9 @@ def label_videos(
     """
     root, out = Path(root), Path(out)
     check_apart(out, root)
-    # Damage inside a picture is only found when it is decoded.
-    scans, faults = scan_split(root, kind="unlabeled", decode=skip_faulty, progress=True)
-    stop_or_log(str(root), faults, len(scans), skip_faulty, print, "give --skip-faulty")
-    folders = take_shard([scan.folder for scan in scans], shard)
+    videos = VideoFolder(root, "unlabeled", skip_faulty=skip_faulty)
+    names = take_shard(videos.names, shard)
+    videos.check_first(names)
     part = shard_name(shard)
     # A shared disk may not let several machines add to one file.
     left_out_file = out / (f"{part}-{LEFT_OUT_FILE}" if part else LEFT_OUT_FILE)
@@ -92,28 +94,45 @@ def label_videos(
         settings = {"segmenter": segmenter.fingerprint(), "threshold": threshold}
         check_settings(out / SETTINGS_FILE, settings)
         check_output(left_out_file)  # opening a pipe would block
-        write_layout(out, replace(read_layout(root), taxonomy=segmenter.taxonomy))
+        write_layout(out, replace(videos.layout, taxonomy=segmenter.taxonomy))
         left_out = _read_left_out(out)
-        todo = [f for f in folders if not (out / f.name).exists() and f.name not in left_out]
+        faulty = 0
         with (
-            tqdm(total=len(folders), initial=len(folders) - len(todo), unit="video") as progress,
+            tqdm(total=len(names), unit="video") as progress,
             left_out_file.open("a", buffering=1) as log,
         ):
-            for folder, frames in prefetch(_read, todo):
-                masks, sure = segmenter.label(frames)
-                if sure < threshold:
-                    log.write(f"{folder.name} {sure:.3f}\n")
+
+            def todo() -> Iterator[str]:
+                for name in names:
+                    if name in left_out or (out / name).exists():
+                        progress.update()
+                    else:
+                        yield name
+
+            for name, frames, faults in prefetch(partial(_read, videos), todo()):
+                if frames is None:
+                    faulty += 1
+                    for fault in faults:
+                        progress.write(f"left out of {escape_controls(str(root))}: {fault}")
                 else:
-                    _write(out / folder.name, folder, masks)
+                    masks, sure = segmenter.label(frames)
+                    if sure < threshold:
+                        log.write(f"{name} {sure:.3f}\n")
+                    else:
+                        _write(out / name, root / name, masks)
                 progress.update()
+        if faulty == len(names) > 0:
+            raise videos.nothing_left()
         if shard == WHOLE:
-            _join_left_out(out, folders)
-    left = {folder.name for folder in folders} & set(_read_left_out(out))
-    return LabelCounts(len(folders) - len(left), len(left))
+            _join_left_out(out, names)
+    left_out = _read_left_out(out)
+    left = sum(name in left_out for name in names)
+    return LabelCounts(len(names) - faulty - left, left)
 
 
-def _read(folder: Path) -> tuple[Path, np.ndarray]:
-    return folder, read_frames(folder, frame_indices(folder))
+def _read(videos: VideoFolder, name: str) -> tuple[str, np.ndarray | None, list[Fault]]:
+    frames, faults = videos.read(name, lambda folder: read_frames(folder, frame_indices(folder)))
+    return name, frames, faults
 
 
 def _read_left_out(out: Path) -> dict[str, str]:
@@ -129,12 +148,12 @@ def _left_out_files(out: Path) -> list[Path]:
     return [path for path in [*shared, *out.glob(f"shard_*-{LEFT_OUT_FILE}")] if path.exists()]
 
 
-def _join_left_out(out: Path, folders: Sequence[Path]) -> None:
+def _join_left_out(out: Path, names: Sequence[str]) -> None:
     """Bring the lines of all shards into one file, in the order of the videos."""
     lines = _read_left_out(out)
-    order = {folder.name: number for number, folder in enumerate(folders)}
-    names = sorted(lines, key=lambda name: (order.get(name, len(order)), name))
-    write_text(out / LEFT_OUT_FILE, "".join(f"{lines[name]}\n" for name in names))
+    known = [name for name in names if name in lines]
+    others = sorted(set(lines).difference(known))
+    write_text(out / LEFT_OUT_FILE, "".join(f"{lines[name]}\n" for name in [*known, *others]))
     for path in _left_out_files(out)[1:]:
         path.unlink()
 

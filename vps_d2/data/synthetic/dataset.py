@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -12,7 +12,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +25,11 @@ from vps_d2.data.synthetic.render import render, render_masks
 from vps_d2.data.synthetic.scene import Scene, SyntheticOptions
 from vps_d2.data.video import group_videos, write_video
 from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
-from vps_d2.io.arrays import write_array
+from vps_d2.io.arrays import write_rows
 from vps_d2.io.errors import UserError
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
-from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
+from vps_d2.io.shards import WHOLE, Shard, shard_name
 from vps_d2.io.workers import can_have_workers, count_cpus
 
 __all__ = ["SPLITS", "SyntheticVideo", "generate_video", "make_dataset", "video_seed"]
@@ -156,21 +156,15 @@ def make_dataset(
     with claim_folder(out, shard_name(shard), SPLITS):
         _refuse_foreign(out, [split for split in SPLITS if counts.get(split)])
         check_settings(out / SETTINGS_FILE, settings)
-        jobs = [replace(job, stored=stored) for job in _plan(out, counts, seed, options, randomize)]
-        written = _make(take_shard(jobs, shard), workers)
-        hidden = [job for job in jobs if job.split == "hidden"]
+        plan = _Plan(out, counts, seed, options, randomize, stored)
+        written = write_missing(
+            _write_one, plan, len(plan), lambda job: job.folder.exists(), shard, workers
+        )
+        hidden = counts.get("hidden", 0)
         if shard == WHOLE and hidden and not (out / TRUTH_FILE).exists():
-            _write_truth(out / TRUTH_FILE, hidden)
+            jobs = (job for job in plan if job.split == "hidden")
+            _write_truth(out / TRUTH_FILE, jobs, (hidden, options.height, options.width))
         return written
-
-
-def _make(jobs: Sequence[_Job], workers: int | None) -> int:
-    """Write the missing videos, and return how many."""
-    todo = [job for job in jobs if not job.folder.exists()]
-    with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
-            progress.update()
-    return len(todo)
 
 
 def _refuse_foreign(out: Path, splits: Sequence[str]) -> None:
@@ -190,27 +184,74 @@ def _holds_videos(folder: Path) -> bool:
     return folder.is_dir() and bool(group_videos(folder))
 
 
-def _plan(
-    out: Path,
-    counts: Mapping[str, int],
-    seed: int,
-    options: SyntheticOptions,
-    randomize: bool,
-) -> Iterator[_Job]:
-    """Number the videos of every split."""
-    randomized = replace(
-        SyntheticOptions.randomized(options.height, options.width), physics=options.physics
-    )
-    number = 0
-    for split in SPLITS:
-        chosen = randomized if randomize and split in _RANDOMIZED_SPLITS else options
-        for _ in range(counts.get(split, 0)):
-            yield _Job(split, number, video_seed(seed, number), out, chosen)
-            number += 1
+@dataclass(frozen=True)
+class _Plan:
+    """The videos of every split, numbered; there may be very many."""
+
+    out: Path
+    counts: Mapping[str, int]
+    seed: int
+    options: SyntheticOptions
+    randomize: bool
+    stored: bool
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __iter__(self) -> Iterator[_Job]:
+        options = self.options
+        randomized = replace(
+            SyntheticOptions.randomized(options.height, options.width), physics=options.physics
+        )
+        number = 0
+        for split in SPLITS:
+            chosen = randomized if self.randomize and split in _RANDOMIZED_SPLITS else options
+            for _ in range(self.counts.get(split, 0)):
+                seed = video_seed(self.seed, number)
+                yield _Job(split, number, seed, self.out, chosen, self.stored)
+                number += 1
+
+
+def write_missing(
+    write: Callable[[Job], object],
+    jobs: Iterable[Job],
+    count: int,
+    is_done: Callable[[Job], bool],
+    shard: Shard,
+    workers: int | None,
+) -> int:
+    """Write the videos of a shard that are not there, and show how far it is.
+
+    Args:
+        write: writes one; see :func:`run_jobs`.
+        jobs: of all videos, which are not kept.
+        count: of all videos.
+        is_done: whether a video is there.
+        shard: which of them.
+        workers: processes; None for one on each CPU.
+
+    Returns:
+        how many were written.
+    """
+    written = 0
+    index, shards = shard
+    with tqdm(total=len(range(count)[index::shards]), unit="video") as progress:
+
+        def todo() -> Iterator[Job]:
+            for job in islice(jobs, index, None, shards):
+                if is_done(job):
+                    progress.update()
+                else:
+                    yield job
+
+        for _ in run_jobs(write, todo(), workers or count_cpus()):
+            written += 1
+            progress.update()
+    return written
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
 ) -> Iterator[Result]:
     """Yield what a function returns for each job, in any order.
 
@@ -224,15 +265,17 @@ def run_jobs(
     Raises:
         UserError: if a worker dies, as it does for lack of memory.
     """
-    if workers == 1 or len(jobs) <= 1 or not can_have_workers():
-        yield from map(function, jobs)
+    remaining = iter(jobs)
+    first = list(islice(remaining, min(workers, _MAX_WORKERS)))
+    remaining = chain(first, remaining)
+    if len(first) <= 1 or not can_have_workers():
+        yield from map(function, remaining)
         return
     context = multiprocessing.get_context("spawn")
-    count = min(workers, len(jobs), _MAX_WORKERS)
+    count = len(first)
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
     try:
         # A few more jobs than workers, so that none waits and few are lost.
-        remaining = iter(jobs)
         running = {pool.submit(function, job) for job in islice(remaining, 2 * count)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -287,10 +330,10 @@ def _write_one(job: _Job) -> None:
         write_video(job.folder, video.frames, video.masks, extra, stored=job.stored)
 
 
-def _write_truth(path: Path, jobs: Sequence[_Job]) -> None:
+def _write_truth(path: Path, jobs: Iterable[_Job], shape: tuple[int, int, int]) -> None:
     """Write the masks of frame 22 of hidden videos, in the order of their numbers."""
-    masks = [
+    masks = (
         render_masks(simulate(job.seed, job.options), job.options, [NUM_FRAMES - 1])[0]
-        for job in tqdm(jobs, desc=path.name, unit="video")
-    ]
-    write_array(path, np.stack(masks))
+        for job in tqdm(jobs, desc=path.name, total=shape[0], unit="video")
+    )
+    write_rows(path, shape, (mask.tobytes() for mask in masks))

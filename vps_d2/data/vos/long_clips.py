@@ -8,9 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
-from vps_d2.data.synthetic.dataset import run_jobs
+from vps_d2.data.synthetic.dataset import write_missing
 from vps_d2.data.vos.clips import visible
 from vps_d2.data.vos.layers import Scene
 from vps_d2.data.vos.library import Library, open_library
@@ -20,8 +19,7 @@ from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_folder, write_text, write_whole
 from vps_d2.io.folders import claim_folder
 from vps_d2.io.settings import check_settings
-from vps_d2.io.shards import WHOLE, Shard, shard_name, take_shard
-from vps_d2.io.workers import count_cpus
+from vps_d2.io.shards import WHOLE, Shard, shard_name
 
 SETTINGS_FILE = "vos_clips.json"
 SHEET_FILE = "sheet.jpg"
@@ -126,22 +124,19 @@ def make_vos_clips(
                 "made; choose another --out."
             )
         check_settings(out / SETTINGS_FILE, settings)
-        jobs = [_Job(number, seed, out, options) for number in range(count)]
-        written = _make(take_shard(jobs, shard), workers)
+        written = write_missing(
+            _write_one,
+            (_Job(number, seed, out, options) for number in range(count)),
+            count,
+            lambda job: job.maps.exists(),  # they are written last
+            shard,
+            workers,
+        )
         if shard == WHOLE:
             _write_lists(out)
-            _write_sheet(out / SHEET_FILE, jobs[: _SHEET[0]])
+            shown = range(min(count, _SHEET[0]))
+            _write_sheet(out / SHEET_FILE, [_Job(number, seed, out, options) for number in shown])
         return written
-
-
-def _make(jobs: Sequence[_Job], workers: int | None) -> int:
-    """Write the missing videos, and return how many."""
-    # The maps are written last.
-    todo = [job for job in jobs if not job.maps.exists()]
-    with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="video") as progress:
-        for _ in run_jobs(_write_one, todo, workers or count_cpus()):
-            progress.update()
-    return len(todo)
 
 
 def _write_lists(out: Path) -> None:

@@ -14,6 +14,7 @@ from vps_d2.d2.config import CfgNode, configurable
 from vps_d2.d2.modeling import META_ARCH_REGISTRY
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import PixelArchitecture
+from vps_d2.modeling.batch import batch_sum
 from vps_d2.modeling.frames.convlstm import ConvLSTMNetwork
 from vps_d2.modeling.frames.simvp import SimVPNetwork
 from vps_d2.modeling.frames.translators import TRANSLATORS
@@ -115,7 +116,8 @@ class VideoPredictor(PixelArchitecture):
                 valid[index] = video["target_valid"].to(self.device)
         errors = (predicted - targets).square().mean(dim=(2, 3, 4))
         # A sum over nothing is 0 but still has a gradient, which every process of a group needs.
-        return {"loss_mse": (errors * valid).sum() / valid.sum().clamp(min=1)}
+        total, count = batch_sum((errors * valid).sum()), batch_sum(valid.sum())
+        return {"loss_mse": total / count.clamp(min=1)}
 
 
 @META_ARCH_REGISTRY.register()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from vps_d2.data.tracks import COVERED
 from vps_d2.data.world import RADIUS
+from vps_d2.modeling.batch import batch_places, batch_sum
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.state import State
@@ -83,7 +84,8 @@ def object_dynamics_losses(
 
 def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Return the mean of the chosen values, 0 if there are none."""
-    return torch.where(chosen, values, 0).sum() / chosen.sum().clamp(min=1)
+    total = torch.where(chosen, values, 0).sum()
+    return batch_sum(total) / batch_sum(chosen.sum()).clamp(min=1)
 
 
 def _distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -159,10 +161,11 @@ def _replay_loss(
     one, as when earlier frames are replayed; in the rest, those of the last input frame.
     """
     known = future.state._replace(exists=tracks.class_ids > 0)
-    number = torch.arange(len(known.place), device=known.place.device)
+    places = batch_places(len(known.place))
+    number = torch.tensor(places, device=known.place.device)
     masses = motions.masses.clamp(min=_LEAST_MASS).log() * (number % 2)[:, None]
     unknown = known._replace(code=torch.zeros_like(known.code), log_mass=masses)
-    early = round(_SHARE_EARLY * len(number))
+    early = sum(place < round(_SHARE_EARLY * len(places) * places.step) for place in places)
     errors, counts = [], []
     for start, state, videos in (
         (0, unknown, slice(None, early)),
@@ -173,7 +176,8 @@ def _replay_loss(
         apart, weights = _replay(network, state, chosen, start, noise)
         errors.append((apart * weights).sum())
         counts.append(weights.sum())
-    return 0.7 * torch.stack(errors).sum() / torch.stack(counts).sum().clamp(min=1)
+    count = batch_sum(torch.stack(counts).sum())
+    return 0.7 * batch_sum(torch.stack(errors).sum()) / count.clamp(min=1)
 
 
 def _replay(

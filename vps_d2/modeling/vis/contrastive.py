@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vps_d2.modeling.batch import batch_mean
+
 ABSENT = -1
 
 
@@ -76,11 +78,11 @@ class ContrastiveLoss(nn.Module):
                 errors.append(F.mse_loss(cosines, truth))
         if not contrasts:
             nothing = sum((embeddings.sum() for embeddings, _ in clips), torch.zeros(())) * 0
-            return {"loss_reid": nothing, "loss_aux_reid": nothing}
-        return {
-            "loss_reid": self.weight * torch.stack(contrasts).mean(),
-            "loss_aux_reid": self.auxiliary_weight * torch.stack(errors).mean(),
-        }
+            return {name: batch_mean(nothing, 0) for name in ("loss_reid", "loss_aux_reid")}
+        contrast, error = (
+            batch_mean(torch.stack(each).mean(), len(each)) for each in (contrasts, errors)
+        )
+        return {"loss_reid": self.weight * contrast, "loss_aux_reid": self.auxiliary_weight * error}
 
     def _comparisons(
         self, embeddings: torch.Tensor, queries: torch.Tensor

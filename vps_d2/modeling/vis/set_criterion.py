@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from vps_d2.modeling.batch import batch_mean
 from vps_d2.modeling.vis.masked_decoder import Prediction
 from vps_d2.modeling.vis.point_sampling import draw_uncertain_points, read_points
 
@@ -167,7 +168,8 @@ class SetCriterion(nn.Module):
         )
         for frame, target, match in zip(classes, targets, matches, strict=True):
             frame[match.queries] = target.classes[match.objects]
-        return F.cross_entropy(logits.flatten(0, 1), classes.flatten(), self.class_weights)
+        loss = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), self.class_weights)
+        return batch_mean(loss, self.class_weights[classes].sum())
 
     def _mask_losses(
         self, masks: torch.Tensor, targets: Sequence[Target], matches: Sequence[Match]
@@ -176,7 +178,7 @@ class SetCriterion(nn.Module):
             [frame[match.queries] for frame, match in zip(masks, matches, strict=True)]
         ).float()
         if not len(logits):
-            return logits.sum(), logits.sum()
+            return batch_mean(logits.sum(), 0), batch_mean(logits.sum(), 0)
         truth = torch.cat(
             [target.masks[match.objects] for target, match in zip(targets, matches, strict=True)]
         )
@@ -188,4 +190,4 @@ class SetCriterion(nn.Module):
         chances = drawn.sigmoid()
         sums = chances.sum(1) + labels.sum(1)
         dice_loss = 1 - (2 * (chances * labels).sum(1) + 1) / (sums + 1)
-        return mask_loss, dice_loss.mean()
+        return batch_mean(mask_loss, len(logits)), batch_mean(dice_loss.mean(), len(logits))

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_convert, generalized_box_iou_loss, sigmoid_focal_loss
 
 from vps_d2.d2.utils import comm
+from vps_d2.modeling.batch import batch_mean, batch_sum
 from vps_d2.modeling.vis.vistr_network import Tubes
 
 _TINY = 1e-6
@@ -141,7 +142,8 @@ class TubeCriterion:
             labels[index, :, match.instances] = wanted.masked_fill(~visible, no_object)
         weights = torch.ones(logits.shape[-1], device=logits.device)
         weights[no_object] = self.no_object_weight
-        return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), weights)
+        loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), weights)
+        return batch_mean(loss, weights[labels].sum())
 
 
 def _box_losses(
@@ -210,10 +212,7 @@ def _box_iou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def _count_boxes(targets: Sequence[TubeTargets]) -> float:
-    """Return the number of objects times frames, as a mean over processes, and at least 1."""
+    """Return the number of objects times frames, at least 1, as a mean over processes."""
     count = float(sum(target.visible.numel() for target in targets))
-    if comm.get_world_size() > 1:
-        total = torch.tensor(count, device=targets[0].boxes.device)
-        torch.distributed.all_reduce(total)
-        count = float(total) / comm.get_world_size()
-    return max(count, 1.0)
+    total = batch_sum(torch.tensor(count, device=targets[0].boxes.device))
+    return max(float(total), 1.0) / comm.get_world_size()

@@ -256,7 +256,9 @@ class STCN(PixelArchitecture):
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         losses = []
         for each, truth in zip(scores, labels, strict=True):
-            dice = dice_loss(each[None], truth[None]) if self.dice_weight else each.new_zeros(())
+            dice = each.new_zeros(())
+            if self.dice_weight:
+                dice = dice_loss(each[None], truth[None], of_batch=False)
             losses.append((bootstrapped_cross_entropy(each, truth, share), dice))
         return losses
 
