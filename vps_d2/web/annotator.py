@@ -15,8 +15,8 @@ from pathlib import Path
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.prompts import MaskMaker
 from vps_d2.inference.vos.plan import count_visits
+from vps_d2.inference.vos.prompts import MaskMaker
 from vps_d2.inference.vos.session import FrameResult, VOSSession
 from vps_d2.inference.vos.store import read_head
 from vps_d2.io.errors import UserError
