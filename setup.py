@@ -12,6 +12,9 @@ SAM = [*HF, "timm>=1.0"]
 WEB = ["fastapi>=0.115.3", "uvicorn>=0.30", "python-multipart>=0.0.18"]
 INTERACTIVE = ["scikit-image>=0.22", "scikit-learn>=1.3", "networkx>=3.0", "matplotlib>=3.7"]
 SLURM = ["submitit>=1.5"]
+# It is compiled: where there are wheels.
+FLIP = "python_version < '3.14' and platform_machine in 'x86_64 AMD64 arm64'"
+PERCEPTUAL = [f"flip-evaluator>=1.6; {FLIP}"]
 EXPORT = ["onnx>=1.16", "onnxscript>=0.5", "onnxruntime>=1.19"]
 BROWSER = ["playwright>=1.45"]  # tests the page in the chromium of the system
 TEST = [
@@ -20,6 +23,7 @@ TEST = [
     *INTERACTIVE,
     *SLURM,
     *EXPORT,
+    *PERCEPTUAL,
     "httpx>=0.27",
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -97,6 +101,8 @@ setup(
         "web": WEB,
         # The robot of vps-d2 eval-interactive, and curves.
         "interactive": INTERACTIVE,
+        # FLIP, how different frames look, for vps-d2 evaluate --perceptual.
+        "perceptual": PERCEPTUAL,
         # The format onnx of vps-d2 export.
         "export": EXPORT,
         # The engine that simulated the real videos. It has no wheels for newer Pythons.

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
 # The models of tests are so small that threads would cost more than they bring; it holds for the
@@ -10,12 +12,43 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
 
 from vps_d2.data.video import write_video
 from vps_d2.data.vps import NUM_FRAMES, NUM_INPUT_FRAMES
 
 HEIGHT, WIDTH = 32, 48
 SPLITS = ("train", "val", "unlabeled", "hidden")
+# They wait or work longest. They start first, so that no process has to wait for them at the end.
+LONGEST = (
+    "cluster/test_slurm.py",
+    "web/test_page.py",
+    "hostile/test_kills.py",
+    "test_own_data.py",
+    "test_installed.py",
+    "web/test_page_access.py",
+    "cli/test_train.py",
+    "engine/test_processes.py",
+    "test_manual.py",
+    "hostile/test_files.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist keep the order of the files, not that of their sizes."""
+    config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Let another process work while one waits for Slurm or for a browser."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first."""
+    order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def make_video(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +93,14 @@ def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Videos are numbered on across the splits (train 0-1, val 2-3, unlabeled 4-5, hidden 6-7).
     """
     return write_tiny_videos(tmp_path_factory.mktemp("tiny_videos"))
+
+
+@pytest.fixture
+def forked_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``launch`` fork its processes where that is safe; new ones import all for seconds."""
+    if sys.platform == "linux":
+        fork = partial(torch.multiprocessing.start_processes, start_method="fork")
+        monkeypatch.setattr(torch.multiprocessing, "spawn", fork)
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,17 @@ def test_frames(tiny_videos: Path, tmp_path: Path) -> None:
     assert report["copied_frames"]["mse"] == pytest.approx(squares, rel=0.01)
 
 
+def test_frames_are_scored_by_what_is_seen(tiny_videos: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("flip_evaluator", reason="flip-evaluator is not installed")
+    for video in (tiny_videos / "val").iterdir():
+        np.save(tmp_path / f"{video.name}.npy", read_frames(video, [11]))
+    describe(tmp_path, [12])
+    arguments = ["--pred-frames", tmp_path, "--truth-frames", tiny_videos / "val", "--copy"]
+    report = evaluate(tmp_path, *arguments, "--perceptual", "flip")
+    assert report["frames"]["flip"] == 0 < report["copied_frames"]["flip"] < 0.2
+    assert capsys.readouterr().out.splitlines()[0].endswith("SSIM 1.0000, FLIP 0.0000")
+
+
 def test_a_frame_alone_is_frame_22(tiny_videos: Path, tmp_path: Path) -> None:
     for video in (tiny_videos / "val").iterdir():
         np.save(tmp_path / f"{video.name}.npy", read_frames(video, [21]))

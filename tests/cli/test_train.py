@@ -73,7 +73,7 @@ def arguments(name: str, folder: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", list(SCORES))
-def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
+def test_trains_evaluates_and_resumes(name: str, tmp_path: Path) -> None:
     main = load_tool("train_net").main
     main(arguments(name, tmp_path))
     assert (tmp_path / "model_final.pth").is_file()
@@ -81,9 +81,17 @@ def test_trains_resumes_and_evaluates(name: str, tmp_path: Path) -> None:
     metrics = (tmp_path / "metrics.json").read_text()
     assert SCORES[name] in metrics
     assert "Engine " in (tmp_path / "log.txt").read_text()
-    main([*arguments(name, tmp_path, "--resume"), "SOLVER.MAX_ITER", "5"])
+    alone = ["DATASETS.TEST", "()", "TEST.EVALUATORS", "()", "TEST.PICTURE_PERIOD", "0"]
+    main([*arguments(name, tmp_path, "--resume"), "SOLVER.MAX_ITER", "5", *alone])
     assert '"iteration": 4' in (tmp_path / "metrics.json").read_text()
-    main([*arguments(name, tmp_path, "--eval-only", "--resume")])
+
+
+def test_evaluates_alone(tmp_path: Path) -> None:
+    main = load_tool("train_net").main
+    main([*arguments("convlstm", tmp_path), "TEST.EVALUATORS", "()"])
+    assert SCORES["convlstm"] not in (tmp_path / "metrics.json").read_text()
+    main(arguments("convlstm", tmp_path, "--eval-only", "--resume"))
+    assert "mse,psnr,ssim" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_network_for_strokes_trains_and_resumes(tmp_path: Path) -> None:

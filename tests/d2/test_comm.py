@@ -41,6 +41,7 @@ def _report(folder: str, other: str) -> None:
     (Path(folder) / f"{rank}.json").write_text(json.dumps(report))
 
 
+@pytest.mark.usefixtures("forked_launch")
 def test_launch_of_two_processes(tmp_path: Path) -> None:
     if torch.cuda.is_available() and torch.cuda.device_count() < 2:
         pytest.skip("with one GPU, two processes cannot have one each")

@@ -6,6 +6,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -24,10 +25,16 @@ DOOR = [
 EMBEDDED = sorted((ROOT / "vps_d2" / "d2" / "embedded").rglob("*.py"))
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def _imports(path: Path) -> set[str]:
     """Return the modules that a file imports, also by import_module("...")."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -98,9 +105,8 @@ def _offered() -> set[str]:
     }
 
 
-def _used_of_the_door(source: str) -> set[str]:
-    """Return the names that a module's source takes from the door, by whichever form of import."""
-    tree = ast.parse(source)
+def _used_of_the_door(tree: ast.Module) -> set[str]:
+    """Return the names that a module takes from the door, by whichever form of import."""
     known_as: dict[str, str] = {}
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -130,8 +136,9 @@ def _used_of_the_door(source: str) -> set[str]:
     ],
 )
 def test_scan_sees_every_form_of_use(source: str) -> None:
-    assert "vps_d2.d2.data.transforms.RandomFlip" in _used_of_the_door(source)
-    assert "vps_d2.d2.data.transforms.NoOpTransform" not in _used_of_the_door(source)
+    used = _used_of_the_door(ast.parse(source))
+    assert "vps_d2.d2.data.transforms.RandomFlip" in used
+    assert "vps_d2.d2.data.transforms.NoOpTransform" not in used
 
 
 def test_every_name_of_the_door_is_used_by_the_project() -> None:
@@ -140,7 +147,7 @@ def test_every_name_of_the_door_is_used_by_the_project() -> None:
         *(path for path in sorted(package.rglob("*.py")) if not path.is_relative_to(door)),
         *sorted((ROOT / "tools").glob("*.py")),
     ]
-    used = set().union(*(_used_of_the_door(path.read_text()) for path in sources))
+    used = set().union(*(_used_of_the_door(_tree(path)) for path in sources))
     offered = _offered()
     assert len(offered) > 40 and "vps_d2.d2.config.get_cfg" in offered
     assert not offered - used, "take them out of the door"
@@ -156,7 +163,7 @@ def test_embedded_engine_imports_nothing_of_the_project_around_it() -> None:
     relative = [
         source.name
         for source in EMBEDDED
-        for node in ast.walk(ast.parse(source.read_text()))
+        for node in ast.walk(_tree(source))
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert EMBEDDED and not guilty and not relative
@@ -189,10 +196,9 @@ def _mentions(tree: ast.Module) -> set[str]:
 
 
 def test_the_embedded_engine_defines_nothing_that_nobody_mentions() -> None:
-    package = [ast.parse(path.read_text()) for path in sorted((ROOT / "vps_d2").rglob("*.py"))]
-    tools = [ast.parse(path.read_text()) for path in sorted((ROOT / "tools").glob("*.py"))]
-    mentioned = set().union(*map(_mentions, [*package, *tools]))
-    defined = set().union(*(_definitions(ast.parse(path.read_text())) for path in EMBEDDED))
+    sources = [*(ROOT / "vps_d2").rglob("*.py"), *(ROOT / "tools").glob("*.py")]
+    mentioned = set().union(*(_mentions(_tree(path)) for path in sources))
+    defined = set().union(*(_definitions(_tree(path)) for path in EMBEDDED))
     offered = {name.rpartition(".")[2] for name in _offered()}
     registered = {"GeneralizedRCNN"}  # configurations name it
     assert len(defined) > 150

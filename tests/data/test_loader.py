@@ -1,5 +1,6 @@
 """Loaders: order, seeds, resuming, and errors of worker processes."""
 
+import multiprocessing
 import os
 import pickle
 from itertools import islice
@@ -92,6 +93,7 @@ def test_data_sets_of_another_kind_are_a_sentence(cfg, tiny_names, workers):
     cfg.DATALOADER.NUM_WORKERS = workers
     with pytest.raises(UserError, match=r"FrameMapper finds no 'file_name' .* fit INPUT.MAPPER"):
         next(iter(build_train_loader(cfg)))
+    assert not multiprocessing.active_children()
 
 
 def test_a_fault_of_the_mapper_itself_is_none_of_the_data(cfg):

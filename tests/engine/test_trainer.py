@@ -200,6 +200,7 @@ def _save_statistics(folder: str) -> None:
     ENGINE != "embedded", reason="Detectron2's processes now and then abort at exit"
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+@pytest.mark.usefixtures("forked_launch")
 def test_processes_evaluate_the_model_that_is_saved(tmp_path: Path) -> None:
     launch(_save_statistics, 2, dist_url="auto", args=(str(tmp_path),))
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))

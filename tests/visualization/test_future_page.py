@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.web.browser import CHROMIUM, needs_browser
+from tests.web.browser import launch, needs_browser
 from vps_d2.data.paths import ObjectPath
 from vps_d2.data.taxonomy import Taxonomy
 from vps_d2.visualization.future_page import (
@@ -107,12 +107,9 @@ def test_a_page_without_videos_is_a_table():
 
 @needs_browser
 def test_the_page_in_a_browser(tmp_path):
-    from playwright.sync_api import sync_playwright
-
     (tmp_path / "page.html").write_text(format_future_page(make_page()))
     errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launch() as browser:
         page = browser.new_page(viewport={"width": 420, "height": 900})
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((tmp_path / "page.html").as_uri())
@@ -129,5 +126,4 @@ def test_the_page_in_a_browser(tmp_path):
         page.keyboard.press("[")
         page.wait_for_function("document.querySelector('#video-name').textContent == 'video_10'")
         assert page.evaluate("document.documentElement.scrollWidth") == 420
-        browser.close()
     assert not errors

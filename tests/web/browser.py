@@ -29,6 +29,18 @@ SECONDS = 15.0
 
 
 @contextmanager
+def launch() -> Iterator[Any]:
+    """Start chromium; without a GPU it draws sooner than with a simulated one."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@contextmanager
 def serve(film: Path, folder: Path, delay: float = 0) -> Iterator[tuple[str, Any]]:
     """Serve the page; yield its address and the annotator behind it.
 

@@ -16,9 +16,10 @@ from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.session import VOSSession
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import open_video
-from vps_d2.web.annotator import Annotator, MissingError, open_session
+from vps_d2.web.annotator import Annotator, open_session
 from vps_d2.web.jobs import BusyError, CancelledError, Gate, Job, Jobs
 from vps_d2.web.transfer import Upload
+from vps_d2.web.view import MissingError
 
 RED = [Stroke(((5.5, 15.5),), tool="click")]
 GREEN_AT_4 = [Stroke(((8.5, 35.5),), tool="click")]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.web.browser import CHROMIUM, Screen, needs_browser, serve
+from tests.web.browser import Screen, launch, needs_browser, serve
 from tests.web.squares import BLUE, COUNT, RED, SIDE, corner, write_film
 
 pytestmark = needs_browser
@@ -17,13 +17,8 @@ Open = Callable[..., Screen]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
-        browser = playwright.chromium.launch(**options)
+    with launch() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

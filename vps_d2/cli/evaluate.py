@@ -24,7 +24,13 @@ they are of; without it, masks are compared with those of the last frame.
 """
 
 
-_FRAME_SCORES = "MSE {mse:.2f}, PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
+_FRAME_SCORES = {
+    "mse": "MSE {:.2f}",
+    "psnr": "PSNR {:.2f} dB",
+    "ssim": "SSIM {:.4f}",
+    "flip": "FLIP {:.4f}",
+    "lpips": "LPIPS {:.4f}",
+}
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -51,6 +57,14 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         help="predicted frames: the folder of video_<n>.npy files",
     )
     add("--truth-frames", type=Path, metavar="DIR", help="true frames: the folder of the videos")
+    add(
+        "--perceptual",
+        nargs="+",
+        choices=("flip", "lpips"),
+        default=[],
+        help="also score frames by how different they look: FLIP, which needs the extra "
+        "[perceptual], or LPIPS, which downloads AlexNet",
+    )
     add("--json", type=Path, metavar="FILE", help="also write the scores to this JSON file")
     args = parser.parse_args(argv)
     if args.pred and not args.truth:
@@ -59,6 +73,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None = None) -> argparse.
         parser.error("--copy needs --truth or --truth-frames")
     if bool(args.pred_frames) != bool(args.truth_frames):
         parser.error("--pred-frames and --truth-frames go together")
+    if args.perceptual and not args.pred_frames:
+        parser.error("--perceptual needs --pred-frames")
     if not (args.pred or args.copy or args.pred_frames):
         parser.error("nothing to score: give --pred and --truth, or frames")
     return args
@@ -92,14 +108,24 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
                 f"{args.pred_frames.parent} does not say which frames these are; predict them "
                 f"again with vps-d2 predict, which writes it to {PREDICTIONS_FILE}."
             )
-        report["frames"] = score_frames(args.pred_frames, args.truth_frames, described.frames)
-        print(f"frames: {_FRAME_SCORES.format(**report['frames'])}")
+        report["frames"] = score_frames(
+            args.pred_frames, args.truth_frames, described.frames, args.perceptual
+        )
+        print(f"frames: {_format_frame_scores(report['frames'])}")
         if args.copy:
-            copies = score_copied_frames(args.truth_frames, described.frames, described.num_known)
+            copies = score_copied_frames(
+                args.truth_frames, described.frames, described.num_known, args.perceptual
+            )
             report["copied_frames"] = copies
-            print(f"frame {described.num_known}, copied: {_FRAME_SCORES.format(**copies)}")
+            print(f"frame {described.num_known}, copied: {_format_frame_scores(copies)}")
     if args.json:
         write_json(args.json, report, inputs)
+
+
+def _format_frame_scores(scores: dict[str, float]) -> str:
+    return ", ".join(
+        form.format(scores[name]) for name, form in _FRAME_SCORES.items() if name in scores
+    )
 
 
 def _folder_of_results(args: argparse.Namespace) -> Path:

@@ -163,22 +163,23 @@ class CheckedLoader:
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         batches = iter(self.loader)
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if not str(error).startswith("DataLoader worker"):
-                    raise
-                raise UserError(
-                    f"a worker process of the data loader died ({str(error).splitlines()[0]}); "
-                    "provide more memory or shared memory, or set DATALOADER.NUM_WORKERS 0."
-                ) from error
-            for sample in batch:
-                if isinstance(sample, UserError):
-                    raise sample
-            yield batch
+        try:
+            for batch in batches:
+                for sample in batch:
+                    if isinstance(sample, UserError):
+                        raise sample
+                yield batch
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise UserError(
+                f"a worker process of the data loader died ({str(error).splitlines()[0]}); "
+                "provide more memory or shared memory, or set DATALOADER.NUM_WORKERS 0."
+            ) from error
+        finally:
+            # Deleted, it ends its workers. The traceback of an error would keep it until garbage
+            # is collected, which waits five seconds for each of them.
+            del batches
 
 
 def build_train_loader(

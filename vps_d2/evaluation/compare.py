@@ -205,7 +205,9 @@ def _interval(intersections: np.ndarray, unions: np.ndarray, seed: int) -> list[
     return [float(value) for value in np.quantile(macro, (0.025, 0.975))]
 
 
-def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[str, float]:
+def score_frames(
+    predicted: Path, truth: Path, numbers: Sequence[int], perceptual: Sequence[str] = ()
+) -> dict[str, float]:
     """Score predicted frames.
 
     Args:
@@ -213,12 +215,14 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
             --save-frames`` writes them.
         truth: folder of videos that hold these frames.
         numbers: which frames of the videos they are, counted from 1.
+        perceptual: scores to add; see :class:`~vps_d2.evaluation.metrics.FrameErrors`.
 
     Returns:
-        ``mse`` (values 0-255), ``psnr`` (dB), ``ssim`` and ``num_videos``.
+        ``mse`` (values 0-255), ``psnr`` (dB), ``ssim``, the perceptual ones and ``num_videos``.
 
     Raises:
-        UserError: if a file is missing, or of another shape or dtype.
+        UserError: if a file is missing, or of another shape or dtype, or a perceptual score cannot
+            be computed here.
     """
     files = sorted(predicted.glob("video_*.npy"))
     if not files:
@@ -226,7 +230,7 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
             f"{predicted} holds no video_<n>.npy; write them with vps-d2 predict --save-frames."
         )
     folders = {video_number(folder): folder for folder in find_videos(truth)}
-    errors = FrameErrors()
+    errors = FrameErrors(perceptual)
     for file in files:
         folder = folders.get(video_number(file.stem))
         if folder is None:
@@ -251,13 +255,16 @@ def score_frames(predicted: Path, truth: Path, numbers: Sequence[int]) -> dict[s
     return {**errors.compute(), "num_videos": len(files)}
 
 
-def score_copied_frames(truth: Path, numbers: Sequence[int], num_known: int) -> dict[str, float]:
+def score_copied_frames(
+    truth: Path, numbers: Sequence[int], num_known: int, perceptual: Sequence[str] = ()
+) -> dict[str, float]:
     """Score the last known frame as a prediction of later ones.
 
     Args:
         truth: folder of videos that hold all of these frames.
         numbers: of the predicted frames, counted from 1.
         num_known: number of the last known frame.
+        perceptual: as for :func:`score_frames`.
 
     Returns:
         as :func:`score_frames`.
@@ -265,7 +272,7 @@ def score_copied_frames(truth: Path, numbers: Sequence[int], num_known: int) -> 
     Raises:
         UserError: if a frame is missing or damaged.
     """
-    errors = FrameErrors()
+    errors = FrameErrors(perceptual)
     folders = find_videos(truth)
     for folder in folders:
         last, *true = read_frames(folder, [index - 1 for index in (num_known, *numbers)])

@@ -1,12 +1,15 @@
-"""The scores of this project: Jaccard index of masks; MSE, PSNR and SSIM of frames.
+"""The scores of this project: Jaccard index of masks; MSE, PSNR, SSIM and others of frames.
 
 Each is accumulated sample by sample, so memory does not grow with the data set. Shapes: ``T``
 frames, ``H`` rows, ``W`` columns. Masks hold class numbers, frames values of 0-255.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from vps_d2.evaluation.perceptual import PERCEPTUAL
 from vps_d2.io.errors import UserError
 
 _PEAK = 255.0
@@ -67,13 +70,19 @@ class JaccardIndex:
 class FrameErrors:
     """MSE, PSNR and SSIM of predicted frames, averaged over frames.
 
+    Args:
+        perceptual: names of scores in ``PERCEPTUAL`` to add, which take longer.
+
     Attributes:
-        sums: float ``(3,)``, of the three scores over all frames counted.
+        names: of all scores.
+        sums: float ``(len(names),)``, of each score over all frames counted.
         count: of the frames.
     """
 
-    def __init__(self) -> None:
-        self.sums = np.zeros(3)
+    def __init__(self, perceptual: Sequence[str] = ()) -> None:
+        self.perceptual = perceptual
+        self.names = ("mse", "psnr", "ssim", *perceptual)
+        self.sums = np.zeros(len(self.names))
         self.count = 0
 
     def update(
@@ -88,7 +97,8 @@ class FrameErrors:
 
         Raises:
             ValueError: if the shapes differ.
-            UserError: if the frames are smaller than SSIM's window.
+            UserError: if the frames are smaller than SSIM's window, or a perceptual score cannot
+                be computed here.
         """
         if predicted.shape != truth.shape:
             raise ValueError(
@@ -117,12 +127,16 @@ class FrameErrors:
             similarity = structural_similarity_index_measure(
                 predicted, truth, data_range=_PEAK, reduction="none"
             )
-        assert isinstance(similarity, torch.Tensor)
-        scores = torch.stack([errors, noise, similarity.reshape(-1)])
+            assert isinstance(similarity, torch.Tensor)
+            seen = [PERCEPTUAL[name](predicted, truth) for name in self.perceptual]
+        scores = torch.stack([errors, noise, similarity.reshape(-1), *seen])
         self.sums += scores.double().sum(1).numpy()
         self.count += len(predicted)
 
     def compute(self) -> dict[str, float]:
-        """Return the means: ``mse`` (of values 0-255), ``psnr`` (dB) and ``ssim``; NaN if none."""
-        means = self.sums / self.count if self.count else np.full(3, np.nan)
-        return dict(zip(("mse", "psnr", "ssim"), map(float, means), strict=True))
+        """Return the means: ``mse`` (of values 0-255), ``psnr`` (dB), ``ssim`` and the perceptual.
+
+        They are NaN if no frame was counted.
+        """
+        means = self.sums / self.count if self.count else np.full(len(self.names), np.nan)
+        return dict(zip(self.names, map(float, means), strict=True))

@@ -134,9 +134,9 @@ class FuturePage:
 def format_future_page(page: FuturePage) -> str:
     """Return the page as HTML."""
     static = files("vps_d2.visualization") / "static"
-    style, script, viewer = (
-        (static / f"future_page.{ending}").read_text(encoding="utf-8")
-        for ending in ("css", "js", "html")
+    style, viewer, masks, script = (
+        (static / f"future_page{ending}").read_text(encoding="utf-8")
+        for ending in (".css", ".html", "_masks.js", ".js")
     )
     title = _escape(page.title)
     tables = "".join(map(_table, page.tables))
@@ -149,7 +149,8 @@ def format_future_page(page: FuturePage) -> str:
         f'<header><h1>{title}</h1><button id="theme" type="button" hidden></button></header>'
         f'<main>{_scores(page)}<p class="note">{_escape(page.note)}</p>'
         f"{viewer if page.videos else ''}{tables}</main>"
-        f'<script type="application/json" id="data">{data}</script><script>{script}</script>\n'
+        f'<script type="application/json" id="data">{data}</script>'
+        f"<script>{masks}\n{script}</script>\n"
     )
 
 

@@ -2,44 +2,34 @@
 
 A change is on the disk when its method returns, and increments :attr:`Annotator.revision`. Methods
 may be called from any thread: whoever changes something holds the session's lock, which a long job
-leaves to others between two frames. What only looks takes no lock, so it never waits for a network.
-
-Shapes: ``H`` rows and ``W`` columns of the video.
+leaves to others between two frames.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
 
-import cv2
-import numpy as np
-
-from vps_d2.data.object_maps import OBJECT_PALETTE
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
+from vps_d2.inference.vos.plan import count_visits
 from vps_d2.inference.vos.prompts import MaskMaker
-from vps_d2.inference.vos.propagation import count_visits
 from vps_d2.inference.vos.session import FrameResult, VOSSession
 from vps_d2.inference.vos.store import read_head
-from vps_d2.inference.vos.timeline import Timeline
 from vps_d2.io.errors import UserError
-from vps_d2.io.pictures import encode_palette_png
 from vps_d2.io.video import open_video
-from vps_d2.web.frames import CachedSource, FrameStore, scale_to_rows
-from vps_d2.web.jobs import BusyError, CancelledError, Gate, Job, Jobs
-from vps_d2.web.transfer import Exports, Upload, import_upload
+from vps_d2.web.frames import CachedSource
+from vps_d2.web.jobs import BusyError, CancelledError, Gate, Job
+from vps_d2.web.transfer import Upload, import_upload
+from vps_d2.web.view import MissingError, PageView
 
-__all__ = ["Annotator", "MissingError", "open_session"]
+__all__ = ["Annotator", "open_session"]
 
 _WAIT_FOR_ENGINE = 120.0  # seconds
 _FIRST_MASK_ROWS = 16
-
-Value = TypeVar("Value")
 
 
 def open_session(
@@ -66,36 +56,19 @@ def open_session(
     return VOSSession(CachedSource(source), folder or output / source.name)
 
 
-class MissingError(UserError):
-    """What was asked for does not exist."""
-
-
-class Annotator:
+class Annotator(PageView):
     """A session, and the work that is done in it.
 
     Args:
         session: opened with a :class:`~vps_d2.web.frames.CachedSource`, and without an engine if
             :meth:`use_engine` follows.
-
-    Attributes:
-        revision: number of changes so far; each frame that is found is one.
-        frames: of the video, for the page.
-        shown: set when the first frame has been asked for and made.
     """
 
     def __init__(self, session: VOSSession) -> None:
-        assert isinstance(session.source, CachedSource)
-        self.session = session
-        self.revision, self.shown = 0, threading.Event()
-        self.frames = FrameStore(session.source)
-        self.timeline = Timeline(session.maps)
-        self.exports = Exports(session.folder)
-        self._jobs = Jobs(self._bump)
+        super().__init__(session)
         self._gate = Gate(session.lock)
         # PyTorch keeps threads of its own for each thread that computes with it.
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._listeners: list[Callable[[], None]] = []
-        self._counting = threading.Lock()
         self._ready, self._closed = threading.Event(), threading.Event()
         self._stale = threading.Event()
         self._stale.set()
@@ -140,95 +113,6 @@ class Annotator:
     def is_closed(self) -> bool:
         """Whether the session is about to be closed."""
         return self._closed.is_set()
-
-    # What the page shows
-
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a function after each change, from the thread that made it.
-
-        Returns:
-            a function that ends this.
-        """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    def state(self) -> dict[str, Any]:
-        """Return all but the frames and what is known of them, as the page is told."""
-        session, source, job = self.session, self.session.source, self._jobs.last
-        unfinished = None if self._jobs.running else session.unfinished
-        keys = ("direction", "start", "end")
-        return {
-            "video": {
-                "name": source.name,
-                "width": source.width,
-                "height": source.height,
-                "rate": float(source.rate),
-                "num_frames": source.num_frames,
-                "losses": source.losses,
-            },
-            "engine": _describe(session.engine),
-            "prompts": _describe(session.mask_maker),
-            "objects": [
-                {"number": number, "name": name, "color": _color(number)}
-                for number, name in session.objects.items()
-            ],
-            "can_undo": session.can_undo,
-            "can_redo": session.can_redo,
-            "job": None if job is None else job.to_json(),
-            "unfinished": unfinished and {key: unfinished[key] for key in keys},
-            "revision": self.revision,
-            "exports": self.exports.list(source.name),
-        }
-
-    def rows(self) -> dict[str, Any]:
-        """Return the timeline, as the page is told."""
-        rows = self.timeline.rows()
-        count = self.session.source.num_frames
-        if count is None:
-            last = [run[1] for row in rows.values() for run in row["runs"]]
-            count = max([*last, *(k + 1 for row in rows.values() for k in row["touched"])] or [0])
-        return {"frames": count, "objects": {str(number): row for number, row in rows.items()}}
-
-    def frame(self, index: int, rows: int | None = None) -> bytes:
-        """Return a frame as a JPEG; see :meth:`vps_d2.web.frames.FrameStore.jpeg`.
-
-        Raises:
-            MissingError: if there is no such frame, or it cannot be read.
-        """
-        try:
-            return self.frames.jpeg(index, rows)
-        except UserError as error:
-            raise MissingError(str(error)) from error
-        finally:
-            self.shown.set()
-
-    def mask(self, index: int, rows: int | None = None) -> bytes | None:
-        """Return what is known of a frame as a PNG in the colors of the objects.
-
-        Args:
-            index: of the frame.
-            rows: height of the PNG; None for that of the video, which it never exceeds.
-
-        Returns:
-            a PNG that is transparent where no object is; None if nothing is known.
-        """
-        self._check_frame(index)
-        object_map = self._look(lambda: self.session.object_map(index))
-        if object_map is None:
-            return None
-        rows = max(rows or len(object_map), _FIRST_MASK_ROWS)
-        object_map = scale_to_rows(object_map, rows, cv2.INTER_NEAREST)
-        return encode_palette_png(object_map, OBJECT_PALETTE, transparent=0)
-
-    def strokes(self, index: int) -> dict[str, list[dict[str, Any]]]:
-        """Return the strokes in a frame, by the numbers of their objects."""
-        self._check_frame(index)
-        drawn = {number: self.session.strokes(index, number) for number in self.session.objects}
-        return {
-            str(number): [stroke.to_json() for stroke in strokes]
-            for number, strokes in drawn.items()
-            if strokes
-        }
 
     # What the user does
 
@@ -389,22 +273,6 @@ class Annotator:
         if job is not None and job.kind in excluded:
             raise BusyError(f"this has to wait for the {job.kind} that is running, or cancel it.")
 
-    def _bump(self) -> None:
-        with self._counting:
-            self.revision += 1
-        for listener in list(self._listeners):
-            listener()
-
-    def _look(self, read: Callable[[], Value]) -> Value:
-        """Read something that may be changed meanwhile, and then is read once more."""
-        revision = self.revision
-        try:
-            return read()
-        except UserError:
-            if revision == self.revision:
-                raise
-            return read()
-
     def _count_visits(self, action: Action) -> int | None:
         return count_visits(action, self.session.maps, self.session.source.num_frames)
 
@@ -420,11 +288,6 @@ class Annotator:
             if self.timeline.load(lambda: not self._closed.is_set()):
                 self._bump()
 
-    def _check_frame(self, index: int) -> None:
-        count = self.session.source.num_frames
-        if index < 0 or (count is not None and index >= count):
-            raise MissingError(f"the video has no frame {index}; choose another one.")
-
     def _check_object(self, number: int) -> None:
         if number not in self.session.objects:
             raise MissingError(f"there is no object {number} any more; choose another one.")
@@ -432,13 +295,3 @@ class Annotator:
     def _check_objects(self, numbers: Sequence[int] | None) -> None:
         for number in numbers or ():
             self._check_object(number)
-
-
-def _describe(part: Any) -> dict[str, str] | None:
-    if part is None:
-        return None
-    return {"source": part.source, "license_note": part.license_note}
-
-
-def _color(number: int) -> str:
-    return "#" + bytes(np.asarray(OBJECT_PALETTE[number])).hex()

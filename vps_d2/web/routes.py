@@ -17,12 +17,13 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from vps_d2.inference.vos.propagation import DIRECTIONS
+from vps_d2.inference.vos.plan import DIRECTIONS
 from vps_d2.io.errors import UserError
-from vps_d2.web.annotator import Annotator, MissingError
+from vps_d2.web.annotator import Annotator
 from vps_d2.web.jobs import BusyError
 from vps_d2.web.requests import Fields, parse_json
 from vps_d2.web.transfer import Upload
+from vps_d2.web.view import MissingError
 
 __all__ = ["make_app"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.inference.vos.stub import SIZE, ColorEngine, truth, write_clip
-from vps_d2.inference.vos.propagation import count_visits
+from vps_d2.inference.vos.plan import count_visits
 from vps_d2.inference.vos.session import VOSSession
 from vps_d2.inference.vos.timeline import Timeline
 from vps_d2.io.video import open_video

@@ -1,9 +1,8 @@
 """How the objects of a session are followed through its video.
 
-A propagation has one or two parts, each of which visits frames in one direction. What the user gave
-in a frame is kept, whatever the engine finds; an object is followed from a frame in which it was
-given. The results of frames do not depend on where a run was killed: the state of the engine is
-saved from time to time, and a run goes on from there, or else from the beginning.
+What the user gave in a frame is kept, whatever the engine finds; an object is followed from a frame
+in which it was given. The results of frames do not depend on where a run was killed: the state of
+the engine is saved from time to time, and a run goes on from there, or else from the beginning.
 
 Shapes: ``H`` rows, ``W`` columns. Object maps are uint8 ``(H, W)``.
 """
@@ -12,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,23 +29,12 @@ from vps_d2.inference.vos.maps import (
     shrink_object_map,
     working_size,
 )
+from vps_d2.inference.vos.plan import Part, plan_parts
 from vps_d2.io.errors import UserError
 from vps_d2.io.files import write_whole
 from vps_d2.io.video import VideoSource
 
-__all__ = [
-    "DIRECTIONS",
-    "FrameResult",
-    "Propagation",
-    "check_start",
-    "count_visits",
-    "range_around",
-]
-
-DIRECTIONS = ("forward", "backward", "both", "around")
-"""Forward from the first mask; backward from the last one; first forward, and then backward to the
-frames before an object was first given; or from one frame both ways, up to the nearest ones where
-the objects were given as well."""
+__all__ = ["FrameResult", "Propagation"]
 
 STATE_FILE = "state.pt"
 
@@ -75,23 +62,6 @@ class FrameResult(NamedTuple):
     scores: Scores
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One direction of a propagation.
-
-    Args:
-        begin: index of the first frame that is visited.
-        limit: index of the last one; None for the end of the video.
-        backward: visit the frames in descending order.
-        fills: change only objects in frames before they were first given.
-    """
-
-    begin: int
-    limit: int | None
-    backward: bool = False
-    fills: bool = False
-
-
 class Propagation:
     """Follows objects as an action of the log says.
 
@@ -117,7 +87,7 @@ class Propagation:
         given = maps.state.given_frames(action["objects"])
         self.first = {number: frames[0] for number, frames in given.items()}
         self.last = {number: frames[-1] for number, frames in given.items()}
-        self.parts = _plan(action, maps, self.first, self.last)
+        self.parts = plan_parts(action, maps, self.first, self.last)
         self._seen: set[int] = set()
         self._permanent: list[int] = []
         self._fusion: RangeFusion | None = None  # of the part
@@ -151,7 +121,7 @@ class Propagation:
             after = None
         self._state_path.unlink(missing_ok=True)
 
-    def _followed(self, part: _Part, index: int) -> list[int]:
+    def _followed(self, part: Part, index: int) -> list[int]:
         """Return the numbers of the objects that are followed in a frame."""
         if part.backward and not part.fills:
             return [number for number, last in self.last.items() if last >= index]
@@ -159,7 +129,7 @@ class Propagation:
             return [number for number, first in self.first.items() if first >= index]
         return [number for number, first in self.first.items() if first <= index]
 
-    def _visit(self, part: _Part, index: int, picture: np.ndarray) -> FrameResult:
+    def _visit(self, part: Part, index: int, picture: np.ndarray) -> FrameResult:
         followed = self._followed(part, index)
         fixed = set(self.maps.state.given.get(index, ())) & set(followed)
         before = None if part.fills else self.action["id"]
@@ -209,7 +179,7 @@ class Propagation:
     def _given(self, index: int) -> Mapping[int, int]:
         return self.maps.state.given.get(index, {})
 
-    def _remember_given(self, part: _Part) -> None:
+    def _remember_given(self, part: Part) -> None:
         """Let the engine remember frames anywhere in the video in which all objects are known."""
         before = None if part.fills else self.action["id"]
         whole = []
@@ -230,7 +200,7 @@ class Propagation:
                     picture = self._shrink(self.source.read(index).picture)
                     self._remember(picture, known[0], followed, index, permanent=True)
 
-    def _frames(self, part: _Part, after: int | None) -> Iterator[tuple[int, np.ndarray]]:
+    def _frames(self, part: Part, after: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the frames of a part that can be read, at the working size.
 
         Args:
@@ -303,110 +273,3 @@ class Propagation:
             return 0, None
         self._permanent, self._seen = list(state["permanent"]), set(state["seen"])
         return part, index
-
-
-def _plan(
-    action: Action, maps: SessionMaps, first: Mapping[int, int], last: Mapping[int, int]
-) -> list[_Part]:
-    """Return the parts of a propagation."""
-    start, end = action["start"], action["end"]
-    limit = None if end is None else end - 1
-    if action["direction"] == "around":
-        at = action["at"]
-        return [_Part(at, limit), _Part(at, start, backward=True)]
-    if action["direction"] == "backward":
-        return [_Part(check_start(action, maps, first), start, backward=True)]
-    parts = [_Part(check_start(action, maps, first), limit)]
-    if action["direction"] == "both":
-        inside = [index for index in first.values() if limit is None or index <= limit]
-        latest = max(inside, default=start)
-        if latest > start:
-            parts.append(_Part(latest, start, backward=True, fills=True))
-    return parts
-
-
-def count_visits(action: Action, maps: SessionMaps, num_frames: int | None) -> int | None:
-    """Return how many frames a propagation visits, one that it visits twice counted twice.
-
-    Args:
-        action: the propagation.
-        maps: of the session, after the action.
-        num_frames: of the video; None if that is not known.
-
-    Returns:
-        the number; None if it goes to the end of a video of unknown length.
-    """
-    given = maps.state.given_frames(action["objects"])
-    first = {number: frames[0] for number, frames in given.items()}
-    last = {number: frames[-1] for number, frames in given.items()}
-    count = 0
-    for part in _plan(action, maps, first, last):
-        limit = part.limit
-        if not part.backward and num_frames is not None:
-            limit = num_frames - 1 if limit is None else min(limit, num_frames - 1)
-        if limit is None:
-            return None
-        count += max(abs(limit - part.begin) + 1, 1)
-    return count
-
-
-def range_around(
-    given: Mapping[int, Sequence[int]], at: int, objects: Sequence[int], end: int | None
-) -> tuple[int, int | None]:
-    """Return the range between the nearest frames in which objects were given.
-
-    Args:
-        given: numbers of the objects that were given in each frame, by its index.
-        at: index of a frame in the range.
-        objects: their numbers.
-        end: index after the last frame that may be in the range.
-
-    Returns:
-        index of its first frame and index after its last one; None for the end of the video. The
-        nearest frames themselves are not in it.
-
-    Raises:
-        UserError: if an object was not given in the frame.
-    """
-    if not objects or not set(objects) <= set(given.get(at, ())):
-        raise UserError(
-            f"frame {at} has no mask that was given of each object to follow; give one there."
-        )
-    fixed = [index for index, numbers in given.items() if set(objects) <= set(numbers)]
-    before = max((index for index in fixed if index < at), default=-1)
-    after = min((index for index in fixed if index > at), default=None)
-    ends = [each for each in (after, end) if each is not None]
-    return before + 1, min(ends, default=None)
-
-
-def check_start(action: Action, maps: SessionMaps, numbers: Mapping[int, object]) -> int:
-    """Return the index of the frame in which a propagation begins.
-
-    That is the end of the range, if anything is known there, or the nearest frame with a mask.
-
-    Args:
-        action: the propagation.
-        maps: of the session.
-        numbers: of the objects to follow.
-
-    Raises:
-        UserError: if no object has a mask in the range.
-    """
-    start, end = action["start"], action["end"]
-    if action["direction"] == "around":
-        return int(action["at"])
-    backward = action["direction"] == "backward"
-    edge = start if not backward else (None if end is None else end - 1)
-    known = edge is not None and maps.find_pass(edge, action["id"]) is not None
-    if known and numbers:
-        assert edge is not None
-        return edge
-    inside = [
-        index
-        for index, given in maps.state.given.items()
-        if start <= index and (end is None or index < end) and given.keys() & numbers.keys()
-    ]
-    if not inside:
-        where = f"from frame {start} on" if end is None else f"in frames {start} to {end - 1}"
-        raise UserError(f"no object has a mask {where}; give one there, or choose another range.")
-    return max(inside) if backward else min(inside)

@@ -6,13 +6,8 @@ from typing import Any
 
 from vps_d2.inference.vos.engine import VOSEngine
 from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.propagation import (
-    DIRECTIONS,
-    FrameResult,
-    Propagation,
-    check_start,
-    range_around,
-)
+from vps_d2.inference.vos.plan import DIRECTIONS, check_start, range_around
+from vps_d2.inference.vos.propagation import FrameResult, Propagation
 from vps_d2.inference.vos.store import SessionStore
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import VideoSource

@@ -16,7 +16,6 @@ The folder holds ``session.json``, the log ``actions.jsonl``, and object maps as
 palette: those given in ``masks/ACTION/`` and those found in ``frames/ACTION/``.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,13 +26,12 @@ import numpy as np
 from vps_d2.data.object_maps import object_numbers
 from vps_d2.data.strokes import Stroke
 from vps_d2.inference.vos.engine import VOSEngine
-from vps_d2.inference.vos.log import Action
-from vps_d2.inference.vos.maps import Scores, SessionMaps, check_size
+from vps_d2.inference.vos.maps import check_size
 from vps_d2.inference.vos.prompts import MaskMaker, apply_strokes
 from vps_d2.inference.vos.propagation import FrameResult
-from vps_d2.inference.vos.runner import PropagationRunner
 from vps_d2.inference.vos.state import DEFAULT_NAME
-from vps_d2.inference.vos.store import SessionStore, read_head
+from vps_d2.inference.vos.store import read_head
+from vps_d2.inference.vos.view import SessionView
 from vps_d2.io.errors import UserError
 from vps_d2.io.video import VideoSource, open_video
 
@@ -42,7 +40,7 @@ __all__ = ["FrameResult", "VOSSession"]
 _MAX_NUMBER = 255
 
 
-class VOSSession(AbstractContextManager["VOSSession"]):
+class VOSSession(SessionView, AbstractContextManager["VOSSession"]):
     """Objects in a video, and where they are.
 
     Args:
@@ -52,10 +50,6 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         mask_maker: makes masks from clicks and scribbles; None if there are to be none.
         short_side: pixels of the shorter side at which the engine works; None for the size of the
             video. Masks always have the size of the video.
-
-    Attributes:
-        lock: to be held by whoever uses the session while other threads may. A propagation, which
-            may be driven by another thread, holds it for a frame at a time.
 
     Raises:
         UserError: if the folder holds something else or a session of another video, another
@@ -71,13 +65,8 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         mask_maker: MaskMaker | None = None,
         short_side: int | None = None,
     ) -> None:
-        self.source, self.engine, self.short_side = source, engine, short_side
-        self.mask_maker = mask_maker
-        self.lock = threading.RLock()
-        self.folder = Path(folder)
-        self.size = (source.height, source.width)
-        self._store = SessionStore(source, self.folder)
-        self._runner = PropagationRunner(source, self._store, self.lock)
+        super().__init__(source, Path(folder))
+        self.engine, self.mask_maker, self.short_side = engine, mask_maker, short_side
 
     @classmethod
     def load(
@@ -127,45 +116,6 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def maps(self) -> SessionMaps:
-        """The object maps on the disk, and what of them holds; only to be read."""
-        return self._store.maps
-
-    @property
-    def objects(self) -> dict[int, str]:
-        """The class names of the objects, by number."""
-        return dict(sorted(self._store.maps.state.objects.items()))
-
-    @property
-    def given(self) -> dict[int, list[int]]:
-        """The numbers of the objects that the user gave in each frame, by its index."""
-        return {k: sorted(v) for k, v in sorted(self._store.maps.state.given.items())}
-
-    @property
-    def known_frames(self) -> list[int]:
-        """The indices of the frames of which anything is known, in ascending order."""
-        return self._store.maps.known_frames()
-
-    def object_map(self, frame_index: int) -> np.ndarray | None:
-        """Return what is known of a frame, uint8 ``(H, W)``; None if nothing is known yet."""
-        known = self._store.maps.read(frame_index)
-        return None if known is None else known[0]
-
-    def scores(self, frame_index: int) -> Scores:
-        """Return how certain the objects of a frame are, 0-1, by number; 1 for what was given."""
-        known = self._store.maps.read(frame_index)
-        return {} if known is None else known[1]
-
-    def strokes(self, frame_index: int, number: int) -> list[Stroke]:
-        """Return the strokes that made the mask of an object in a frame, the newest last."""
-        drawn = self._store.maps.state.strokes.get(frame_index, {}).get(number, ())
-        return [Stroke.from_json(each) for each in drawn]
-
-    def is_finished(self, frame_index: int) -> bool:
-        """Return whether a propagation that still holds came to a frame."""
-        return self._store.maps.find_pass(frame_index) is not None
 
     def add_object(self, name: str = DEFAULT_NAME, number: int | None = None) -> int:
         """Add an object, or give one another name.
@@ -351,21 +301,6 @@ class VOSSession(AbstractContextManager["VOSSession"]):
         engine = self._require_engine()
         return self._runner.start(engine, direction, start, end, objects, self.short_side)
 
-    @property
-    def unfinished(self) -> Action | None:
-        """The last action, if it is a propagation that did not come to its end; None otherwise."""
-        return self._runner.unfinished
-
-    def is_done(self, action: int) -> bool:
-        """Return whether a propagation, by the number of its action, came to its end."""
-        return self._runner.is_done(action)
-
-    @property
-    def is_propagated(self) -> bool:
-        """Whether the last action is a propagation that came to its end."""
-        done = self._store.done()
-        return bool(done) and done[-1]["do"] == "propagate" and self.unfinished is None
-
     def resume(self) -> Iterator[FrameResult]:
         """Go on with :attr:`unfinished`; the results are the same as without the interruption.
 
@@ -377,16 +312,6 @@ class VOSSession(AbstractContextManager["VOSSession"]):
                 another size.
         """
         return self._runner.resume(self._require_engine(), self.short_side)
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an action to undo."""
-        return bool(self._store.done())
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an action to redo."""
-        return bool(self._store.undone())
 
     def undo(self) -> bool:
         """Undo the last action. Return whether there was one."""
