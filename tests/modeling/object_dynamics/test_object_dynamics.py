@@ -74,6 +74,7 @@ def test_output_of_a_batch(futures):
         assert output["mask"].shape == (160, 240) and output["mask"].dtype == torch.uint8
         assert output["probabilities"].shape == (count, 11)
         assert output["places"].shape == output["centers"].shape == (count, 11, 2)
+        assert output["futures"].shape == (count, int(futures), 2)
         assert set(output["mask"].unique().tolist()) <= {0, *output["class_ids"].tolist()}
         assert set(output["class_ids"].tolist()) <= set(given["masks"].unique().tolist())
 

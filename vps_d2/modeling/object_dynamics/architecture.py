@@ -11,6 +11,7 @@ from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.vps import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES, TAXONOMY
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import MaskArchitecture
+from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
@@ -104,7 +105,8 @@ class ObjectDynamics(MaskArchitecture):
 
         Returns:
             for each video ``mask``, the last one, with all frames also ``masks``, and of its ``K``
-            objects ``class_ids``, ``probabilities``, ``places``, ``centers`` and ``orientations``.
+            objects ``class_ids``, ``probabilities``, ``places``, ``centers``, ``futures`` and
+            ``orientations``.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
@@ -118,7 +120,11 @@ class ObjectDynamics(MaskArchitecture):
             frames = frames[-1:]
         size = (masks[0].shape[-2], masks[0].shape[-1])
         painted = torch.stack([self._paint(tracks, future, frame, size) for frame in frames], 1)
-        return [self._output(tracks, future, video, painted[video]) for video in range(len(masks))]
+        futures = self._see_futures(future, frames[-1], size)
+        return [
+            self._output(tracks, future, video, painted[video], futures[video])
+            for video in range(len(masks))
+        ]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the losses of :func:`object_dynamics_losses`.
@@ -176,21 +182,38 @@ class ObjectDynamics(MaskArchitecture):
         spread = self.network.spread(future.state, future.trajectory, chosen)
         return spread.draw(self.num_futures)[:, :, 0], future.state.exists
 
+    def _see_futures(self, future: Future, frame: int, size: tuple[int, int]) -> torch.Tensor:
+        """Return where in the picture objects may be, ``(N, K, P, 2)`` in pixels."""
+        with torch.autocast(self.device.type, enabled=False):
+            places, _ = self.futures(future, frame)
+            heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
+            return _to_pixels(self.network.camera.project(places, heights)[..., :2], size)
+
     @staticmethod
     def _output(
-        tracks: Tracks, future: Future, video: int, painted: torch.Tensor
+        tracks: Tracks,
+        future: Future,
+        video: int,
+        painted: torch.Tensor,
+        futures: torch.Tensor,
     ) -> FutureMasksOutput:
         known = tracks.class_ids[video] > 0
-        height, width = painted.shape[-2:]
-        centers = future.centers[video, known, 1:].float()
+        size = (painted.shape[-2], painted.shape[-1])
         output: FutureMasksOutput = {
             "mask": painted[-1],
             "class_ids": tracks.class_ids[video, known],
             "probabilities": future.probabilities[video, known, 1:],
             "places": future.trajectory.places[video, known, 1:],
-            "centers": centers * width + centers.new_tensor([width / 2, height / 2]),
+            "centers": _to_pixels(future.centers[video, known, 1:].float(), size),
+            "futures": futures[known],
             "orientations": future.trajectory.orientations[video, known, 1:].float(),
         }
         if len(painted) > 1:
             output["masks"] = painted
         return output
+
+
+def _to_pixels(points: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return points, in widths from the middle of the picture, in pixels from its corner."""
+    height, width = size
+    return points * width + points.new_tensor([width / 2, height / 2])
