@@ -18,11 +18,10 @@ def predict_mask(models: Path, frames: np.ndarray) -> np.ndarray:
     """Return the mask uint8 (H, W) that follows frames uint8 (T, H, W, 3)."""
     segmenter, future, draw = (
         onnxruntime.InferenceSession(models / f"{name}.onnx")
-        for name in ("segmenter", "mask_predictor.future", "mask_predictor.draw")
+        for name in ("segmenter.masks", "mask_predictor.future", "mask_predictor.draw")
     )
-    (logits,) = segmenter.run(None, {"frames": np.moveaxis(frames, -1, 1)})
-    masks = join_confused(logits.argmax(1).astype(np.uint8))
-    found, measured = measure_tracks(masks)
+    (masks,) = segmenter.run(None, {"frames": np.moveaxis(frames, -1, 1)})
+    found, measured = measure_tracks(join_confused(masks))
     more = MAX_OBJECTS - len(found)
     class_ids = np.pad(found, (0, more)).astype(np.int64)
     measures = np.pad(measured, ((0, more), (0, 0), (0, 0)))

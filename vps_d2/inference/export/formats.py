@@ -153,11 +153,18 @@ def _without_assertions(program: ExportedProgram) -> ExportedProgram:
     """Return a program that runs for all sizes.
 
     PyTorch adds assertions about the layout of intermediate results in memory, such as that a slice
-    is a part and not the whole, although what it computes does not depend on them.
+    is a part and not the whole, although what it computes does not depend on them. Nor does it on
+    where autocast is disabled, as nothing enables it; such marks cannot be saved beside loops.
     """
+    autocast = torch.amp.autocast_mode
+    needless = (
+        torch.ops.aten._assert_scalar.default,
+        autocast._exit_autocast,  # before those that they belong to, which they use
+        autocast._enter_autocast,
+    )
     graph = program.graph_module.graph
-    for node in list(graph.nodes):
-        if node.target is torch.ops.aten._assert_scalar.default:
+    for target in needless:
+        for node in [each for each in graph.nodes if each.target is target]:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()

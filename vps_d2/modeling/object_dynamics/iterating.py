@@ -6,6 +6,9 @@ import torch
 
 Tensors = Sequence[torch.Tensor]
 
+# Before 2.7, PyTorch does not say; vps-d2 export needs a newer one.
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)
+
 
 def iterate(step: Callable[[Tensors], Tensors], first: Tensors, times: int) -> list[torch.Tensor]:
     """Take a step again and again.
@@ -22,7 +25,7 @@ def iterate(step: Callable[[Tensors], Tensors], first: Tensors, times: int) -> l
     Returns:
         each tensor before the first step and after each one, ``(times + 1, ...)``.
     """
-    if torch.compiler.is_exporting():
+    if _is_exporting():
         from torch._higher_order_ops import scan
 
         def body(now: Tensors, _: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], Tensors]:
