@@ -26,16 +26,18 @@ def predict_mask(models: Path, frames: np.ndarray) -> np.ndarray:
     class_ids = np.pad(found, (0, more)).astype(np.int64)
     measures = np.pad(measured, ((0, more), (0, 0), (0, 0)))
     tracks = {"class_ids": class_ids[None], "measures": measures[None]}
-    _, probabilities, depths, objects = (each[0, :, -1] for each in future.run(None, tracks))
+    _, _, depths, objects = (each[0, :, -1] for each in future.run(None, tracks))
     height, width = frames.shape[1:3]
     places = np.mgrid[:height, :width].reshape(2, -1)[::-1].T + 0.5
     points = ((places - [width / 2, height / 2]) / width).astype(np.float32)
-    (inside,) = draw.run(None, {"objects": objects, "points": points})
-    least = float(future.get_modelmeta().custom_metadata_map["min_probability"])
-    mask = np.zeros(height * width, np.uint8)
-    for number in np.argsort(-depths):  # the nearer object covers the farther
-        if probabilities[number] >= least:
-            mask[inside[number] > 0] = class_ids[number]
+    futures = objects.swapaxes(0, 1)  # in each of these, the objects are somewhere else
+    drawn = [draw.run(None, {"objects": each, "points": points})[0] > 0 for each in futures]
+    mask, free = np.zeros(height * width, np.uint8), 1.0
+    best = float(future.get_modelmeta().custom_metadata_map["least_share"])
+    for number in np.argsort(depths):  # the nearer object covers the farther
+        share = np.mean([inside[number] for inside in drawn], axis=0)
+        mask[share * free > best] = class_ids[number]
+        best, free = np.maximum(best, share * free), free * (1 - share)
     return mask.reshape(height, width)
 
 

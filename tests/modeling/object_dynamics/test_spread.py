@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.modeling.object_dynamics.test_motion import CUBE, SPHERE, motion, state
-from vps_d2.modeling.object_dynamics.spread import NUM_NORMALS, Spread, SpreadHead
+from vps_d2.modeling.object_dynamics.spread import NUM_NORMALS, Spread, SpreadHead, normal_points
 
 SHARES = torch.tensor([0.5, 0.25, 0.25])
 
@@ -32,7 +32,7 @@ def test_the_density_is_that_of_torch():
 
 @pytest.mark.parametrize("count", [1, 8, 24, 64])
 def test_places_are_as_many_as_their_share_says(count):
-    places = mixture().draw(count)
+    places = mixture().draw(normal_points(count))
     assert places.shape == (1, 1, 1, count, 2)
     means = mixture().means[0, 0, 0]
     nearest = (places[0, 0, 0, :, None] - means).norm(dim=-1).argmin(-1)
@@ -43,7 +43,7 @@ def test_places_are_as_many_as_their_share_says(count):
 def test_places_scatter_as_the_covariance_says():
     shares, means, factors = mixture()
     single = Spread(torch.zeros_like(shares[..., :1]), means[..., :1, :], factors[..., :1, :, :])
-    places = single.draw(512)[0, 0, 0]
+    places = single.draw(normal_points(512))[0, 0, 0]
     factor = single.factors[0, 0, 0, 0]
     torch.testing.assert_close(places.mean(0), single.means[0, 0, 0, 0], atol=0.01, rtol=0)
     torch.testing.assert_close(places.T.cov(), factor @ factor.T, atol=0.01, rtol=0)

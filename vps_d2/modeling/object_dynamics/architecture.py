@@ -14,6 +14,7 @@ from vps_d2.modeling.architecture import MaskArchitecture
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
+from vps_d2.modeling.object_dynamics.spread import normal_points
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
 from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.tasks import Task
@@ -55,7 +56,7 @@ class ObjectDynamics(MaskArchitecture):
         self.clip = clip
         self.all_frames = all_frames
         self.min_probability = min_probability
-        self.num_futures = num_futures
+        self.register_buffer("points", normal_points(num_futures), persistent=False)
         self.state_noise = state_noise
 
     @classmethod
@@ -153,41 +154,41 @@ class ObjectDynamics(MaskArchitecture):
     ) -> torch.Tensor:
         """Return the masks of one frame, uint8 ``(N, H, W)``."""
         with torch.autocast(self.device.type, enabled=False):
-            places, shown = self.futures(future, frame)
+            places, shown = self.futures(future, slice(frame, frame + 1))
             return self.network.drawing.paint(
                 future.state,
                 tracks.class_ids,
-                places,
+                places[:, :, 0],
                 future.trajectory.orientations[:, :, frame],
-                shown,
+                shown[:, :, 0],
                 self.network.camera,
                 size,
             )
 
-    def futures(self, future: Future, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return where objects may be in a frame.
+    def futures(self, future: Future, frames: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where objects may be.
 
         Args:
             future: as predicted.
-            frame: counted from the last input frame.
+            frames: ``S`` of them, counted from the last input frame.
 
         Returns:
-            places in meters, all alike likely, ``(N, K, P, 2)``, and which objects to draw, bool
-            ``(N, K)``.
+            places in meters, all alike likely, ``(N, K, S, P, 2)``, and which objects to draw, bool
+            ``(N, K, S)``.
         """
-        if self.num_futures == 1:
-            shown = future.probabilities[:, :, frame] >= self.min_probability
-            return future.trajectory.places[:, :, frame, None], shown
-        chosen = slice(frame, frame + 1 or None)
-        spread = self.network.spread(future.state, future.trajectory, chosen)
-        return spread.draw(self.num_futures)[:, :, 0], future.state.exists
+        if len(self.points) == 1:
+            shown = future.probabilities[:, :, frames] >= self.min_probability
+            return future.trajectory.places[:, :, frames, None], shown
+        places = self.network.spread(future.state, future.trajectory, frames).draw(self.points)
+        return places, future.state.exists[..., None].expand(places.shape[:3])
 
     def _see_futures(self, future: Future, frame: int, size: tuple[int, int]) -> torch.Tensor:
         """Return where in the picture objects may be, ``(N, K, P, 2)`` in pixels."""
         with torch.autocast(self.device.type, enabled=False):
-            places, _ = self.futures(future, frame)
+            places, _ = self.futures(future, slice(frame, frame + 1))
             heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
-            return _to_pixels(self.network.camera.project(places, heights)[..., :2], size)
+            seen = self.network.camera.project(places, heights)[:, :, 0, :, :2]
+            return _to_pixels(seen, size)
 
     @staticmethod
     def _output(

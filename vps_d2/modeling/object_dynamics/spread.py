@@ -51,25 +51,26 @@ class Spread(NamedTuple):
         densities = -(across.square() + down.square()) / 2 - first.log() - second.log()
         return (self.log_shares + densities).logsumexp(-1) - math.log(2 * math.pi)
 
-    def draw(self, count: int) -> torch.Tensor:
-        """Return places that stand for the distribution, all alike likely; always the same ones.
+    def draw(self, points: torch.Tensor) -> torch.Tensor:
+        """Return places that stand for the distribution, all alike likely, ``(N, K, S, P, 2)``.
 
         Args:
-            count: ``P``.
-
-        Returns:
-            ``(N, K, S, P, 2)`` in meters.
+            points: that stand for a normal distribution, ``(P, 2)``; see :func:`normal_points`.
         """
-        like = self.means
-        shares = (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+        count = len(points)
+        shares = (torch.arange(count, device=points.device, dtype=points.dtype) + 0.5) / count
         reached = self.log_shares.exp().cumsum(-1)[..., None, :-1] < shares[:, None]
         chosen = reached.sum(-1)[..., None]
         means = self.means.gather(-2, chosen.expand(*chosen.shape[:-1], 2))
         rows = self.factors.flatten(-2).gather(-2, chosen.expand(*chosen.shape[:-1], 4))
-        points = torch.quasirandom.SobolEngine(2, scramble=True, seed=0).draw(count)
-        normal = torch.special.ndtri(points.clamp(1e-3, 1 - 1e-3)).to(like)
-        drawn: torch.Tensor = means + (rows.unflatten(-1, (2, 2)) @ normal[..., None])[..., 0]
+        drawn: torch.Tensor = means + (rows.unflatten(-1, (2, 2)) @ points[..., None])[..., 0]
         return drawn
+
+
+def normal_points(count: int) -> torch.Tensor:
+    """Return evenly scattered points that stand for a normal distribution, ``(count, 2)``."""
+    even = torch.quasirandom.SobolEngine(2, scramble=True, seed=0).draw(count)
+    return torch.special.ndtri(even.clamp(1e-3, 1 - 1e-3))
 
 
 class SpreadHead(nn.Module):
