@@ -52,7 +52,7 @@ class _Future(nn.Module):
         places, probabilities = (
             each[:, :, wanted] for each in (future.trajectory.places, future.probabilities)
         )
-        return places, probabilities, depths.median(-1).values, objects
+        return places, probabilities, depths.mean(-1), objects
 
 
 class _Draw(nn.Module):

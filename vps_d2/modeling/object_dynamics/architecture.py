@@ -39,6 +39,7 @@ class ObjectDynamics(MaskArchitecture):
     """
 
     task: Task = "future_masks"
+    points: torch.Tensor
 
     @configurable
     def __init__(

@@ -153,7 +153,7 @@ class ObjectDrawing(nn.Module):
             pixels = rows[:, :, None] * (width + 1) + columns[:, None]
             canvas = shares[video, number].view(-1)
             canvas.index_add_(0, pixels.flatten(), inside.flatten() / places.shape[2])
-        return shares[..., :height, :width].flatten(2), depths.median(-1).values
+        return shares[..., :height, :width].flatten(2), depths.mean(-1)
 
     def _outlines(self, objects: torch.Tensor) -> torch.Tensor:
         """Return 1 for the cells that are inside of objects ``(L, C)``, ``(L, cells, cells)``."""

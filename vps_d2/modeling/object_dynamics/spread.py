@@ -146,5 +146,7 @@ def _least_gaps(places: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
     gaps = (apart + 1e-6).sqrt() - 2 * CONTACT_RADIUS
     self_or_none = torch.eye(exists.shape[1], dtype=torch.bool, device=exists.device)
     self_or_none = self_or_none | ~(exists[:, :, None] & exists[:, None])
-    gaps = gaps.masked_fill(self_or_none[..., None], _FAR).cummin(-1).values
+    gaps = gaps.masked_fill(self_or_none[..., None], _FAR)
+    # Not cummin, which ONNX does not have.
+    gaps = torch.stack([gaps[..., : last + 1].amin(-1) for last in range(gaps.shape[-1])], -1)
     return gaps.sort(dim=2).values[:, :, :2].movedim(2, -1).clamp(max=_FAR)
