@@ -29,6 +29,7 @@ LONGEST = (
     "web/test_page_access.py",
     "cli/test_train.py",
     "engine/test_processes.py",
+    "engine/test_whole_batch.py",
     "test_manual.py",
     "hostile/test_files.py",
 )

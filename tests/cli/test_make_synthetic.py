@@ -4,7 +4,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from tests.helpers import check_dataset, file_size_limit, load_tool
+from tests.helpers import check_dataset, file_size_limit, load_tool, output_in_memory
 from vps_d2.data.synthetic import SyntheticOptions, generate_video, video_seed
 from vps_d2.data.video import find_videos, frame_indices, read_frames, read_masks
 from vps_d2.io.errors import UserError
@@ -94,7 +94,8 @@ def test_two_runs_in_one_folder(tmp_path):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_full_disk_is_a_sentence_and_the_rest_is_made_later(workers, tmp_path, data):
-    with file_size_limit(20_000), pytest.raises(UserError, match=r"video_0000\d cannot be written"):
+    failing = pytest.raises(UserError, match=r"video_0000\d cannot be written")
+    with output_in_memory(), file_size_limit(20_000), failing:
         make(tmp_path / "vps", *COUNTS, "--workers", workers)
     make(tmp_path / "vps", *COUNTS, "--workers", "1")
     assert contents(tmp_path / "vps") == contents(data)

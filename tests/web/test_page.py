@@ -149,7 +149,7 @@ def test_objects_are_followed_corrected_and_followed_again(screen: Screen) -> No
 
 
 def test_clicks_go_on_while_objects_are_followed(context: Any, film: Path, tmp_path: Path) -> None:
-    with serve(film, tmp_path / "session", delay=0.1) as (address, annotator):
+    with serve(film, tmp_path / "session", delay=0.4) as (address, annotator):
         screen = Screen(context, address, annotator)
         click_red(screen)
         screen.press("p", "n")
@@ -185,6 +185,7 @@ def test_masks_are_exported_and_imported(
         other.wait(lambda: len(annotator.session.known_frames) == COUNT)
         for index in (0, 7):
             assert np.array_equal(other.mask(index, 1), screen.mask(index, 1))
+        other.wait(lambda: not other.page.locator("#import-start").is_visible())
         other.press("Shift+I")
         other.page.locator("#import-file").set_input_files(film)
         other.page.locator("#import-start").click()

@@ -6,7 +6,7 @@ import torch
 
 import tests.pipeline_stubs  # noqa: F401  registers the stubs
 from tests.conftest import write_tiny_videos
-from tests.helpers import check_dataset, file_size_limit, load_tool
+from tests.helpers import check_dataset, file_size_limit, load_tool, output_in_memory
 from vps_d2.d2.structures import Instances
 from vps_d2.data.video import frame_path, read_frames, read_masks, write_video
 from vps_d2.io.errors import UserError
@@ -86,7 +86,8 @@ def test_two_runs_in_one_folder(tiny_videos, tmp_path, label):
 
 def test_a_full_disk_is_a_sentence(tiny_videos, tmp_path, label):
     source, out = tiny_videos / "unlabeled", tmp_path / "labeled"
-    with file_size_limit(20_000), pytest.raises(UserError, match="video_00004 cannot be written"):
+    failing = pytest.raises(UserError, match="video_00004 cannot be written")
+    with output_in_memory(), file_size_limit(20_000), failing:
         label(source, out, "--threshold", 0)
     assert [path.name for path in out.iterdir() if path.is_dir()] == []
 
