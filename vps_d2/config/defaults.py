@@ -300,7 +300,9 @@ def _add_object_dynamics_config(cfg: CfgNode) -> None:
     cfg.MODEL.OBJECT_DYNAMICS.STATE_NOISE = 0.01
     # "last": draw only the last frame; "all": all that follow the input.
     cfg.MODEL.OBJECT_DYNAMICS.TARGETS = "last"
-    # Objects whose presence is less likely than this are not drawn.
+    # Places that an object may be in, by which is decided which pixels are its. With 1 it is drawn
+    # where it is predicted, unless it is there with a probability below MIN_PROBABILITY.
+    cfg.MODEL.OBJECT_DYNAMICS.NUM_FUTURES = 24
     cfg.MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY = 0.1
 
 

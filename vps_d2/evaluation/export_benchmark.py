@@ -29,6 +29,12 @@ _MODELS: dict[str, tuple[str, str, Task, Sizes]] = {
         "future_masks",
         Sizes(4, 160, 240),
     ),
+    "ObjectDynamics": (
+        "object_dynamics/object_dynamics.yaml",
+        "object_dynamics.pth",
+        "future_masks",
+        Sizes(1, 160, 240),
+    ),
     "small STCN": ("vos/small_vos.yaml", "vos_small.pth", "video_objects", Sizes(1, 240, 432)),
 }
 """Configuration, shipped weights, task and inputs of each model."""
@@ -85,8 +91,10 @@ def _time_step(
 
 
 def _in_pytorch(step: Step, inputs: Tensors) -> None:
+    # PyTorch has a way of its own to class maps, which takes less time.
+    run = step.reference if step.name == "masks" else step.network
     with torch.inference_mode():
-        step.network(*inputs)
+        run(*inputs)
 
 
 def _seconds(run: Callable[[], object]) -> float:

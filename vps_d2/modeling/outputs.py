@@ -38,7 +38,8 @@ class FutureMasksOutput(TypedDict, total=False):
     the objects that a model follows, ``class_ids`` int64 ``(K,)``, ``probabilities`` float32 ``(K,
     T)`` of being near their predicted places, and ``places`` float32 ``(K, T, 2)``, meters on the
     floor, from the last input frame on; ``centers`` float32 ``(K, T, 2)`` is where their centers
-    are seen, x and y in pixels; ``orientations`` float32 ``(K, T, 2)`` are cosine and sine of four
+    are seen, x and y in pixels, and ``futures`` float32 ``(K, P, 2)`` where they may be seen in the
+    last frame, all alike likely; ``orientations`` float32 ``(K, T, 2)`` are cosine and sine of four
     times the yaw of cubes, times how certain it is, 0-1.
     """
 
@@ -50,6 +51,7 @@ class FutureMasksOutput(TypedDict, total=False):
     probabilities: torch.Tensor
     places: torch.Tensor
     centers: torch.Tensor
+    futures: torch.Tensor
     orientations: torch.Tensor
 
 
@@ -204,7 +206,8 @@ def output_to_paths(
     """Return the paths of the objects that a mask predictor follows, none if it follows none.
 
     Args:
-        output: with ``class_ids``, ``centers`` and ``probabilities``, if the model gives them.
+        output: with ``class_ids``, ``centers``, ``futures`` and ``probabilities``, if the model
+            gives them.
         classes: class numbers whose paths are wanted; None for all.
     """
     if "centers" not in output:
@@ -212,7 +215,8 @@ def output_to_paths(
     numbers = output["class_ids"].tolist()
     centers = output["centers"].float().cpu().numpy()
     probabilities = output["probabilities"].float().cpu().numpy()
-    paths = map(ObjectPath, numbers, centers, probabilities)
+    futures = output.get("futures", torch.empty(len(numbers), 0, 2)).float().cpu().numpy()
+    paths = map(ObjectPath, numbers, centers, probabilities, futures)
     return [path for path in paths if classes is None or path.class_id in classes]
 
 

@@ -233,10 +233,14 @@ def _video(video: PageVideo, max_bytes: float) -> dict[str, Any]:
 
 
 def _path(path: ObjectPath, scale: float) -> dict[str, Any]:
-    points = np.nan_to_num(path.points * scale, posinf=1e4, neginf=-1e4).clip(-1e4, 1e4)
+    points, futures = (
+        np.nan_to_num(each * scale, posinf=1e4, neginf=-1e4).clip(-1e4, 1e4).round(1).tolist()
+        for each in (path.points, path.futures)
+    )
     return {
         "class": path.class_id,
-        "points": [[round(float(x), 1), round(float(y), 1)] for x, y in points],
+        "points": points,
+        "futures": futures,
         "shares": [round(float(share), 2) for share in np.nan_to_num(path.probabilities)],
     }
 

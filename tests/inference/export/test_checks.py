@@ -23,7 +23,8 @@ def test_infinities_have_their_places() -> None:
 def test_shapes_types_and_whole_numbers_are_equal() -> None:
     numbers = np.array([1, 2])
     assert difference_of(numbers, numbers) == 0
-    assert difference_of(numbers, numbers + 1) == INFINITE
+    assert difference_of(numbers, numbers + 1) == 1
+    assert difference_of(numbers, np.array([1, 3])) == 0.5  # the share of those that differ
     assert difference_of(np.ones(2), np.ones((2, 1))) == INFINITE
     assert difference_of(np.ones(2), np.ones(2, np.float32)) == INFINITE
     assert difference_of(np.ones((0, 4)), np.ones((0, 4))) == 0

@@ -28,7 +28,7 @@ VERSION: 2
 """
 MOTION = """
 _BASE_: {root}/configs/instant_test/object_dynamics_instant_test.yaml
-MODEL: {{OBJECT_DYNAMICS: {{MIN_PROBABILITY: 0.0}}}}
+MODEL: {{OBJECT_DYNAMICS: {{NUM_FUTURES: 4}}}}
 """
 WITHOUT_TORCH = """
 import runpy, sys, types
@@ -42,19 +42,19 @@ class Session:
         self.name = path.name
 
     def run(self, _, feed):
-        if self.name == "segmenter.onnx":
-            logits = np.zeros((11, 49, 40, 60), np.float32)
-            logits[:, 7, 10:25, 20:40] = 1
-            return [logits]
+        if self.name == "segmenter.masks.onnx":
+            masks = np.zeros((11, 40, 60), np.uint8)
+            masks[:, 10:25, 20:40] = 7
+            return [masks]
         if self.name == "mask_predictor.draw.onnx":
             return [np.ones((6, 2400), np.float32)]
         assert feed["class_ids"].tolist() == [[7, 0, 0, 0, 0, 0]]
         assert feed["measures"].shape == (1, 6, 11, 10) and feed["measures"][0, 0, 0, 0] > 0
         places = np.zeros((1, 6, 11, 2), np.float32)
-        return [places, np.eye(6, 11, 10, np.float32)[None] * 0, places[..., 0], places]
+        return [places, places[..., 0], places[..., 0], places[..., None, :]]
 
     def get_modelmeta(self):
-        return types.SimpleNamespace(custom_metadata_map={"min_probability": "0.2"})
+        return types.SimpleNamespace(custom_metadata_map={"least_share": "0.35"})
 
 
 sys.modules["onnxruntime"] = types.SimpleNamespace(InferenceSession=Session)
@@ -110,7 +110,8 @@ def test_it_gives_the_mask_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.M
     frames = generate_video(3).frames[:11]
     expected = pipeline(frames[None], want_frames=False)[0].mask
     assert np.unique(expected).size > 2  # objects that the random networks draw
-    np.testing.assert_array_equal(example.predict_mask(tmp_path, frames), expected)
+    # The pipeline interpolates outlines.
+    assert (example.predict_mask(tmp_path, frames) != expected).mean() < 0.002
 
 
 def test_it_needs_no_pytorch() -> None:

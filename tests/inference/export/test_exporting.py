@@ -12,12 +12,14 @@ import torch
 from tests.helpers import ROOT, load_tool
 from vps_d2.config.loading import load_config
 from vps_d2.inference.export import exporting, formats
+from vps_d2.inference.export.checks import compare
 from vps_d2.inference.export.exporting import export_config, format_shape
 from vps_d2.inference.export.mask_rcnn import check_parts
 from vps_d2.inference.export.steps import Sizes, Step
 from vps_d2.io.errors import UserError
 from vps_d2.io.pictures import write_mp4
 from vps_d2.modeling.build import build_model
+from vps_d2.modeling.object_dynamics.iterating import iterate
 
 UNET = "configs/instant_test/unet_instant_test.yaml"
 NO_ONNX = "the extra [export] (onnx, onnxscript, onnxruntime) is not installed"
@@ -43,19 +45,24 @@ def test_a_model_of_pictures(form: str, tmp_path: Path) -> None:
     if form == "onnx":
         pytest.importorskip("onnxruntime", reason=NO_ONNX)
         pytest.importorskip("onnxscript", reason=NO_ONNX)
-    (made,) = export(tmp_path, UNET, form=form)
+    made, maps = export(tmp_path, UNET, form=form)
     assert made.path.name == {"onnx": "model.onnx", "torch-export": "model.pt2"}[form]
+    assert maps.path.stem == "masks" and maps.agreement.difference < 1e-4
     assert made.agreement.num_inputs == 3 and made.agreement.difference < 1e-5
     content = made.path.read_bytes()
     assert len(content) == made.num_bytes
     run = formats.runner(content, form)
-    (logits,) = run([np.zeros((5, 3, 31, 70), np.uint8)])  # sizes that were not checked
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 3, 31, 70), np.uint8)
+    (logits,) = run([pictures])  # sizes that were not checked
     assert logits.shape == (5, 49, 31, 70)
+    (classes,) = formats.runner(maps.path.read_bytes(), form)([pictures])
+    assert classes.dtype == np.uint8 and (classes == logits.argmax(1)).mean() > 0.9999
     if form == "onnx":
         session = formats.open_session(content)
         table = session.get_modelmeta().custom_metadata_map
         assert session.get_inputs()[0].shape == ["N", 3, "H", "W"]
         assert session.get_outputs()[0].name == "sem_seg"
+        assert b"site-packages" not in content and str(ROOT).encode() not in content
     else:
         extra = {formats.METADATA: ""}
         torch.export.load(io.BytesIO(content), extra_files=extra)
@@ -116,6 +123,43 @@ def test_what_is_exported_computes_what_the_model_does(
             assert len(shape) == output.ndim
             fixed = [length if isinstance(length, int) else None for length in shape]
             assert all(a in (None, b) for a, b in zip(fixed, output.shape, strict=True))
+
+
+class _Falling(torch.nn.Module):
+    """Ten steps of what falls, and is slowed by a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drag = torch.nn.Linear(2, 2)
+
+    def forward(self, places: torch.Tensor, velocities: torch.Tensor) -> torch.Tensor:
+        def step(now: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+            place, velocity = now
+            return place + 0.1 * velocity, velocity - 0.1 * self.drag(velocity)
+
+        with torch.autocast("cpu", enabled=False):
+            return iterate(step, (places, velocities), 10)[0]
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+def test_a_loop_stays_one(form: str) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnxruntime", reason=NO_ONNX)
+        pytest.importorskip("onnxscript", reason=NO_ONNX)
+    torch.manual_seed(0)
+    network = _Falling()
+    step = Step(
+        name="",
+        network=network,
+        inputs={"places": ("N", 2), "velocities": ("N", 2)},
+        outputs={"later": (11, "N", 2)},
+        make=lambda sizes: (torch.rand(sizes.number, 2), torch.rand(sizes.number, 2)),
+        reference=lambda *given: (network(*given),),
+    )
+    program = formats.trace(step)
+    assert len(program.graph.nodes) < 25  # 30 operations, if the steps were written out
+    run = formats.runner(formats.to_file(program, step, {}, form), form)
+    assert compare(step, run).difference < 1e-6
 
 
 def test_masks_are_traced_for_any_number_of_objects(

@@ -8,8 +8,10 @@ from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
 SIZE = (160, 240)
 
 
-def paint(*objects: tuple[int, float, float], shown: list[bool] | None = None, size=SIZE):
-    """Paint objects given as class number, x and y."""
+def paint(
+    *objects: tuple[int, float, float], shown: list[bool] | None = None, size=SIZE, places=None
+):
+    """Paint objects given as class number, x and y; or at places ``(K, P, 2)`` instead."""
     torch.manual_seed(0)
     drawing = ObjectDrawing()
     torch.nn.init.zeros_(drawing.inside[-1][-1].weight)
@@ -18,8 +20,9 @@ def paint(*objects: tuple[int, float, float], shown: list[bool] | None = None, s
     mask = torch.tensor([shown or [True] * len(objects)])
     numbers = torch.tensor([[each[0] for each in objects]])
     camera = GroundCamera()
+    places = start.place[:, :, None] if places is None else torch.tensor(places)[None]
     with torch.no_grad():
-        return drawing.paint(start, numbers, start.place, start.orientation, mask, camera, size)[0]
+        return drawing.paint(start, numbers, places, start.orientation, mask, camera, size)[0]
 
 
 def test_an_object_is_drawn_round_its_center():
@@ -58,3 +61,20 @@ def test_an_object_at_the_border_is_cut_there():
 def test_half_the_resolution_is_the_same_picture():
     large, small = paint((CUBE, 1, 8)), paint((CUBE, 1, 8), size=(80, 120))
     assert abs((large > 0).sum() / 4 - (small > 0).sum()) < 12
+
+
+def test_an_object_is_drawn_where_enough_of_its_places_are():
+    here, there = [0.0, 9.6], [3.0, 9.6]
+    alone = paint((SPHERE, *here))
+    assert torch.equal(paint((SPHERE, 0, 0), places=[[here] * 2 + [there]]), alone)
+    both = paint((SPHERE, 0, 0), places=[[here] * 2 + [there] * 2])
+    assert torch.equal(both, paint((SPHERE, *here), (SPHERE, *there)))
+    assert not paint((SPHERE, 0, 0), places=[[here, there, [-3.0, 9.6]]]).any()
+
+
+def test_what_may_be_covered_is_shown_where_that_is_less_likely():
+    far = [0.0, 9.5]
+    near = [[0.0, 9.0]] * 2 + [[3.0, 9.0]] * 3
+    mask = paint((SPHERE, 0, 0), (CUBE, 0, 0), places=[near, [far] * 5])
+    assert (mask == CUBE).sum() == (paint((CUBE, *far)) == CUBE).sum()
+    assert (mask == SPHERE).any()

@@ -118,3 +118,14 @@ def test_impossible_covariances_are_finite():
     tracks = track(past(1.0, SPHERE))
     tracks.measures[..., 5:8] = torch.tensor([4.0, 4.0, 4.0])
     assert all(each.isfinite().all() for each in fit_tracks(tracks))
+
+
+def test_a_curve_that_ends_earlier_knows_nothing_of_what_comes_later():
+    places = past(1.2, SPHERE)
+    places[9:] += torch.tensor([0.5, -0.4])  # it was hit
+    early, late = track(places[:9]), track(places)
+    expected = fit_tracks(early, [("free", 4)])
+    found = fit_tracks(late, [("free", 4), ("free", 4)], [2, 0])
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(one[:, :, 0], other[:, :, 0])
+    assert (found.places[0, 0, 0] - found.places[0, 0, 1]).norm() > 0.3

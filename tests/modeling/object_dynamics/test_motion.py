@@ -25,6 +25,7 @@ def state(*objects: tuple[int, float, float, float, float]) -> State:
         spin=torch.zeros(numbers.shape),
         log_mass=torch.zeros(numbers.shape),
         code=torch.zeros(*numbers.shape, 8),
+        context=torch.zeros(*numbers.shape, 4),
     )
 
 

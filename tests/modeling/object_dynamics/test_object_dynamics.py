@@ -62,8 +62,10 @@ def test_every_parameter_learns(batch):
     assert not without
 
 
-def test_output_of_a_batch():
-    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "0.0").eval()
+@pytest.mark.parametrize("futures", ["1", "8"])
+def test_output_of_a_batch(futures):
+    few = ("MODEL.OBJECT_DYNAMICS.NUM_FUTURES", futures)
+    model = build(*few, "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "0.0").eval()
     videos = [video(1), video(2)]
     with torch.no_grad():
         outputs = model(videos)
@@ -72,6 +74,7 @@ def test_output_of_a_batch():
         assert output["mask"].shape == (160, 240) and output["mask"].dtype == torch.uint8
         assert output["probabilities"].shape == (count, 11)
         assert output["places"].shape == output["centers"].shape == (count, 11, 2)
+        assert output["futures"].shape == (count, int(futures), 2)
         assert set(output["mask"].unique().tolist()) <= {0, *output["class_ids"].tolist()}
         assert set(output["class_ids"].tolist()) <= set(given["masks"].unique().tolist())
 
@@ -101,7 +104,8 @@ def test_no_objects_and_no_videos():
 
 
 def test_nothing_is_drawn_that_is_not_likely():
-    model = build("MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.0").eval()
+    only = ("MODEL.OBJECT_DYNAMICS.NUM_FUTURES", "1")
+    model = build(*only, "MODEL.OBJECT_DYNAMICS.MIN_PROBABILITY", "1.0").eval()
     with torch.no_grad():
         assert not model([video(1)])[0]["mask"].any()
 

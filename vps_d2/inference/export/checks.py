@@ -60,7 +60,7 @@ def compare(step: Step, run: Runner, given: Sequence[Tensors] = ()) -> Agreement
             if difference > TOLERANCE:
                 raise UserError(
                     f"the exported file is wrong: on an input of {sizes}, its {name} differ by "
-                    f"{difference:.1e} of the largest value from those of PyTorch, more than "
+                    f"{difference:.1e} from those of PyTorch, more than "
                     f"{TOLERANCE:.0e}; nothing was written, so report it, or try another format."
                 )
             largest = max(largest, difference)
@@ -76,14 +76,15 @@ def compare(step: Step, run: Runner, given: Sequence[Tensors] = ()) -> Agreement
 def difference_of(wanted: np.ndarray, found: np.ndarray) -> float:
     """Return the largest difference of two arrays over the largest value, or over 1.
 
+    Of whole numbers, such as classes, it is the share of those that are not equal.
+
     Returns:
-        infinity if their shapes or types differ, or infinities or NaN are in other places, or whole
-        numbers differ.
+        infinity if their shapes or types differ, or infinities or NaN are in other places.
     """
     if wanted.shape != found.shape or wanted.dtype != found.dtype:
         return float("inf")
     if not np.issubdtype(wanted.dtype, np.floating):
-        return 0.0 if np.array_equal(wanted, found) else float("inf")
+        return float((wanted != found).mean()) if wanted.size else 0.0
     finite = np.isfinite(wanted)
     if not np.array_equal(wanted[~finite], found[~finite], equal_nan=True):
         return float("inf")

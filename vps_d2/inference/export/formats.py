@@ -62,7 +62,7 @@ def trace(step: Step) -> ExportedProgram:
     )
     with _exporting("PyTorch cannot export this model"), torch.no_grad():
         program = torch.export.export(
-            step.network.eval(),
+            step.network.eval().requires_grad_(False),  # loops are only exported without gradients
             step.make(Sizes(_TRACED.number, height, width)),
             dynamic_shapes=dynamic,
             strict=False,
@@ -87,7 +87,7 @@ def to_file(program: ExportedProgram, step: Step, metadata: Mapping[str, str], f
 
 
 def _to_onnx(program: ExportedProgram, step: Step, metadata: Mapping[str, str]) -> bytes:
-    with _exporting("PyTorch cannot translate this model to ONNX"):
+    with _exporting("PyTorch cannot translate this model to ONNX"), torch.no_grad():
         made = torch.onnx.export(
             program,
             dynamo=True,
@@ -98,6 +98,8 @@ def _to_onnx(program: ExportedProgram, step: Step, metadata: Mapping[str, str]) 
         )
     assert made is not None
     model = made.model
+    for node in (*model.graph.all_nodes(), *(n for f in model.functions.values() for n in f)):
+        node.metadata_props.clear()  # stack traces, with the paths of this machine
     model.metadata_props.update(metadata)
     model.producer_name, model.doc_string = "vps_d2", metadata.get("about", "")
     shapes = (*step.inputs.values(), *step.outputs.values())
@@ -151,11 +153,18 @@ def _without_assertions(program: ExportedProgram) -> ExportedProgram:
     """Return a program that runs for all sizes.
 
     PyTorch adds assertions about the layout of intermediate results in memory, such as that a slice
-    is a part and not the whole, although what it computes does not depend on them.
+    is a part and not the whole, although what it computes does not depend on them. Nor does it on
+    where autocast is disabled, as nothing enables it; such marks cannot be saved beside loops.
     """
+    autocast = torch.amp.autocast_mode
+    needless = (
+        torch.ops.aten._assert_scalar.default,
+        autocast._exit_autocast,  # before those that they belong to, which they use
+        autocast._enter_autocast,
+    )
     graph = program.graph_module.graph
-    for node in list(graph.nodes):
-        if node.target is torch.ops.aten._assert_scalar.default:
+    for target in needless:
+        for node in [each for each in graph.nodes if each.target is target]:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()

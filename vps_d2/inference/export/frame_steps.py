@@ -4,9 +4,11 @@ Shapes: ``N`` pictures or videos, ``T`` frames, ``C`` classes with background, `
 rows, ``W`` columns. Pictures and masks are uint8, as they are read: normalization is inside.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from vps_d2.inference.export.made_inputs import made_masks, made_pictures
@@ -34,6 +36,21 @@ class _Pictures(nn.Module):
         return logits
 
 
+class _ClassMaps(nn.Module):
+    """A network over pictures that compares classes before it rearranges the pixels of patches."""
+
+    def __init__(self, model: UNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        network = self.model.network
+        scores = network.head(network.features(self.model.normalize(frames)))
+        best = scores.unflatten(1, (-1, network.patch_size**2)).argmax(1).float()
+        maps = F.pixel_shuffle(best, network.patch_size)[:, 0]
+        return maps[:, : frames.shape[-2], : frames.shape[-1]].to(torch.uint8)
+
+
 class _Videos(nn.Module):
     """A predictor of frames with the normalization before it, and pixels after it."""
 
@@ -59,25 +76,34 @@ class _Masks(nn.Module):
 
 
 def segmenter_steps(loaded: LoadedModel) -> list[Step]:
-    """Return what is exported of U-Net: pictures in, logits of classes out."""
+    """Return what is exported of U-Net: pictures in, logits of classes or class maps out."""
     model = loaded.model
     assert isinstance(model, UNet)
 
     def reference(frames: torch.Tensor) -> Tensors:
         return (torch.stack([each["sem_seg"] for each in _call(model, "image", frames)]),)
 
+    def class_maps(frames: torch.Tensor) -> Tensors:
+        return (model.class_maps([{"image": each} for each in frames]),)
+
     classes = model.network.head.out_channels // model.network.patch_size**2
-    return [
-        Step(
-            name="",
-            network=_Pictures(model),
-            inputs={"frames": ("N", 3, "H", "W")},
-            outputs={"sem_seg": ("N", classes, "H", "W")},
-            make=lambda sizes: (made_pictures(*sizes),),
-            reference=reference,
-            given=lambda pictures: (pictures[:2],),
-        )
-    ]
+    logits = Step(
+        name="",
+        network=_Pictures(model),
+        inputs={"frames": ("N", 3, "H", "W")},
+        outputs={"sem_seg": ("N", classes, "H", "W")},
+        make=lambda sizes: (made_pictures(*sizes),),
+        reference=reference,
+        given=lambda pictures: (pictures[:2],),
+    )
+    maps = replace(
+        logits,
+        name="masks",
+        network=_ClassMaps(model),
+        outputs={"masks": ("N", "H", "W")},
+        reference=class_maps,
+    )
+    return [logits, maps]
 
 
 def predictor_steps(loaded: LoadedModel) -> list[Step]:

@@ -13,12 +13,17 @@ from torch import nn
 
 from vps_d2.data.silhouettes import NUM_MEASURES
 from vps_d2.data.tracks import MAX_OBJECTS
+from vps_d2.data.world import RADIUS
 from vps_d2.inference.export.made_inputs import made_masks
 from vps_d2.inference.export.steps import Sizes, Step, Tensors
 from vps_d2.inference.models import LoadedModel
 from vps_d2.modeling.object_dynamics.architecture import ObjectDynamics
-from vps_d2.modeling.object_dynamics.drawing import NEAREST
+from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
+from vps_d2.modeling.object_dynamics.drawing import LEAST_SHARE, NEAREST
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
+
+_OUTSIDE = 1e3
+"""Picture widths."""
 
 
 class _Future(nn.Module):
@@ -30,17 +35,24 @@ class _Future(nn.Module):
     def forward(self, class_ids: torch.Tensor, measures: torch.Tensor) -> Tensors:
         network, frames = self.model.network, self.frames
         future = network(Tracks(class_ids, measures), frames[-1])
-        trajectory = future.trajectory
-        places, orientations, depths = (
-            each[:, :, frames.start : frames.stop]
-            for each in (trajectory.places, trajectory.orientations, future.depths)
-        )
-        probabilities = future.probabilities[:, :, frames.start : frames.stop]
+        wanted = slice(frames.start, frames.stop)
+        futures, shown = self.model.futures(future, wanted)
+        heights = torch.full_like(futures[..., 0], CENTER_HEIGHT)
+        x, y, depths = network.camera.project(futures, heights).unbind(-1)
+        # What is not to be drawn, or is nearer than the camera sees, is put out of the picture.
+        x = torch.where(shown[..., None] & (depths > NEAREST), x, _OUTSIDE)
+        scales = network.camera.focal_length * RADIUS / depths.clamp(min=NEAREST)
         kinds = future.state.kinds[:, :, None].expand(-1, -1, len(frames), -1)
-        state = future.state._replace(kinds=kinds)
-        described = network.drawing.describe(state, places, orientations, network.camera)
-        # The camera stands in the way of what is drawn from nearer than this.
-        return places, probabilities * (depths > NEAREST), depths, described
+        orientations = future.trajectory.orientations[:, :, wanted]
+        described = network.drawing.describe(
+            future.state._replace(kinds=kinds), futures.mean(3), orientations, network.camera
+        )
+        looks = described[..., None, 3:].expand(*x.shape, -1)
+        objects = torch.cat([torch.stack([x, y, scales], -1), looks], -1)
+        places, probabilities = (
+            each[:, :, wanted] for each in (future.trajectory.places, future.probabilities)
+        )
+        return places, probabilities, depths.mean(-1), objects
 
 
 class _Draw(nn.Module):
@@ -73,7 +85,7 @@ def object_dynamics_steps(loaded: LoadedModel) -> list[Step]:
         y, x = torch.meshgrid(*map(torch.arange, sizes[1:]), indexing="ij")
         middle = torch.tensor([sizes.width / 2, sizes.height / 2])
         points = (torch.stack([x, y], -1).flatten(0, 1) + 0.5 - middle) / sizes.width
-        return described[:, : sizes.number, -1].flatten(0, 1), points
+        return described[:, : sizes.number, -1, 0].flatten(0, 1), points
 
     def reference_future(class_ids: torch.Tensor, measures: torch.Tensor) -> Tensors:
         found: Tensors = future(class_ids, measures)
@@ -92,12 +104,12 @@ def object_dynamics_steps(loaded: LoadedModel) -> list[Step]:
                 "places": ("N", MAX_OBJECTS, predicted, 2),
                 "probabilities": ("N", MAX_OBJECTS, predicted),
                 "depths": ("N", MAX_OBJECTS, predicted),
-                "objects": ("N", MAX_OBJECTS, predicted, channels),
+                "objects": ("N", MAX_OBJECTS, predicted, len(model.points), channels),
             },
             make=make,
             reference=reference_future,
             about="Up to 6 objects of the vps data set, measured by vps_d2.data.tracks.",
-            settings={"min_probability": model.min_probability},
+            settings={"least_share": LEAST_SHARE},
         ),
         Step(
             name="draw",

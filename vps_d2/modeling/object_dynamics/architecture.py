@@ -11,8 +11,10 @@ from vps_d2.data.metadata import find_taxonomy
 from vps_d2.data.vps import NUM_INPUT_FRAMES, NUM_TARGET_FRAMES, TAXONOMY
 from vps_d2.io.errors import UserError
 from vps_d2.modeling.architecture import MaskArchitecture
+from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT
 from vps_d2.modeling.object_dynamics.losses import Motions, object_dynamics_losses
 from vps_d2.modeling.object_dynamics.network import Future, ObjectDynamicsNetwork
+from vps_d2.modeling.object_dynamics.spread import normal_points
 from vps_d2.modeling.object_dynamics.tracks import Tracks, masks_to_tracks
 from vps_d2.modeling.outputs import FutureMasksOutput
 from vps_d2.modeling.tasks import Task
@@ -29,11 +31,15 @@ class ObjectDynamics(MaskArchitecture):
         network: tracks in, tracks out.
         clip: masks that it takes and gives.
         all_frames: draw all masks after the input, not only the last.
-        min_probability: objects with a lower probability of being there are not drawn.
+        min_probability: objects with a lower probability of being where they are predicted are not
+            drawn, if there is one future.
+        num_futures: places in which each object is drawn, see :class:`Spread`; with 1, where it is
+            predicted.
         state_noise: see :func:`object_dynamics_losses`.
     """
 
     task: Task = "future_masks"
+    points: torch.Tensor
 
     @configurable
     def __init__(
@@ -43,6 +49,7 @@ class ObjectDynamics(MaskArchitecture):
         clip: ClipSpec = _CLIP,
         all_frames: bool = False,
         min_probability: float = 0.1,
+        num_futures: int = 24,
         state_noise: float = 0.02,
     ) -> None:
         super().__init__()
@@ -50,6 +57,7 @@ class ObjectDynamics(MaskArchitecture):
         self.clip = clip
         self.all_frames = all_frames
         self.min_probability = min_probability
+        self.register_buffer("points", normal_points(num_futures), persistent=False)
         self.state_noise = state_noise
 
     @classmethod
@@ -87,6 +95,7 @@ class ObjectDynamics(MaskArchitecture):
             "clip": ClipSpec.from_config(cfg),
             "all_frames": keys.TARGETS == "all",
             "min_probability": keys.MIN_PROBABILITY,
+            "num_futures": keys.NUM_FUTURES,
             "state_noise": keys.STATE_NOISE,
         }
 
@@ -98,7 +107,8 @@ class ObjectDynamics(MaskArchitecture):
 
         Returns:
             for each video ``mask``, the last one, with all frames also ``masks``, and of its ``K``
-            objects ``class_ids``, ``probabilities``, ``places``, ``centers`` and ``orientations``.
+            objects ``class_ids``, ``probabilities``, ``places``, ``centers``, ``futures`` and
+            ``orientations``.
 
         Raises:
             UserError: if the masks are not of one size, or not ``T_in``.
@@ -112,7 +122,11 @@ class ObjectDynamics(MaskArchitecture):
             frames = frames[-1:]
         size = (masks[0].shape[-2], masks[0].shape[-1])
         painted = torch.stack([self._paint(tracks, future, frame, size) for frame in frames], 1)
-        return [self._output(tracks, future, video, painted[video]) for video in range(len(masks))]
+        futures = self._see_futures(future, frames[-1], size)
+        return [
+            self._output(tracks, future, video, painted[video], futures[video])
+            for video in range(len(masks))
+        ]
 
     def compute_losses(self, batched_inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the losses of :func:`object_dynamics_losses`.
@@ -140,33 +154,68 @@ class ObjectDynamics(MaskArchitecture):
         self, tracks: Tracks, future: Future, frame: int, size: tuple[int, int]
     ) -> torch.Tensor:
         """Return the masks of one frame, uint8 ``(N, H, W)``."""
-        trajectory = future.trajectory
         with torch.autocast(self.device.type, enabled=False):
+            places, shown = self.futures(future, slice(frame, frame + 1))
             return self.network.drawing.paint(
                 future.state,
                 tracks.class_ids,
-                trajectory.places[:, :, frame],
-                trajectory.orientations[:, :, frame],
-                future.probabilities[:, :, frame] >= self.min_probability,
+                places[:, :, 0],
+                future.trajectory.orientations[:, :, frame],
+                shown[:, :, 0],
                 self.network.camera,
                 size,
             )
 
+    def futures(self, future: Future, frames: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where objects may be.
+
+        Args:
+            future: as predicted.
+            frames: ``S`` of them, counted from the last input frame.
+
+        Returns:
+            places in meters, all alike likely, ``(N, K, S, P, 2)``, and which objects to draw, bool
+            ``(N, K, S)``.
+        """
+        if len(self.points) == 1:
+            shown = future.probabilities[:, :, frames] >= self.min_probability
+            return future.trajectory.places[:, :, frames, None], shown
+        places = self.network.spread(future.state, future.trajectory, frames).draw(self.points)
+        return places, future.state.exists[..., None].expand(places.shape[:3])
+
+    def _see_futures(self, future: Future, frame: int, size: tuple[int, int]) -> torch.Tensor:
+        """Return where in the picture objects may be, ``(N, K, P, 2)`` in pixels."""
+        with torch.autocast(self.device.type, enabled=False):
+            places, _ = self.futures(future, slice(frame, frame + 1))
+            heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
+            seen = self.network.camera.project(places, heights)[:, :, 0, :, :2]
+            return _to_pixels(seen, size)
+
     @staticmethod
     def _output(
-        tracks: Tracks, future: Future, video: int, painted: torch.Tensor
+        tracks: Tracks,
+        future: Future,
+        video: int,
+        painted: torch.Tensor,
+        futures: torch.Tensor,
     ) -> FutureMasksOutput:
         known = tracks.class_ids[video] > 0
-        height, width = painted.shape[-2:]
-        centers = future.centers[video, known, 1:].float()
+        size = (painted.shape[-2], painted.shape[-1])
         output: FutureMasksOutput = {
             "mask": painted[-1],
             "class_ids": tracks.class_ids[video, known],
             "probabilities": future.probabilities[video, known, 1:],
             "places": future.trajectory.places[video, known, 1:],
-            "centers": centers * width + centers.new_tensor([width / 2, height / 2]),
+            "centers": _to_pixels(future.centers[video, known, 1:].float(), size),
+            "futures": futures[known],
             "orientations": future.trajectory.orientations[video, known, 1:].float(),
         }
         if len(painted) > 1:
             output["masks"] = painted
         return output
+
+
+def _to_pixels(points: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return points, in widths from the middle of the picture, in pixels from its corner."""
+    height, width = size
+    return points * width + points.new_tensor([width / 2, height / 2])

@@ -20,6 +20,7 @@ from vps_d2.data.world import (
     QUADRATIC_DRAG,
     START_SPEEDS,
 )
+from vps_d2.modeling.object_dynamics.iterating import iterate
 from vps_d2.modeling.object_dynamics.tracks import Tracks, shape_index
 
 FITS = (
@@ -93,7 +94,8 @@ def past_motion(speeds: torch.Tensor, seconds: torch.Tensor, shapes: torch.Tenso
         seconds: ago.
         shapes: index of {cube, sphere, cylinder}; all three are broadcast.
     """
-    friction = speeds.new_tensor([FRICTION[shape] for shape in SHAPES])[shapes]
+    friction = sum(FRICTION[shape] * (shapes == index) for index, shape in enumerate(SHAPES))
+    assert isinstance(friction, torch.Tensor)
     slides = friction > 0
     a, b = LINEAR_DRAG, QUADRATIC_DRAG
     # With friction, the speed is a tangent of time.
@@ -120,38 +122,51 @@ def past_motion(speeds: torch.Tensor, seconds: torch.Tensor, shapes: torch.Tenso
     )
 
 
-def last_sight(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return when each object is last seen, ``(N, K)``, and its place then, ``(N, K, 1, 2)``."""
-    places = tracks.places
+def last_sight(seen: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return when each object is last seen, ``(N, K, C)``, and its place then, ``(N, K, C, 2)``.
+
+    Args:
+        seen: in which frames, bool ``(N, K, C, T)``.
+        places: measured, ``(N, K, T, 2)``.
+    """
     frames = torch.arange(places.shape[2], device=places.device)
-    last = (frames * tracks.seen).argmax(-1)
-    return last, places.gather(2, last[..., None, None].expand(-1, -1, 1, 2))
+    last = (frames * seen).argmax(-1)
+    return last, places.gather(2, last[..., None].expand(-1, -1, -1, 2))
 
 
-def fit_tracks(tracks: Tracks, fits: Sequence[tuple[str, int]] = FITS) -> Fits:
+def fit_tracks(
+    tracks: Tracks, fits: Sequence[tuple[str, int]] = FITS, before: Sequence[int] | None = None
+) -> Fits:
     """Fit curves to the places of objects.
 
     Args:
         tracks: what was measured.
         fits: which curves.
+        before: how many frames before the last one each curve ends, as if no more were known; None
+            for 0.
     """
-    seen, device = tracks.seen, tracks.measures.device
-    num_frames = seen.shape[2]
+    device = tracks.measures.device
+    num_frames = tracks.measures.shape[2]
     frames = torch.arange(num_frames, device=device)
-    last, anchor = last_sight(tracks)
+    ends = num_frames - 1 - torch.tensor(before or [0] * len(fits), device=device)
+    known = tracks.seen[:, :, None] & (frames <= ends[:, None])  # (N, K, C, T)
+    last, anchor = last_sight(known, tracks.places)
     lengths = torch.tensor([length for _, length in fits], device=device)
-    recent = frames > (last[..., None] - lengths)[..., None]  # (N, K, C, T)
-    weights = (recent & seen[:, :, None]).to(tracks.measures.dtype)
+    recent = frames > (last - lengths)[..., None]
+    weights = (recent & known).to(tracks.measures.dtype)
     rests, starts = (
         torch.tensor([kind == name for kind, _ in fits], device=device)[:, None]
         for name in ("rest", "start")
     )
-    places = (tracks.places - anchor)[:, :, None]  # (N, K, 1, T, 2)
+    places = tracks.places[:, :, None] - anchor[..., None, :]  # (N, K, C, T, 2)
     sure = _invert(tracks.covariances(_FLOOR))[:, :, None] * weights[..., None, None]
-    ago = (num_frames - 1 - frames).to(places.dtype) * FRAME_SECONDS
+    ago = (ends[:, None] - frames).clamp(min=0).to(places.dtype) * FRAME_SECONDS  # (C, T)
     shapes = shape_index(tracks.class_ids)[:, :, None, None]
-    place, velocity, doubt = _solve(sure, places, ago[:, None, None] * -_eye(places), rests)
-    for _ in range(_STEPS):
+    middle, half = sum(START_SPEEDS) / 2, (START_SPEEDS[1] - START_SPEEDS[0]) / 2
+    count = (2 * weights.sum(-1)).clamp(min=1)
+
+    def improve(now: Sequence[torch.Tensor]) -> Fits:
+        place, velocity, _, _ = now
         speed = (velocity.square().sum(-1, keepdim=True) + 1e-6).sqrt().clamp(max=_FASTEST)
         along = velocity / speed
         past = past_motion(speed, ago, shapes)
@@ -164,20 +179,27 @@ def fit_tracks(tracks: Tracks, fits: Sequence[tuple[str, int]] = FITS) -> Fits:
         change = -change * ~rests[..., None, None]
         missed = places - place[..., None, :] + along[..., None, :] * way[..., None]
         # The speed in the first frame is known for what moved freely since.
-        first = past_motion(speed[..., 0], ago[0], shapes[..., 0])
-        middle, half = sum(START_SPEEDS) / 2, (START_SPEEDS[1] - START_SPEEDS[0]) / 2
+        first = past_motion(speed[..., 0], ago[:, 0], shapes[..., 0])
         pull = starts[:, 0] * first.speed_slope / half
         known = (pull[..., None] * along, (middle - first.speed) / half)
         step, turn, doubt = _solve(sure, missed, change, rests, known, velocity)
-        place, velocity = place + step, (velocity + turn).clamp(-_FASTEST, _FASTEST)
-    squares = torch.einsum("nkcti,nkctij,nkctj->nkc", missed, sure, missed)
-    errors = (squares / (2 * weights.sum(-1)).clamp(min=1)).sqrt()
-    surprise = starts[:, 0] * (middle - first.speed).abs() / half
+        squares = torch.einsum("nkcti,nkctij,nkctj->nkc", missed, sure, missed)
+        surprise = starts[:, 0] * (middle - first.speed).abs() / half
+        return Fits(
+            place + step,
+            (velocity + turn).clamp(-_FASTEST, _FASTEST),
+            (squares / count).sqrt() + surprise,
+            doubt,
+        )
+
+    place, velocity, doubt = _solve(sure, places, ago[..., None, None] * -_eye(places), rests)
+    found = Fits(place, velocity, torch.zeros_like(doubt), doubt)
+    place, velocity, errors, doubts = (each[-1] for each in iterate(improve, found, _STEPS))
     return Fits(
         anchor + place.clamp(-_FASTEST, _FASTEST),
         velocity * ~rests,
-        (errors + surprise).clamp(max=100),
-        doubt,
+        errors.clamp(max=100),
+        doubts,
     )
 
 
@@ -205,7 +227,7 @@ def _solve(
 
     Args:
         sure: inverse covariances of the places, ``(N, K, C, T, 2, 2)``, 0 where there is none.
-        missed: by how much the curve misses the places, ``(N, K, C or 1, T, 2)``.
+        missed: by how much the curve misses the places, ``(N, K, C, T, 2)``.
         change: of the curve with the velocity, ``(..., T, 2, 2)``.
         rests: curves whose velocity is 0, bool ``(C, 1)``.
         known: of one more equation its factors ``(N, K, C, 2)`` and its value ``(N, K, C)``.

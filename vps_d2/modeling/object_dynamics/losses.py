@@ -28,6 +28,7 @@ _COARSE = 0.1
 """Meters: errors of a place, some frames on, that still matter."""
 _SHARE_EARLY = 0.3
 """Of the videos, those whose motion is replayed from the first frame."""
+_LEAST_LOG_PROB = -8.0
 _LEAST_MASS = 0.1
 """Below it, an entry is empty."""
 _HIT = 0.6
@@ -77,6 +78,7 @@ def object_dynamics_losses(
         losses = _future_losses(network, future, motions, first)
         losses["loss_replay"] = _replay_loss(network, tracks, future, motions, noise)
         losses["loss_drawing"] = _drawing_loss(network, future, motions)
+        losses["loss_spread"] = _spread_loss(network, future, motions, first)
     return losses
 
 
@@ -133,6 +135,17 @@ def _future_losses(
         "loss_mass": _mean(mass_error, near[:, :, 0]),
         "loss_presence": 0.2 * _mean(presence, known & exists),
     }
+
+
+def _spread_loss(
+    network: ObjectDynamicsNetwork, future: Future, motions: Motions, first: int
+) -> torch.Tensor:
+    places = motions.places[:, :, first + 1 :]
+    chosen = ~places.isnan().any(-1) & future.state.exists[..., None] & _near(places)
+    spread = network.spread(future.state, future.trajectory, slice(1, None))
+    # Nobody can foresee what is less likely than this.
+    surprise = -spread.log_prob(places.nan_to_num()).clamp(min=_LEAST_LOG_PROB)
+    return 0.1 * _mean(surprise, chosen)
 
 
 def _near(places: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from vps_d2.data.world import (
     LINEAR_DRAG,
     QUADRATIC_DRAG,
 )
+from vps_d2.modeling.object_dynamics.iterating import iterate
 from vps_d2.modeling.object_dynamics.state import State, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS
 
@@ -42,12 +43,14 @@ class Trajectory(NamedTuple):
         orientations: as in :class:`State`, ``(N, K, S, 2)``; shorter with time, and with pushes.
         pushed: how much each object was pushed by others so far: the sum of the changes of its
             velocity, ``(N, K, S)`` in meters a second.
+        since: seconds since another one touched it, or since the start, ``(N, K, S)``.
     """
 
     places: torch.Tensor
     velocities: torch.Tensor
     orientations: torch.Tensor
     pushed: torch.Tensor
+    since: torch.Tensor
 
 
 class _Moment(NamedTuple):
@@ -58,6 +61,7 @@ class _Moment(NamedTuple):
     turn: torch.Tensor
     spin: torch.Tensor
     pushed: torch.Tensor
+    since: torch.Tensor
 
 
 class _Fixed(NamedTuple):
@@ -112,16 +116,15 @@ class Motion(nn.Module):
             state.orientation * state.kinds[..., :1],  # of cubes
             state.spin * state.kinds[..., 0],
             torch.zeros_like(state.spin),
+            torch.zeros_like(state.spin),
         )
-        history = [moment]
-        for _ in range(num_frames):
-            for _ in range(self.substeps):
-                moment = self.step(moment, fixed)
-            history.append(moment)
-        places, velocities, turns, _, pushed = (
-            torch.stack(each, 2) for each in zip(*history, strict=True)
+        history = iterate(
+            lambda now: self.step(_Moment(*now), fixed), moment, num_frames * self.substeps
         )
-        return Trajectory(places, velocities, turns, pushed)
+        places, velocities, turns, _, pushed, since = (
+            each[:: self.substeps].movedim(0, 2) for each in history
+        )
+        return Trajectory(places, velocities, turns, pushed, since)
 
     def _fixed(self, state: State) -> _Fixed:
         exists = state.exists
@@ -141,8 +144,9 @@ class Motion(nn.Module):
 
     def step(self, moment: _Moment, fixed: _Fixed) -> _Moment:
         """Return the next moment, ``seconds`` later."""
-        place, velocity, turn, spin, pushed = moment
+        place, velocity, turn, spin, pushed, since = moment
         impulse, left, twist = self._impulses(moment, fixed)
+        since = _since_touch(impulse.detach(), left.detach(), since + self.seconds)
         # The velocity changes when objects touch, within the step: the rest of it counts.
         easy = fixed.easy[..., None]
         change = impulse.sum(2) * easy
@@ -164,7 +168,8 @@ class Motion(nn.Module):
         )
         by_time, by_push = self.forgetting[1:].exp()
         kept = (-by_time * self.seconds - by_push * push).exp()
-        return _Moment(place, velocity - lost, turn * kept[..., None], spin, pushed + push)
+        turn = turn * kept[..., None]
+        return _Moment(place, velocity - lost, turn, spin, pushed + push, since)
 
     def _impulses(
         self, moment: _Moment, fixed: _Fixed
@@ -176,10 +181,10 @@ class Motion(nn.Module):
             do not touch in this step; the time left in the step when they do, in seconds; and the
             change of the first one's spin, both ``(N, K, K)``.
         """
-        place, velocity, turn, spin, _ = moment
+        place, velocity, turn, spin, _, _ = moment
         apart = place[:, None] - place[:, :, None]
         relative = velocity[:, None] - velocity[:, :, None]
-        reach = apart.new_tensor(2 * CONTACT_RADIUS)
+        reach = torch.full_like(apart[..., 0], 2 * CONTACT_RADIUS)
         with torch.no_grad():
             _, _, normal = self._contact(apart, relative, reach)
             closing, sliding, _ = _split(relative, normal)
@@ -227,6 +232,20 @@ class Motion(nn.Module):
         when = when.clamp(-self.seconds, self.seconds)
         touching = apart + relative * when[..., None]
         return meets, when, touching / (touching.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def _since_touch(impulse: torch.Tensor, left: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Return how long ago each object was touched at the end of a step, ``(N, K)`` in seconds.
+
+    Args:
+        impulse: of each pair in the step, ``(N, K, K, 2)``.
+        left: the time that was left in the step then, ``(N, K, K)``.
+        before: how long ago it was touched if not in this step, ``(N, K)``.
+    """
+    strength = impulse.square().sum(-1)
+    total = strength.sum(2)
+    ago = (strength * left).sum(2) / total.clamp(min=_LEAST_SQUARE)
+    return torch.where(total > _LEAST_SQUARE, ago.clamp(min=0), before)
 
 
 def _braking(speed: torch.Tensor, friction: torch.Tensor) -> torch.Tensor:

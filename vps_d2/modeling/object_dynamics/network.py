@@ -20,9 +20,10 @@ from torch import nn
 
 from vps_d2.modeling.object_dynamics.camera import CENTER_HEIGHT, GroundCamera
 from vps_d2.modeling.object_dynamics.drawing import ObjectDrawing
-from vps_d2.modeling.object_dynamics.fits import FITS, Fits, fit_tracks
+from vps_d2.modeling.object_dynamics.fits import FITS
 from vps_d2.modeling.object_dynamics.motion import Motion, Trajectory
-from vps_d2.modeling.object_dynamics.replays import REPLAYS, replay_tracks
+from vps_d2.modeling.object_dynamics.replays import NUM_READINGS, fit_and_replay
+from vps_d2.modeling.object_dynamics.spread import SpreadHead
 from vps_d2.modeling.object_dynamics.state import State, StateEncoder, mlp
 from vps_d2.modeling.object_dynamics.tracks import NUM_KINDS, Tracks
 
@@ -83,7 +84,7 @@ class ObjectDynamicsNetwork(nn.Module):
         self.num_input_frames = num_input_frames
         self.camera = GroundCamera()
         self.encoder = StateEncoder(
-            num_fits=len(FITS) + len(REPLAYS),
+            num_fits=NUM_READINGS,
             likely=[FITS.index(("free", 4)), FITS.index(("free", 6))],
             num_frames=num_input_frames,
             channels=channels,
@@ -93,6 +94,7 @@ class ObjectDynamicsNetwork(nn.Module):
         )
         self.motion = Motion(code_size=code_size, hidden=message_channels, substeps=substeps)
         self.presence = mlp(NUM_KINDS + code_size + 2 + 1 + 3 + 1, 64, 64, 1)
+        self.spread = SpreadHead(channels, code_size)
         self.drawing = ObjectDrawing(drawing_channels)
 
     def forward(self, tracks: Tracks, num_frames: int = 11) -> Future:
@@ -105,8 +107,7 @@ class ObjectDynamicsNetwork(nn.Module):
         # Centimeters need single precision.
         with torch.autocast(tracks.measures.device.type, enabled=False):
             with torch.no_grad():  # the motion is learned from other losses
-                curves, replays = fit_tracks(tracks), replay_tracks(tracks, self.motion)
-                fits = Fits(*(torch.cat(both, dim=2) for both in zip(curves, replays, strict=True)))
+                fits = fit_and_replay(tracks, self.motion)
             state = self.encoder(tracks, fits)
             trajectory = self.motion(state, num_frames)
             heights = torch.full_like(trajectory.pushed, CENTER_HEIGHT)

@@ -146,8 +146,7 @@ def _draw_repaired(
     repaired: dict[int, torch.Tensor | None],
 ) -> np.ndarray:
     """Return the predicted mask with objects, by class number, at their true places."""
-    places = future.trajectory.places[:, :, -1].clone()
-    shown = future.probabilities[:, :, -1] >= model.min_probability
+    places, shown = (each[:, :, 0].clone() for each in model.futures(future, slice(-1, None)))
     for number, class_id in enumerate(tracks.class_ids[0].tolist()):
         if class_id in repaired:
             place = repaired[class_id]

@@ -37,6 +37,7 @@ class State(NamedTuple):
         spin: angle by which a cube turns in a second, ``(N, K)`` in radians.
         log_mass: logarithm of the mass relative to that of most objects, ``(N, K)``.
         code: further numbers about how the object moves, ``(N, K, C)``.
+        context: all that the encoder knows of the object, ``(N, K, D)``; motion does not use it.
     """
 
     exists: torch.Tensor
@@ -47,6 +48,7 @@ class State(NamedTuple):
     spin: torch.Tensor
     log_mass: torch.Tensor
     code: torch.Tensor
+    context: torch.Tensor
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -161,8 +163,8 @@ class StateEncoder(nn.Module):
         mask = mask | ~mask.any(-1, keepdim=True)
         for block in self.blocks:
             x = block(x, mask)
-        x = self.norm(x)
-        numbers = self.read(torch.cat([x[:, :, -1], fits.features()], dim=-1))
+        context = self.read[:-1](torch.cat([self.norm(x)[:, :, -1], fits.features()], dim=-1))
+        numbers = self.read[-1](context)
         to_place, to_velocity, place, velocity, speed, turn, spin, mass, code = numbers.split(
             self.sizes, dim=-1
         )
@@ -178,6 +180,7 @@ class StateEncoder(nn.Module):
             spin=4 * spin[..., 0],
             log_mass=0.3 * mass[..., 0],
             code=code,
+            context=context,
         )
 
     def _embed(self, tracks: Tracks, kind: torch.Tensor) -> torch.Tensor:
@@ -185,7 +188,7 @@ class StateEncoder(nn.Module):
         seen = tracks.seen[..., None]
         places, orientations = tracks.places, tracks.orientations
         num_frames = places.shape[2]
-        _, anchor = last_sight(tracks)
+        _, anchor = last_sight(tracks.seen[:, :, None], places)
         relative = places - anchor
         both = (seen[:, :, 1:] & seen[:, :, :-1]).to(places.dtype)
         steps = (places.diff(dim=2) * both / FRAME_SECONDS).clamp(-_FASTEST, _FASTEST)

@@ -75,7 +75,7 @@ class UNetNetwork(nn.Module):
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """From frames ``(N, in_channels, H, W)`` to logits ``(N, num_classes, H, W)``."""
         height, width = frames.shape[-2:]
-        logits = self.head(self._features(frames))
+        logits = self.head(self.features(frames))
         return F.pixel_shuffle(logits, self.patch_size)[..., :height, :width]
 
     def class_maps(
@@ -95,7 +95,7 @@ class UNetNetwork(nn.Module):
             uint8 ``(N, H, W)``.
         """
         height, width = frames.shape[-2:]
-        features = self._features(frames)
+        features = self.features(frames)
         rows, columns = features.shape[-2:]
         weight = self.head.weight.flatten(1)
         assert self.head.bias is not None
@@ -108,7 +108,8 @@ class UNetNetwork(nn.Module):
             patches.append(best_class(scores, None if classes is None else classes[index]))
         return F.pixel_shuffle(torch.stack(patches), self.patch_size)[:, 0, :height, :width]
 
-    def _features(self, frames: torch.Tensor) -> torch.Tensor:
+    def features(self, frames: torch.Tensor) -> torch.Tensor:
+        """From frames to what the head maps to scores, of patches of padded frames."""
         x = pad_to_multiple(frames, self.stride)
         x = F.pixel_unshuffle(x, self.patch_size).contiguous(memory_format=self.memory_format)
         skips: list[torch.Tensor] = []

@@ -68,10 +68,11 @@ function drawFrame(canvas, index, film, frame, layer) {
   return context;
 }
 
-/** Draw predicted paths: thin as a whole, thick up to the frame, with a ring where it is. */
+/** Draw predicted paths: thin as a whole, thick up to the frame, with a ring where it is, and at
+    last dots where it may be instead. */
 function drawPaths(context, paths, step) {
   context.lineJoin = context.lineCap = 'round';
-  for (const { class: id, points, shares } of paths) {
+  for (const { class: id, points, futures, shares } of paths) {
     const line = (end, width, color) => {
       context.beginPath();
       points.slice(0, end).forEach(([x, y]) => context.lineTo(x, y));
@@ -83,11 +84,18 @@ function drawPaths(context, paths, step) {
     line(points.length, 2.6, '#0008');
     line(points.length, 1.1, '#fffc');
     line(step, 2.1, data.colors[id]);
-    for (const [x, y] of points) {
+    const dot = ([x, y], radius, color) => {
       context.beginPath();
-      context.arc(x, y, 1.1, 0, 7);
-      context.fillStyle = '#fff';
+      context.arc(x, y, radius, 0, 7);
+      context.fillStyle = color;
       context.fill();
+    };
+    for (const place of points) dot(place, 1.1, '#fff');
+    if (step >= points.length) {
+      for (const place of futures) {
+        dot(place, 1.5, '#000a');
+        dot(place, 0.9, data.colors[id]);
+      }
     }
     const place = points[Math.min(step, points.length) - 1];
     if (step < 1 || !place) continue;
