@@ -51,7 +51,7 @@ def time_processes(folders: Sequence[Path], *, num_videos: int, repeats: int) ->
         splits = ("--train", str(num_videos), "--val", "0", "--unlabeled", "0", "--hidden", "0")
         commands = {
             "label": [*_LABEL[:5], "--input", str(source), "--output", _OUT, *_LABEL[5:]],
-            "make-synthetic": ["make-synthetic", "--out", _OUT, *splits, "--seed", "7"],
+            "make-synthetic": ["make-synthetic", "--out", _OUT, *splits, "--workers", "1"],
         }
         for name, command in commands.items():
             speeds: dict[int, list[float]] = {count: [] for count in PROCESSES}
