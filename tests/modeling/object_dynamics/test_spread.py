@@ -66,3 +66,12 @@ def test_it_learns_that_there_are_two_ways():
     assert spread.log_shares.shape == (1, 3, 3, NUM_NORMALS)
     between = spread.log_prob(middle)[:, :2]
     assert all((spread.log_prob(way)[:, :2] > between + math.log(4)).all() for way in ways)
+
+
+def test_how_far_is_looked_ahead_changes_no_earlier_frame():
+    torch.manual_seed(0)
+    head = SpreadHead(channels=4, code_size=8, hidden=16)
+    start = state((CUBE, 0, 9, 1.0, 0), (SPHERE, 3, 9, 0, 0))
+    near, far = (head(start, motion()(start, frames), slice(1, 4)) for frames in (3, 6))
+    for one, other in zip(near, far, strict=True):
+        torch.testing.assert_close(one, other)

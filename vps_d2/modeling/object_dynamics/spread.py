@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from vps_d2.data.vps import NUM_TARGET_FRAMES
 from vps_d2.data.world import CONTACT_RADIUS
 from vps_d2.modeling.object_dynamics.motion import Trajectory
 from vps_d2.modeling.object_dynamics.state import State, mlp
@@ -113,7 +114,8 @@ class SpreadHead(nn.Module):
         velocities = trajectory.velocities.detach()
         start = [places[:, :, 0] / 5, velocities[:, :, 0] / 2]
         hidden = self.of_object(torch.cat([state.context, state.kinds, state.code, *start], -1))
-        seconds = torch.linspace(0, 1, places.shape[2], device=places.device, dtype=places.dtype)
+        when = torch.arange(places.shape[2], device=places.device, dtype=places.dtype)
+        when = when / NUM_TARGET_FRAMES
         pushed = trajectory.pushed.detach()[..., None]
         moving = torch.cat(
             [
@@ -123,7 +125,7 @@ class SpreadHead(nn.Module):
                 pushed.roll(1, 2),
                 _least_gaps(places, state.exists),
                 trajectory.orientations.detach(),
-                seconds[:, None].expand_as(pushed),
+                when[:, None].expand_as(pushed),
             ],
             dim=-1,
         )
