@@ -121,10 +121,26 @@ class ObjectDynamics(MaskArchitecture):
         if not self.all_frames:
             frames = frames[-1:]
         size = (masks[0].shape[-2], masks[0].shape[-1])
-        painted = torch.stack([self._paint(tracks, future, frame, size) for frame in frames], 1)
-        futures = self._see_futures(future, frames[-1], size)
+        with torch.autocast(self.device.type, enabled=False):
+            places, shown = self.futures(future, slice(frames.start, frames.stop))
+            painted = [
+                self.network.drawing.paint(
+                    future.state,
+                    tracks.class_ids,
+                    places[:, :, index],
+                    future.trajectory.orientations[:, :, frame],
+                    shown[:, :, index],
+                    self.network.camera,
+                    size,
+                )
+                for index, frame in enumerate(frames)
+            ]
+            last = places[:, :, -1]
+            heights = torch.full_like(last[..., 0], CENTER_HEIGHT)
+            seen = _to_pixels(self.network.camera.project(last, heights)[..., :2], size)
+        drawn = torch.stack(painted, 1)
         return [
-            self._output(tracks, future, video, painted[video], futures[video])
+            self._output(tracks, future, video, drawn[video], seen[video])
             for video in range(len(masks))
         ]
 
@@ -150,22 +166,6 @@ class ObjectDynamics(MaskArchitecture):
             class_ids=tracks.class_ids.to(self.device), measures=tracks.measures.to(self.device)
         )
 
-    def _paint(
-        self, tracks: Tracks, future: Future, frame: int, size: tuple[int, int]
-    ) -> torch.Tensor:
-        """Return the masks of one frame, uint8 ``(N, H, W)``."""
-        with torch.autocast(self.device.type, enabled=False):
-            places, shown = self.futures(future, slice(frame, frame + 1))
-            return self.network.drawing.paint(
-                future.state,
-                tracks.class_ids,
-                places[:, :, 0],
-                future.trajectory.orientations[:, :, frame],
-                shown[:, :, 0],
-                self.network.camera,
-                size,
-            )
-
     def futures(self, future: Future, frames: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Return where objects may be.
 
@@ -182,14 +182,6 @@ class ObjectDynamics(MaskArchitecture):
             return future.trajectory.places[:, :, frames, None], shown
         places = self.network.spread(future.state, future.trajectory, frames).draw(self.points)
         return places, future.state.exists[..., None].expand(places.shape[:3])
-
-    def _see_futures(self, future: Future, frame: int, size: tuple[int, int]) -> torch.Tensor:
-        """Return where in the picture objects may be, ``(N, K, P, 2)`` in pixels."""
-        with torch.autocast(self.device.type, enabled=False):
-            places, _ = self.futures(future, slice(frame, frame + 1))
-            heights = torch.full_like(places[..., 0], CENTER_HEIGHT)
-            seen = self.network.camera.project(places, heights)[:, :, 0, :, :2]
-            return _to_pixels(seen, size)
 
     @staticmethod
     def _output(
